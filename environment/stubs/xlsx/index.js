@@ -1,0 +1,2 @@
+// danfojs-node loads this at start; only its readExcel and toExcel would call into it.
+module.exports = {};

@@ -1,0 +1,163 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { type Cell, cellOf } from './grid.ts';
+import { ardRoot, dataRoot } from './layout.ts';
+import { type Source, type SourceFile, openSource } from './source.ts';
+import { eachUnit } from './step.ts';
+
+/** One acquisition over one cell: what a date folder of a delivery holds under one catalogue id. */
+export interface Tile {
+  cell: Cell;
+  /** UTC date of the acquisition, `2022-06-14`. */
+  date: string;
+  /** Catalogue id of the acquisition, `1040010076B31B00`. */
+  catid: string;
+  /** Path of each file inside the source, by its descriptor: `visual`, `ms`, `data-mask`, …; `item` is the STAC item. */
+  files: Record<string, string>;
+  /** What the STAC item says; `undefined` where there is no item. */
+  metadata: TileMetadata | undefined;
+}
+
+/** What a STAC item says of a tile; a field it lacks is `undefined`. */
+export interface TileMetadata {
+  /** Date and time of the acquisition, ISO 8601, UTC. */
+  datetime: string | undefined;
+  platform: string | undefined;
+  /** Fraction of the tile that has pixels, 0–1. */
+  filled: number | undefined;
+  /** Percent of the data under cloud, 0–100. */
+  cloudPercent: number | undefined;
+  /** Degrees from nadir. */
+  offNadir: number | undefined;
+  /** Native ground sample distance, metres: the sensor's, not the raster's. */
+  gsd: number | undefined;
+  /** Degrees. */
+  sunElevation: number | undefined;
+  /** Degrees from north, clockwise. */
+  sunAzimuth: number | undefined;
+}
+
+const TILE_AREA_KM2 = 5.3125 ** 2;
+const FILE =
+  /(?:^|\/)(?<zone>\d{2})\/(?<quadkey>[0-3]{12})\/(?<date>\d{4}-\d{2}-\d{2})\/(?<catid>10[1-6][0-9A-F]{13}|[0-9a-f-]{36}-inv)(?:-(?<kind>[a-z-]+))?\.(?<ext>\w+)$/;
+
+const itemSchema = z.object({
+  properties: z.looseObject({
+    datetime: z.string().nullish(),
+    platform: z.string().nullish(),
+    gsd: z.number().nullish(),
+    'view:off_nadir': z.number().nullish(),
+    'view:sun_elevation': z.number().nullish(),
+    'view:sun_azimuth': z.number().nullish(),
+    'tile:data_area': z.number().nullish(),
+    'tile:clouds_percent': z.number().nullish(),
+  }),
+});
+
+/** The source of a delivery and where in it the zones lie: `ard/` where there is such a folder. */
+export interface Delivery {
+  source: Source;
+  /** `ard/`, or empty where the zones lie at the top. */
+  prefix: string;
+  files: SourceFile[];
+}
+
+/**
+ * Opens a delivery and lists its files.
+ *
+ * @param address a folder or s3:// prefix that holds `ard/<zone>/<quadkey>/<date>/…`, or is such an `ard`
+ * @throws {Error} when there is no tile in it, saying what was found instead
+ */
+export async function openDelivery(address: string): Promise<Delivery> {
+  const source = openSource(address);
+  const files = await source.list();
+  const tiles = files.filter(({ key }) => FILE.test(key));
+  if (tiles.length === 0) {
+    const found = files.length === 0 ? 'it is empty' : `it holds ${files.length} other files, ${files[0]!.key} the first`;
+    throw new Error(
+      `no ARD tile in ${address}: ${found}; expected ard/<zone>/<quadkey>/<date>/<catalogue id>-visual.tif`,
+    );
+  }
+  return { source, prefix: tiles.some(({ key }) => key.startsWith('ard/')) ? 'ard/' : '', files };
+}
+
+/**
+ * What a delivery holds, tile by tile, in order of cell, date and catalogue id.
+ *
+ * @param delivery an opened delivery
+ * @throws {Error} naming a STAC item that is not JSON or not an item
+ */
+export async function tilesOf({ source, prefix, files }: Delivery): Promise<Tile[]> {
+  const tiles = new Map<string, Omit<Tile, 'metadata'>>();
+  for (const { key } of files) {
+    const found = key.startsWith(prefix) ? FILE.exec(key)?.groups : undefined;
+    if (!found) continue;
+    const id = `${found.zone}/${found.quadkey}/${found.date}/${found.catid}`;
+    const tile = tiles.get(id) ?? {
+      cell: cellOf(Number(found.zone), found.quadkey!),
+      date: found.date!,
+      catid: found.catid!,
+      files: {},
+    };
+    tile.files[found.kind ?? (found.ext === 'json' ? 'item' : found.ext!)] = key;
+    tiles.set(id, tile);
+  }
+  const inOrder = [...tiles].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, tile]) => tile);
+  return eachUnit(inOrder, 'tiles', async (tile) => ({ ...tile, metadata: await readMetadata(source, tile.files.item) }), {
+    concurrency: 8,
+  });
+}
+
+/**
+ * The tiles under the data folder, optionally of one zone; file paths are absolute.
+ *
+ * @throws {Error} when there is none, saying what to do
+ */
+export async function readTiles(dataPath: string, { zone }: { zone?: number } = {}): Promise<Tile[]> {
+  const root = dataRoot(dataPath);
+  const source = openSource(root);
+  const files = await source.list(join('ard', zone === undefined ? '' : String(zone).padStart(2, '0')));
+  const tiles = await tilesOf({ source, prefix: 'ard/', files });
+  if (tiles.length === 0) {
+    const where = zone === undefined ? ardRoot(root) : join(ardRoot(root), String(zone).padStart(2, '0'));
+    throw new Error(`no ARD tile under ${where}: sync a delivery first (imagesim sync, or notebook 01-infra)`);
+  }
+  const absolute = (paths: Record<string, string>): Record<string, string> =>
+    Object.fromEntries(Object.entries(paths).map(([kind, path]) => [kind, join(root, path)]));
+  return tiles.map((tile) => ({ ...tile, files: absolute(tile.files) }));
+}
+
+async function readMetadata(source: Source, key: string | undefined): Promise<TileMetadata | undefined> {
+  if (key === undefined) return undefined;
+  const text = Buffer.from(await source.read(key)).toString('utf8');
+  const fault = (found: string): Error =>
+    new Error(`${source.address}/${key} is no STAC item: ${found}; fetch it again`);
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw fault(`not JSON, it begins with ${JSON.stringify(text.slice(0, 40))}`);
+  }
+  const { success, data, error } = itemSchema.safeParse(json);
+  if (!success) throw fault(error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join(', '));
+  const item = data.properties;
+  const area = item['tile:data_area'];
+  return {
+    datetime: isoTime(item.datetime),
+    platform: item.platform ?? undefined,
+    filled: typeof area === 'number' ? Math.min(1, area / TILE_AREA_KM2) : undefined,
+    cloudPercent: item['tile:clouds_percent'] ?? undefined,
+    offNadir: item['view:off_nadir'] ?? undefined,
+    gsd: item.gsd ?? undefined,
+    sunElevation: item['view:sun_elevation'] ?? undefined,
+    sunAzimuth: item['view:sun_azimuth'] ?? undefined,
+  };
+}
+
+/** STAC items write the time with a space, a `Z` or an offset; all mean UTC where no offset is given. */
+function isoTime(text: string | null | undefined): string | undefined {
+  if (!text) return undefined;
+  const spelt = text.replace(' ', 'T');
+  const time = new Date(/Z|[+-]\d\d:?\d\d$/.test(spelt) ? spelt : `${spelt}Z`);
+  return Number.isNaN(time.getTime()) ? undefined : time.toISOString();
+}

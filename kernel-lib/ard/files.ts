@@ -1,0 +1,59 @@
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+let serial = 0;
+
+/** A name beside `path` that no reader takes for the real thing: it begins with a dot and ends in `.part`. */
+export function partName(path: string): string {
+  const slash = path.lastIndexOf('/') + 1;
+  return `${path.slice(0, slash)}.${path.slice(slash)}.${process.pid}-${serial++}.part`;
+}
+
+/**
+ * Writes a file whole or not at all: to a temporary name beside it, then renamed. Makes the folder where it is missing.
+ *
+ * @throws {Error} naming the path, when the folder cannot be written
+ */
+export async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {
+  await replaceWhole(path, (part) => writeFile(part, content));
+}
+
+/** Has `write` make a file under a temporary name, then renames it to `path`; the temporary file is removed on failure. */
+export async function replaceWhole(path: string, write: (part: string) => Promise<unknown>): Promise<void> {
+  const part = partName(path);
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await write(part);
+    await rename(part, path);
+  } catch (error) {
+    await rm(part, { force: true }).catch(() => undefined); // the first error is the one to tell
+    throw cannotWrite(path, error);
+  }
+}
+
+function cannotWrite(path: string, error: unknown): unknown {
+  const code = (error as NodeJS.ErrnoException).code;
+  const reasons: Record<string, string> = {
+    EACCES: 'no permission: give the folder to this user, or set IMAGESIM_DATA to one that is',
+    EROFS: 'the disk is read-only: set IMAGESIM_DATA to a folder on a writable one',
+    ENOSPC: 'the disk is full: free some space, or set IMAGESIM_DATA to a folder on a larger one',
+    ENOTDIR: 'a file stands where a folder is needed: move it away, or set IMAGESIM_DATA to another folder',
+  };
+  return code !== undefined && code in reasons ? new Error(`cannot write ${path}: ${reasons[code]}`, { cause: error }) : error;
+}
+
+/**
+ * Reads a JSON file.
+ *
+ * @throws {Error} naming the file and what was found, when it is missing or is not JSON
+ */
+export async function readJson(path: string): Promise<unknown> {
+  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+    throw new Error(`cannot read ${path}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`, { cause: error });
+  });
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(`${path} is not JSON (it begins with ${JSON.stringify(text.slice(0, 40))}): fetch it again`, { cause: error });
+  }
+}
