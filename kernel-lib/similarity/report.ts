@@ -1,0 +1,89 @@
+import type { DatasetRow } from '../datasets/index.ts';
+import { type Vectors, nearest, vectorAt } from './nearest.ts';
+
+/** How well the chips with one label find each other. */
+export interface LabelScore {
+  label: string;
+  /** Chips that have it: each asks once. */
+  queries: number;
+  /** Mean of the average precision of their answers, 0–1. */
+  meanAveragePrecision: number;
+  /** What an answer in random order would score: the label's share of the chips that may be an answer. */
+  chance: number;
+}
+
+/** Retrieval scores of one embedding. */
+export interface RetrievalReport {
+  labels: LabelScore[];
+  /** Mean over labels, each counting the same; `NaN` where no label can be scored. */
+  meanAveragePrecision: number;
+  chance: number;
+  /** Labels that cannot be scored, and why. */
+  undefinedLabels: { label: string; reason: string }[];
+}
+
+/**
+ * Leave-one-out retrieval: every chip asks for chips that look like it, and each of its labels is scored by itself.
+ *
+ * The same ground at another date is no answer, since it would be found too easily. A chip of which the label is unknown
+ * neither asks for it nor counts as an answer.
+ *
+ * @param rows the chips, in the order of `vectors`
+ * @param labels names of the labels to score
+ */
+export function retrievalReport(vectors: Vectors, rows: readonly DatasetRow[], labels: readonly string[]): RetrievalReport {
+  if (vectors.values.length !== rows.length * vectors.width) {
+    throw new RangeError(`retrievalReport got ${rows.length} rows and ${vectors.values.length / vectors.width} vectors: one each`);
+  }
+  const rankings = rows.map((row, index) =>
+    nearest(vectors, vectorAt(vectors, index), { admit: (other) => rows[other]!.id !== row.id }).map((hit) => hit.index),
+  );
+  const scores: LabelScore[] = [];
+  const undefinedLabels: RetrievalReport['undefinedLabels'] = [];
+  for (const label of labels) {
+    const score = scoreLabel(label, rows, rankings);
+    if (typeof score === 'string') undefinedLabels.push({ label, reason: score });
+    else scores.push(score);
+  }
+  const mean = (of: (score: LabelScore) => number): number => scores.reduce((sum, score) => sum + of(score), 0) / scores.length;
+  return {
+    labels: scores,
+    meanAveragePrecision: mean(({ meanAveragePrecision }) => meanAveragePrecision),
+    chance: mean(({ chance }) => chance),
+    undefinedLabels,
+  };
+}
+
+function scoreLabel(label: string, rows: readonly DatasetRow[], rankings: readonly number[][]): LabelScore | string {
+  const value = (index: number): number | null => rows[index]!.labels[label] ?? null;
+  const positives = rows.filter((row) => row.labels[label] === 1);
+  const places = new Set(positives.map(({ id }) => id)).size;
+  const known = rows.filter((row) => row.labels[label] !== null).length;
+  if (places < 2) return `${places} place${places === 1 ? '' : 's'} with it among ${rows.length} chips: two are needed`;
+  if (known === positives.length) return 'every chip whose label is known has it: nothing can be told apart';
+  const precisions = rankings.flatMap((ranking, query) =>
+    value(query) === 1 ? [averagePrecision(ranking.map(value).filter((known) => known !== null))] : [],
+  );
+  return {
+    label,
+    queries: positives.length,
+    meanAveragePrecision: precisions.reduce((sum, precision) => sum + precision, 0) / precisions.length,
+    chance: positives.length / known,
+  };
+}
+
+/**
+ * Average precision of a ranking: the mean, over relevant answers, of the precision down to each.
+ *
+ * As scikit-learn's `average_precision_score` where no two scores are equal. 0 where nothing is relevant.
+ *
+ * @param relevant 1 or 0, best answer first
+ */
+export function averagePrecision(relevant: readonly number[]): number {
+  let hits = 0;
+  let sum = 0;
+  relevant.forEach((value, index) => {
+    if (value === 1) sum += ++hits / (index + 1);
+  });
+  return hits === 0 ? 0 : sum / hits;
+}

@@ -1,0 +1,113 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { connect, type Table } from '@lancedb/lancedb';
+import { chipBounds, dataRoot, parseChip, toLonLat } from '../ard/index.ts';
+import type { DatasetRow } from '../datasets/index.ts';
+import type { Vectors } from './nearest.ts';
+import { vectorAt } from './nearest.ts';
+
+/** One chip of the store, and an answer of a search. */
+export interface Embedding {
+  id: string;
+  catid: string;
+  date: string;
+  cell: string;
+  /** Centre of the chip, degrees. */
+  lon: number;
+  lat: number;
+  /** Labels it has, with commas around each: `,building=house,`; so that a filter finds one whole. */
+  labels: string;
+  /** Model that made the vector: `name/version`. */
+  model: string;
+}
+
+/** An answer of {@link searchStore}. */
+export interface SearchHit extends Embedding {
+  /** Cosine, −1 to 1. */
+  similarity: number;
+}
+
+/**
+ * Puts chips and their vectors into the similarity store, replacing what was there under this name.
+ *
+ * @param table name of the table, such as `zone33`
+ * @param rows the chips, in the order of `vectors`
+ * @returns where the store lies and how many rows it holds
+ */
+export async function deployStore(
+  dataPath: string,
+  table: string,
+  rows: readonly DatasetRow[],
+  vectors: Vectors,
+  model: string,
+): Promise<{ path: string; rows: number }> {
+  if (rows.length === 0) throw new RangeError(`deployStore requires at least one chip for ${table}, got none`);
+  const path = join(dataRoot(dataPath), 'embeddings');
+  await mkdir(path, { recursive: true });
+  const store = await connect(path);
+  const records = rows.map((row, index) => ({ ...embeddingOf(row, model), vector: [...vectorAt(vectors, index)] }));
+  const made = await store.createTable(table, records, { mode: 'overwrite' });
+  return { path, rows: await made.countRows() };
+}
+
+function embeddingOf({ id, catid, date, labels }: DatasetRow, model: string): Embedding {
+  const { cell } = parseChip(id);
+  const [west, south, east, north] = chipBounds(id);
+  const [lon, lat] = toLonLat(cell.epsg, [(west + east) / 2, (south + north) / 2]);
+  const present = Object.keys(labels).filter((label) => labels[label] === 1);
+  return { id, catid, date, cell: cell.id, lon, lat, labels: `,${present.join(',')},`, model };
+}
+
+/** Options of {@link searchStore}. */
+export interface SearchOptions {
+  /** Answers wanted. Default 12. */
+  k?: number;
+  /** Chip whose own ground is no answer. Default: none. */
+  notAt?: string;
+  /** Only this date. Default: any. */
+  date?: string;
+  /** Only chips that have this label. Default: any. */
+  label?: string;
+}
+
+/**
+ * The chips most like a vector, by exact search over the whole table.
+ *
+ * Filters hold before the search, so that none of the k answers is lost to them.
+ *
+ * @throws {Error} when there is no such table
+ */
+export async function searchStore(
+  dataPath: string,
+  table: string,
+  vector: Float32Array,
+  { k = 12, notAt, date, label }: SearchOptions = {},
+): Promise<SearchHit[]> {
+  const store = await openTable(dataPath, table);
+  let query = store.query().nearestTo(vector).distanceType('cosine').limit(k);
+  const filters = [
+    notAt ? `id <> ${quoted(notAt)}` : '',
+    date ? `date = ${quoted(date)}` : '',
+    label ? `labels LIKE ${quoted(`%,${label.replace(/[\\%_]/g, (mark) => `\\${mark}`)},%`)}` : '',
+  ].filter(Boolean);
+  if (filters.length > 0) query = query.where(filters.join(' AND '));
+  const found = (await query.toArray()) as (Embedding & { _distance: number })[];
+  return found.map((hit) => ({
+    id: hit.id, catid: hit.catid, date: hit.date, cell: hit.cell, lon: hit.lon, lat: hit.lat, labels: hit.labels,
+    model: hit.model, similarity: 1 - hit._distance,
+  })); // prettier-ignore
+}
+
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+async function openTable(dataPath: string, table: string): Promise<Table> {
+  const path = join(dataRoot(dataPath), 'embeddings');
+  const store = await connect(path);
+  const names = await store.tableNames();
+  if (!names.includes(table)) {
+    throw new Error(`no table ${table} in ${path} (it holds ${names.join(', ') || 'none'}): run notebook 07-similarity`);
+  }
+  return store.openTable(table);
+}

@@ -1,0 +1,78 @@
+import { createRequire } from 'node:module';
+import type { DataFrame } from 'danfojs-node';
+import type { ChipTag } from './chiptags.ts';
+import { wilsonInterval } from './inference.ts';
+
+/** Hectares of a chip. */
+const CHIP_HECTARES = 78.125 ** 2 / 10_000;
+
+/** One tag over all chips looked at: a row of the tag atlas. */
+export interface AtlasRow {
+  /** `key=value`. */
+  tag: string;
+  key: string;
+  value: string;
+  /** Chips that have it. */
+  chips: number;
+  /** Cells that have it. */
+  cells: number;
+  /** Share of all chips, 0–1, and its 95 % Wilson interval. */
+  share: number;
+  low: number;
+  high: number;
+  /** Area under it, hectares; metres of its lines, in kilometres; its points. */
+  hectares: number;
+  kilometres: number;
+  points: number;
+  /** Mean share of the chip that it covers, over the chips that have it, 0–1. */
+  cover: number;
+}
+
+/**
+ * The tag atlas: how much of every tag there is, the most frequent first.
+ *
+ * @param rows which tags lie in which chips
+ * @param chips how many chips were looked at, those without any tag included
+ * @throws {RangeError} when more chips have tags than were looked at
+ */
+export function tagAtlas(rows: readonly ChipTag[], chips: number): AtlasRow[] {
+  const tags = new Map<string, ChipTag[]>();
+  for (const row of rows) {
+    const found = tags.get(row.tag);
+    if (found) found.push(row);
+    else tags.set(row.tag, [row]);
+  }
+  const atlas = [...tags].map(([tag, found]) => atlasRow(tag, found, chips));
+  return atlas.sort((a, b) => b.chips - a.chips || (a.tag < b.tag ? -1 : 1));
+}
+
+function atlasRow(tag: string, rows: readonly ChipTag[], chips: number): AtlasRow {
+  const sum = (of: (row: ChipTag) => number): number => rows.reduce((total, row) => total + of(row), 0);
+  const cut = tag.indexOf('=');
+  const [low, high] = wilsonInterval(rows.length, chips);
+  return {
+    tag,
+    key: tag.slice(0, cut),
+    value: tag.slice(cut + 1),
+    chips: rows.length,
+    cells: new Set(rows.map(({ chip }) => chip.slice(0, 16))).size,
+    share: rows.length / chips,
+    low,
+    high,
+    hectares: sum(({ area }) => area) * CHIP_HECTARES,
+    kilometres: sum(({ length }) => length) / 1000,
+    points: sum(({ points }) => points),
+    cover: sum(({ area }) => area) / rows.length,
+  };
+}
+
+/**
+ * A danfojs table of rows of one shape: for `groupby`, `describe` and the rest of its verbs.
+ *
+ * @throws {RangeError} when there is no row: a table needs its columns' names
+ */
+export function frame(rows: readonly object[]): DataFrame {
+  if (rows.length === 0) throw new RangeError('frame requires at least one row, got none');
+  const danfo = createRequire(import.meta.url)('danfojs-node') as typeof import('danfojs-node'); // loaded on use: it takes a second
+  return new danfo.DataFrame(rows as object[]);
+}

@@ -1,0 +1,8 @@
+// 04 · statistics: what the tags of a zone are like, chip by chip, and which of them are worth learning.
+// Takes osm_data.json of every cell; makes the tag atlas and the label schema.
+export { type ChipTag, type ZoneChipTags, chipTags } from './chiptags.ts';
+export { type AtlasRow, frame, tagAtlas } from './atlas.ts';
+export { type Association, association, chipsNeeded, wilsonInterval } from './inference.ts';
+export {
+  type LabelRule, type LabelSchema, type SchemaOptions, proposeSchema, readSchema, writeSchema,
+} from './schema.ts'; // prettier-ignore

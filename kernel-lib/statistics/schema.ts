@@ -1,0 +1,77 @@
+import { z } from 'zod';
+import { readJson, writeWhole } from '../ard/index.ts';
+import type { AtlasRow } from './atlas.ts';
+
+/** When a chip has a label: when so much of its tag lies in it. */
+export interface LabelRule {
+  /** What the label is called; the tag itself unless several are put together. */
+  label: string;
+  /** Tags that give it, `key=value`; one is enough. */
+  tags: string[];
+  /** What is measured: share of the chip (0–1), metres inside, or points inside. */
+  measure: 'area' | 'length' | 'points';
+  /** From here on the chip has the label. Above 0 but below this it is unknown. */
+  atLeast: number;
+}
+
+/** What is to be learnt: a readable file beside the datasets. */
+export interface LabelSchema {
+  version: 1;
+  labels: LabelRule[];
+}
+
+/** Thresholds of {@link proposeSchema}. */
+export interface SchemaOptions {
+  /** Share of the chip that an area must cover. Default 0.05. */
+  area?: number;
+  /** Metres of a line. Default 20. */
+  length?: number;
+  /** Points. Default 1. */
+  points?: number;
+}
+
+/**
+ * One label for each tag that was kept; areas by share, lines by metres, points by number, whichever the tag has most of.
+ *
+ * @param atlas the rows to learn
+ * @throws {RangeError} when there is none
+ */
+export function proposeSchema(
+  atlas: readonly AtlasRow[],
+  { area = 0.05, length = 20, points = 1 }: SchemaOptions = {},
+): LabelSchema {
+  if (atlas.length === 0) throw new RangeError('proposeSchema requires at least one tag, got none: loosen the filters');
+  const labels = atlas.map((row): LabelRule => {
+    const measure = row.hectares > 0 ? 'area' : row.kilometres > 0 ? 'length' : 'points';
+    return { label: row.tag, tags: [row.tag], measure, atLeast: { area, length, points }[measure] };
+  });
+  return { version: 1, labels };
+}
+
+const schema: z.ZodType<LabelSchema> = z.strictObject({
+  version: z.literal(1),
+  labels: z
+    .array(
+      z.strictObject({
+        label: z.string().min(1),
+        tags: z.array(z.string().regex(/^[^=]+=.+/)).min(1),
+        measure: z.enum(['area', 'length', 'points']),
+        atLeast: z.number().positive(),
+      }),
+    )
+    .min(1)
+    .refine((labels) => new Set(labels.map(({ label }) => label)).size === labels.length, 'a label is there twice'),
+});
+
+/** Writes a schema as readable JSON. */
+export async function writeSchema(path: string, labels: LabelSchema): Promise<void> {
+  await writeWhole(path, `${JSON.stringify(labels, null, 2)}\n`);
+}
+
+/** Reads a schema. @throws {Error} naming the file and the entry that is wrong */
+export async function readSchema(path: string): Promise<LabelSchema> {
+  const { success, data, error } = schema.safeParse(await readJson(path));
+  if (success) return data;
+  const [issue] = error.issues;
+  throw new Error(`${path} is no label schema at ${issue!.path.join('.')}: ${issue!.message}; mend it, or run 04-statistics again`);
+}
