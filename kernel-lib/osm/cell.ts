@@ -1,0 +1,117 @@
+import { type ArdQuadkey, type Bounds, type Cell, boundsOf, children, polygonOf, squareBounds } from '../ard/index.ts';
+import { OverpassError } from './answer.ts';
+import { type OverpassOptions, fetchOverpass } from './overpass.ts';
+import { overpassQuery } from './query.ts';
+import { OSM_ATTRIBUTION, type OsmMeta } from './read.ts';
+import type { OsmData, OsmElement, OverpassAnswer } from './schema.ts';
+
+/** How {@link fetchCell} asks. */
+export interface CellOptions extends OverpassOptions {
+  /** Address of the interpreter. */
+  endpoint: string;
+  /** The map as it stood then, ISO 8601. Default: the server's latest. */
+  date?: string | undefined;
+  /** How often a square that is too much for the server is cut in four. Default: 4, down to 312.5 m. */
+  splits?: number | undefined;
+}
+
+/** A cell's map data and where they come from. */
+export interface FetchedCell {
+  data: OsmData;
+  meta: OsmMeta;
+}
+
+/**
+ * Everything that OpenStreetMap has in a cell.
+ *
+ * Where the server breaks off because it is too much, the square is cut into its four children, in UTM, and what they
+ * answer is merged; an element on a border comes several times and is kept once.
+ *
+ * @throws {OverpassError} naming the cell
+ */
+export async function fetchCell(cell: Cell, options: CellOptions): Promise<FetchedCell> {
+  const { endpoint, splits = 4 } = options;
+  try {
+    const answer = mergeAnswers(await fetchSquare(cell, cell.quadkey, splits, options));
+    const data = dataOf(cell, answer.elements);
+    return { data, meta: metaOf(endpoint, cellQueries(cell, cell.quadkey, options.date).join('\n'), answer, data) };
+  } catch (error) {
+    if (!(error instanceof OverpassError)) throw error;
+    throw new OverpassError(error.kind, `${cell.id}: ${error.message}`, { cause: error });
+  }
+}
+
+async function fetchSquare(
+  cell: Cell,
+  square: ArdQuadkey,
+  splits: number,
+  options: CellOptions,
+): Promise<OverpassAnswer[]> {
+  const { endpoint, date } = options;
+  const answers: OverpassAnswer[] = [];
+  try {
+    for (const query of cellQueries(cell, square, date)) answers.push(await fetchOverpass(endpoint, query, options));
+    return answers;
+  } catch (error) {
+    if (!(error instanceof OverpassError) || error.kind !== 'remark' || splits === 0) throw error;
+  }
+  const quarters: OverpassAnswer[] = [];
+  for (const child of children(square)) quarters.push(...(await fetchSquare(cell, child, splits - 1, options)));
+  return quarters;
+}
+
+/** The query for a square of a cell; two where it lies across the antimeridian. */
+function cellQueries(cell: Cell, square: ArdQuadkey, date: string | undefined): string[] {
+  const bounds = boundsOf(polygonOf(cell.epsg, squareBounds(square)).coordinates[0]);
+  return onGlobe(bounds).map((box) => overpassQuery(box, { date }));
+}
+
+/** Degrees that run on across the antimeridian, cut there. */
+function onGlobe([west, south, east, north]: Bounds): Bounds[] {
+  if (west >= -180 && east <= 180) return [[west, south, east, north]];
+  const shift = west < -180 ? 360 : 0;
+  return [
+    [west + shift, south, 180, north],
+    [-180, south, east + shift - 360, north],
+  ];
+}
+
+/**
+ * Several answers as one: every element once, by type and id, in order of coming; the oldest of the timestamps.
+ *
+ * @param answers one or more
+ */
+export function mergeAnswers(answers: readonly OverpassAnswer[]): OverpassAnswer {
+  const elements = new Map<string, OsmElement>();
+  for (const element of answers.flatMap((answer) => answer.elements)) {
+    const key = `${element.type}/${element.id}`;
+    if (!elements.has(key)) elements.set(key, element);
+  }
+  const times = answers.map(({ osm3s }) => osm3s.timestamp_osm_base).sort();
+  return { osm3s: { timestamp_osm_base: times[0] ?? '' }, elements: [...elements.values()] };
+}
+
+function dataOf({ quadkey }: Cell, elements: OsmElement[]): OsmData {
+  return {
+    quadkey,
+    nodes: elements.filter((element) => element.type === 'node'),
+    ways: elements.filter((element) => element.type === 'way'),
+    relations: elements.filter((element) => element.type === 'relation'),
+  };
+}
+
+function metaOf(
+  endpoint: string,
+  query: string,
+  { osm3s }: OverpassAnswer,
+  { nodes, ways, relations }: OsmData,
+): OsmMeta {
+  return {
+    endpoint,
+    query,
+    timestamp_osm_base: osm3s.timestamp_osm_base,
+    fetchedAt: new Date().toISOString(),
+    counts: { nodes: nodes.length, ways: ways.length, relations: relations.length },
+    attribution: OSM_ATTRIBUTION,
+  };
+}

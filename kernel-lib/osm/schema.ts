@@ -1,0 +1,106 @@
+import { z } from 'zod';
+
+/** Key and value, as mapped. */
+export type OsmTags = Record<string, string>;
+
+/** A place of an outline, degrees. */
+export interface LatLon {
+  lat: number;
+  lon: number;
+}
+
+/** A point as Overpass gives it. Degrees. Further fields, where the server sends some, are kept. */
+export interface OsmNode extends LatLon {
+  type: 'node';
+  id: number;
+  tags?: OsmTags | undefined;
+}
+
+/** A line or outline as `out geom` gives it. */
+export interface OsmWay {
+  type: 'way';
+  id: number;
+  tags?: OsmTags | undefined;
+  /** Ids of its nodes, in order; an outline repeats the first. */
+  nodes?: number[] | undefined;
+  /** Their places, in order; `null` where the server left one out. */
+  geometry?: (LatLon | null)[] | undefined;
+  bounds?: { minlat: number; minlon: number; maxlat: number; maxlon: number } | undefined;
+}
+
+/** One part of a relation. */
+export interface OsmMember {
+  type: 'node' | 'way' | 'relation';
+  ref: number;
+  /** `outer`, `inner`, `stop`, …; often empty. */
+  role: string;
+}
+
+/** A group of elements: a multipolygon, a route, a boundary. */
+export interface OsmRelation {
+  type: 'relation';
+  id: number;
+  tags?: OsmTags | undefined;
+  members: OsmMember[];
+}
+
+/** Any of the three, as they come in an answer. */
+export type OsmElement = OsmNode | OsmWay | OsmRelation;
+
+/** All of OpenStreetMap that touches a cell: the whole content of `osm_data.json`. */
+export interface OsmData {
+  /** The cell's twelve digits. */
+  quadkey: string;
+  nodes: OsmNode[];
+  ways: OsmWay[];
+  relations: OsmRelation[];
+}
+
+/** An answer of an Overpass server. */
+export interface OverpassAnswer {
+  osm3s: { timestamp_osm_base: string };
+  elements: OsmElement[];
+  /** The server's own words, an error that came late included. */
+  remark?: string | undefined;
+}
+
+const id = z.int();
+const lat = z.number().min(-90).max(90);
+const lon = z.number().min(-180).max(180);
+const tags = z.record(z.string(), z.string()).optional();
+const place = z.looseObject({ lat, lon });
+const bounds = z.looseObject({ minlat: z.number(), minlon: z.number(), maxlat: z.number(), maxlon: z.number() });
+const member = z.looseObject({ type: z.enum(['node', 'way', 'relation']), ref: id, role: z.string() });
+
+const node = z.looseObject({ type: z.literal('node'), id, lat, lon, tags });
+const way = z.looseObject({
+  type: z.literal('way'),
+  id,
+  tags,
+  nodes: z.array(id).optional(),
+  geometry: z.array(place.nullable()).optional(),
+  bounds: bounds.optional(),
+});
+const relation = z.looseObject({ type: z.literal('relation'), id, tags, members: z.array(member) });
+
+/** What `osm_data.json` must look like: these four keys and no other. */
+export const osmDataSchema: z.ZodType<OsmData> = z.strictObject({
+  quadkey: z.string().regex(/^[0-3]{12}$/),
+  nodes: z.array(node),
+  ways: z.array(way),
+  relations: z.array(relation),
+});
+
+/** What an Overpass answer must look like. */
+export const answerSchema: z.ZodType<OverpassAnswer> = z.looseObject({
+  osm3s: z.looseObject({ timestamp_osm_base: z.string() }),
+  elements: z.array(z.discriminatedUnion('type', [node, way, relation])),
+  remark: z.string().optional(),
+});
+
+/** The first fault that zod found, in a few words: `ways.3.id: expected number, received string`. */
+export function firstFault(error: z.ZodError): string {
+  const [issue] = error.issues;
+  const where = issue?.path.join('.') || 'the whole';
+  return `${where}: ${issue?.message ?? 'not as expected'}`;
+}

@@ -1,0 +1,80 @@
+import type { OsmData, OsmTags } from './schema.ts';
+
+/** How often one tag occurs: a row of a table. */
+export interface TagCount {
+  key: string;
+  value: string;
+  /** Distinct elements that carry it; one that several cells share counts once. */
+  count: number;
+  /** Cells in which it occurs. */
+  cells: number;
+}
+
+/** Every tag of one type of element, the most frequent first; equals by key, then by value. */
+export type TagCounts = TagCount[];
+
+/** The tags of a zone, by type of element. */
+export interface ZoneTags {
+  nodeTags: TagCounts;
+  wayTags: TagCounts;
+  relationTags: TagCounts;
+}
+
+/** Counts tags over cells, one cell at a time, so that only the counts stay in memory. */
+export class TagTally {
+  readonly #nodes: Tally = new Tally();
+  readonly #ways: Tally = new Tally();
+  readonly #relations: Tally = new Tally();
+
+  /** Adds what lies in a cell. Each cell once. */
+  add({ nodes, ways, relations }: OsmData): void {
+    this.#nodes.add(nodes);
+    this.#ways.add(ways);
+    this.#relations.add(relations);
+  }
+
+  /** The counts so far. */
+  zoneTags(): ZoneTags {
+    return { nodeTags: this.#nodes.sorted(), wayTags: this.#ways.sorted(), relationTags: this.#relations.sorted() };
+  }
+}
+
+/** The counts of one type of element. */
+class Tally {
+  readonly #rows = new Map<string, TagCount>();
+  readonly #counted = new Set<number>();
+
+  add(elements: readonly { id: number; tags?: OsmTags | undefined }[]): void {
+    const here = new Set<TagCount>();
+    for (const { id, tags } of elements) {
+      if (tags === undefined) continue;
+      const known = this.#counted.has(id);
+      this.#counted.add(id);
+      for (const [key, value] of Object.entries(tags)) {
+        const row = this.#row(key, value);
+        here.add(row);
+        if (!known) row.count++;
+      }
+    }
+    for (const row of here) row.cells++;
+  }
+
+  #row(key: string, value: string): TagCount {
+    const name = `${key}\0${value}`;
+    const row = this.#rows.get(name) ?? { key, value, count: 0, cells: 0 };
+    this.#rows.set(name, row);
+    return row;
+  }
+
+  sorted(): TagCounts {
+    const order = (a: string, b: string): number => (a < b ? -1 : Number(a > b)); // by code unit: the same on every machine
+    return [...this.#rows.values()].sort((a, b) => b.count - a.count || order(a.key, b.key) || order(a.value, b.value));
+  }
+}
+
+/** The tags of the given cells' data, by type of element. */
+export function countTags(data: Iterable<OsmData>): ZoneTags {
+  const tally = new TagTally();
+  for (const cell of data) tally.add(cell);
+  return tally.zoneTags();
+}
