@@ -20,6 +20,8 @@ export interface RasterLevel extends BlockTable {
   mask: BlockTable | undefined;
 }
 
+type Level = BlockTable & { image: GeoTIFFImage };
+
 /** An open raster. Close it. */
 export interface Raster {
   path: string;
@@ -33,8 +35,10 @@ export interface Raster {
   levels: RasterLevel[];
   /** The raw bytes of a block; empty where the block is sparse. */
   readBytes(table: BlockTable, blockColumn: number, blockRow: number): Promise<Buffer>;
-  /** RGB pixels `[row, col, 3]`, uint8, of a window in pixels of the full level. One band is repeated three times. */
-  readWindow(column: number, row: number, width: number, height: number): Promise<Uint8Array>;
+  /** RGB pixels `[row, col, 3]`, uint8, of a window in pixels of a level, the full one by default. One band is repeated three times. */
+  readWindow(column: number, row: number, width: number, height: number, level?: number): Promise<Uint8Array>;
+  /** Which pixels of a whole level are real: `[row, col]`, 1 or 0; `undefined` where the level has no mask. */
+  readMask(level: number): Promise<Uint8Array | undefined>;
   close(): Promise<void>;
 }
 
@@ -62,14 +66,13 @@ export async function openRaster(path: string): Promise<Raster> {
 }
 
 async function describe(path: string, handle: FileHandle, tiff: GeoTIFF, size: number): Promise<Raster> {
-  const levels: (BlockTable & { image: GeoTIFFImage })[] = [];
-  const masks: BlockTable[] = [];
+  const levels: Level[] = [];
+  const masks: Level[] = [];
   for (const image of await allImages(path, tiff, size)) {
     const table = await blockTable(image);
     checkWhole(path, table, size);
     const subfile = Number(image.fileDirectory.getValue('NewSubfileType') ?? 0);
-    if (subfile & 4) masks.push(table);
-    else levels.push({ ...table, image });
+    (subfile & 4 ? masks : levels).push({ ...table, image });
   }
   levels.sort((a, b) => b.width - a.width);
   const first = levels[0]?.image;
@@ -77,7 +80,7 @@ async function describe(path: string, handle: FileHandle, tiff: GeoTIFF, size: n
   const keys = first.getGeoKeys();
   const epsg = Number(keys?.ProjectedCSTypeGeoKey);
   if (!epsg) throw new Error(`${path} names no projection: expected a GeoTIFF in UTM`);
-  const jpegTables = levels[0]!.compression === 7 ? await tablesOf(first) : undefined;
+  const readers = new Map<number, Promise<WindowReader>>();
   const readBytes: Raster['readBytes'] = (table, blockColumn, blockRow) =>
     readAt(handle, table, blockRow * table.blocksAcross + blockColumn);
   return {
@@ -87,9 +90,17 @@ async function describe(path: string, handle: FileHandle, tiff: GeoTIFF, size: n
     metresPerPixel: first.getResolution()[0]!,
     bands: first.getSamplesPerPixel(),
     bits: first.getBitsPerSample(0),
-    levels: levels.map((level) => ({ ...level, mask: masks.find(({ width }) => width === level.width) })),
+    levels: levels.map(({ image: _, ...level }) => ({ ...level, mask: maskOf(masks, level) })),
     readBytes,
-    readWindow: windowReader(path, first, levels[0]!, readBytes, jpegTables),
+    async readWindow(column, row, width, height, level = 0) {
+      const reader = readers.get(level) ?? windowReader(path, levels[level]!, readBytes);
+      readers.set(level, reader);
+      return (await reader)(column, row, width, height);
+    },
+    async readMask(level) {
+      const mask = maskOf(masks, levels[level]!);
+      return mask && Uint8Array.from((await mask.image.readRasters({ interleave: true })) as ArrayLike<number>, (bit) => (bit ? 1 : 0));
+    },
     async close() {
       await handle.close();
       tiff.close();
@@ -141,15 +152,17 @@ async function tablesOf(image: GeoTIFFImage): Promise<Buffer> {
   return value ? Buffer.from(Array.from(value)).subarray(2, -2) : Buffer.alloc(0);
 }
 
-function windowReader(
-  path: string,
-  image: GeoTIFFImage,
-  table: BlockTable,
-  readBytes: Raster['readBytes'],
-  jpegTables: Buffer | undefined,
-): Raster['readWindow'] {
-  const bands = image.getSamplesPerPixel();
-  if (jpegTables === undefined || bands !== 3 || !image.isTiled) return (...window) => readAnyWindow(path, image, window);
+function maskOf(masks: readonly Level[], { width }: BlockTable): Level | undefined {
+  return masks.find((mask) => mask.width === width);
+}
+
+type WindowReader = (column: number, row: number, width: number, height: number) => Promise<Uint8Array>;
+
+async function windowReader(path: string, { image, ...table }: Level, readBytes: Raster['readBytes']): Promise<WindowReader> {
+  if (table.compression !== 7 || image.getSamplesPerPixel() !== 3 || !image.isTiled) {
+    return (...window) => readAnyWindow(path, image, window);
+  }
+  const jpegTables = await tablesOf(image);
   return async (column, row, width, height) => {
     const pixels = new Uint8Array(width * height * 3);
     const size = table.blockSize;

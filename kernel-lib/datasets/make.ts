@@ -1,12 +1,13 @@
 import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ardRoot, readJson } from '../ard/index.ts';
+import { z } from 'zod';
+import { ardRoot, parseCell, readJson } from '../ard/index.ts';
 import { type Chip } from '../chips/index.ts';
+import { OSM_ATTRIBUTION, readOsmMeta } from '../osm/index.ts';
 import type { ChipTag, LabelSchema } from '../statistics/index.ts';
 import { labelChips } from './labels.ts';
 import { type SplitOptions, splitByPlace } from './splits.ts';
-import { type DatasetRow, type DatasetVersion, writeDataset } from './version.ts';
+import { type DatasetRow, type DatasetVersion, type Licence, writeDataset } from './version.ts';
 
 /** What {@link makeDataset} puts together. */
 export interface DatasetParts {
@@ -39,21 +40,43 @@ export async function makeDataset(
     return { id, catid, date, split: sides.get(id)!, weight, labels };
   });
   const catids = new Set(chips.map(({ catid }) => catid));
-  const licences = [...(await imageryLicences(dataPath, catids)), 'labels: © OpenStreetMap contributors, ODbL 1.0'];
+  const licences = [...(await imageryLicences(dataPath, catids)), ...(await labelLicences(dataPath, new Set(chips.map(({ cell }) => cell))))];
   return writeDataset(dataPath, { name, zone, schema, split: { ...options, unmappedWeight }, licences }, rows);
 }
 
-/** The licence of each acquisition, as its collection states it. */
-async function imageryLicences(dataPath: string, catids: ReadonlySet<string>): Promise<string[]> {
-  const folder = join(ardRoot(dataPath), 'acquisition_collections');
-  const names = existsSync(folder) ? await readdir(folder) : [];
-  const licences = new Map<string, string[]>();
-  for (const catid of [...catids].sort()) {
-    const stated = names.includes(`${catid}_collection.json`)
-      ? ((await readJson(join(folder, `${catid}_collection.json`))) as { license?: string }).license
-      : undefined;
-    const licence = stated ?? 'not stated';
-    licences.set(licence, [...(licences.get(licence) ?? []), catid]);
+const collectionSchema = z.looseObject({
+  license: z.string().optional(),
+  providers: z.array(z.looseObject({ name: z.string() })).optional(),
+});
+
+/** The licences of the acquisitions, as their collections state them. */
+async function imageryLicences(dataPath: string, catids: ReadonlySet<string>): Promise<Licence[]> {
+  const stated = await Promise.all([...catids].sort().map((catid) => imageryLicence(dataPath, catid)));
+  const licences = new Map<string, Licence>();
+  for (const { source, licence, attribution } of stated) {
+    const key = `${licence} ${attribution}`;
+    const known = licences.get(key);
+    licences.set(key, { source: known ? `${known.source}, ${source}` : `imagery ${source}`, licence, attribution });
   }
-  return [...licences].map(([licence, acquisitions]) => `imagery ${acquisitions.join(', ')}: ${licence}`);
+  return [...licences.values()];
+}
+
+async function imageryLicence(dataPath: string, catid: string): Promise<Licence> {
+  const path = join(ardRoot(dataPath), 'acquisition_collections', `${catid}_collection.json`);
+  if (!existsSync(path)) return { source: catid, licence: 'not stated', attribution: '' };
+  const { success, data } = collectionSchema.safeParse(await readJson(path));
+  if (!success) throw new Error(`${path} is no STAC collection: fetch it again`);
+  const attribution = (data.providers ?? []).map(({ name }) => name).join(', ');
+  return { source: catid, licence: data.license ?? 'not stated', attribution };
+}
+
+/** The terms of the labels, as the map's own record of each cell says. */
+async function labelLicences(dataPath: string, cells: ReadonlySet<string>): Promise<Licence[]> {
+  const metas = await Promise.all([...cells].sort().map((cell) => readOsmMeta(dataPath, parseCell(cell))));
+  const attributions = [...new Set(metas.map(({ attribution }) => attribution))];
+  return attributions.map((attribution) => ({
+    source: 'labels',
+    licence: attribution === OSM_ATTRIBUTION ? 'ODbL 1.0' : 'as the map server states',
+    attribution,
+  }));
 }

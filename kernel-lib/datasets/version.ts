@@ -21,6 +21,16 @@ export interface DatasetRow {
   labels: Record<string, LabelValue>;
 }
 
+/** Terms that some of the data came under, and with it whatever is made of them. */
+export interface Licence {
+  /** What it covers: `imagery 1040010076B31B00`, `labels`. */
+  source: string;
+  /** Its name: `CC BY-NC 4.0`, `ODbL 1.0`. */
+  licence: string;
+  /** What must be said wherever the data are shown; empty where nothing is asked. */
+  attribution: string;
+}
+
 /** What a version is made of, and what it may be used for. */
 export interface DatasetManifest {
   format: 1;
@@ -35,7 +45,7 @@ export interface DatasetManifest {
   /** Rows by split. */
   counts: Record<Split, number>;
   /** Licence and attribution of imagery and labels, carried on into models. */
-  licences: string[];
+  licences: Licence[];
   sha256: string;
 }
 
@@ -57,7 +67,7 @@ const manifestSchema: z.ZodType<DatasetManifest> = z.looseObject({
   schema: z.custom<LabelSchema>((value) => typeof value === 'object' && value !== null && 'labels' in value),
   split: z.record(z.string(), z.union([z.number(), z.string()])),
   counts: z.object({ train: z.number(), validation: z.number(), test: z.number(), buffer: z.number() }),
-  licences: z.array(z.string()),
+  licences: z.array(z.object({ source: z.string(), licence: z.string(), attribution: z.string() })),
   sha256: z.string(),
 });
 

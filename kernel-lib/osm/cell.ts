@@ -88,7 +88,8 @@ export function mergeAnswers(answers: readonly OverpassAnswer[]): OverpassAnswer
     if (!elements.has(key)) elements.set(key, element);
   }
   const times = answers.map(({ osm3s }) => osm3s.timestamp_osm_base).sort();
-  return { osm3s: { timestamp_osm_base: times[0] ?? '' }, elements: [...elements.values()] };
+  const copyright = answers.find(({ osm3s }) => osm3s.copyright !== undefined)?.osm3s.copyright;
+  return { osm3s: { timestamp_osm_base: times[0] ?? '', copyright }, elements: [...elements.values()] };
 }
 
 function dataOf({ quadkey }: Cell, elements: OsmElement[]): OsmData {
@@ -112,6 +113,11 @@ function metaOf(
     timestamp_osm_base: osm3s.timestamp_osm_base,
     fetchedAt: new Date().toISOString(),
     counts: { nodes: nodes.length, ways: ways.length, relations: relations.length },
-    attribution: OSM_ATTRIBUTION,
+    attribution: attributionOf(osm3s.copyright),
   };
+}
+
+/** What must be shown with the data: OpenStreetMap's attribution, unless the server says that they are under other terms. */
+function attributionOf(copyright: string | undefined): string {
+  return copyright === undefined || /ODbL/i.test(copyright) ? OSM_ATTRIBUTION : copyright;
 }

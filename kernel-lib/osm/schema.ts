@@ -58,7 +58,8 @@ export interface OsmData {
 
 /** An answer of an Overpass server. */
 export interface OverpassAnswer {
-  osm3s: { timestamp_osm_base: string };
+  /** Freshness of the map, and the server's own words on whose data these are. */
+  osm3s: { timestamp_osm_base: string; copyright?: string | undefined };
   elements: OsmElement[];
   /** The server's own words, an error that came late included. */
   remark?: string | undefined;
@@ -93,7 +94,7 @@ export const osmDataSchema: z.ZodType<OsmData> = z.strictObject({
 
 /** What an Overpass answer must look like. */
 export const answerSchema: z.ZodType<OverpassAnswer> = z.looseObject({
-  osm3s: z.looseObject({ timestamp_osm_base: z.string() }),
+  osm3s: z.looseObject({ timestamp_osm_base: z.string(), copyright: z.string().optional() }),
   elements: z.array(z.discriminatedUnion('type', [node, way, relation])),
   remark: z.string().optional(),
 });

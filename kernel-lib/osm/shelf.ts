@@ -16,6 +16,7 @@ interface Entry {
   path: string;
   extent: Bounds;
   timestamp: string;
+  copyright: string | undefined;
 }
 
 const NAME = /^Z\d{2}-[0-3]{12}\.json$/;
@@ -39,7 +40,7 @@ export async function openShelf(folder: string): Promise<Shelf> {
       for (const { path } of entries.filter(({ extent }) => overlap(extent, bounds))) {
         parts.push(selection(await load(path), bounds));
       }
-      return { ...mergeAnswers(parts), osm3s: { timestamp_osm_base: timestamps.at(-1)! } };
+      return { ...mergeAnswers(parts), osm3s: { timestamp_osm_base: timestamps.at(-1)!, copyright: entries[0]?.copyright } };
     },
   };
 }
@@ -82,7 +83,7 @@ function entryOf(path: string, { elements, osm3s }: OverpassAnswer): Entry {
     extent[2] = Math.max(extent[2], lon);
     extent[3] = Math.max(extent[3], lat);
   }
-  return { path, extent, timestamp: osm3s.timestamp_osm_base };
+  return { path, extent, timestamp: osm3s.timestamp_osm_base, copyright: osm3s.copyright };
 }
 
 type LonLat = [lon: number, lat: number];

@@ -2,7 +2,8 @@ import { readdir } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MultiPolygon, Polygon, Position } from 'geojson';
-import { boundsOf, chipBounds, dataRoot, parseChip, polygonOf, readJson } from '../ard/index.ts';
+import { clipPolygon } from 'lineclip';
+import { type Bounds, boundsOf, chipBounds, dataRoot, parseChip, readJson, toUtm } from '../ard/index.ts';
 import type { DatasetRow } from '../datasets/index.ts';
 import { type Vectors, cosine, vectorAt } from './nearest.ts';
 
@@ -62,49 +63,35 @@ async function readPolygons(path: string): Promise<KnownChange[]> {
 }
 
 /**
- * The chips that known changes touch: those whose square and a polygon share a vertex, an edge or an inside.
+ * The chips that known changes touch: those of whose square a polygon covers some part.
  *
- * @param ids chips to look at
+ * @param ids chips to look at, of one zone and hemisphere
  */
 export function touchedChips(changes: readonly KnownChange[], ids: Iterable<string>): Set<string> {
-  const rings = changes.flatMap(({ geometry }) =>
-    (geometry.type === 'Polygon' ? [geometry.coordinates] : geometry.coordinates).map((polygon) => polygon[0]!),
-  );
-  const boxes = rings.map((ring) => ({ ring, box: boundsOf(ring) }));
   const touched = new Set<string>();
+  let rings: Ring[] | undefined;
   for (const id of ids) {
-    const square = polygonOf(parseChip(id).cell.epsg, chipBounds(id)).coordinates[0]!;
-    const box = boundsOf(square);
-    if (boxes.some((other) => overlap(box, other.box) && meet(square, other.ring))) touched.add(id);
+    rings ??= ringsIn(parseChip(id).cell.epsg, changes);
+    const square = chipBounds(id);
+    if (rings.some(({ bounds, ring }) => overlap(square, bounds) && clipPolygon(ring, square).length > 2)) touched.add(id);
   }
   return touched;
 }
 
-function overlap(a: number[], b: number[]): boolean {
-  return a[0]! <= b[2]! && b[0]! <= a[2]! && a[1]! <= b[3]! && b[1]! <= a[3]!;
+interface Ring {
+  bounds: Bounds;
+  ring: Position[];
 }
 
-function meet(a: Position[], b: Position[]): boolean {
-  return inside(a[0]!, b) || inside(b[0]!, a) || edges(a).some((edge) => edges(b).some((other) => cross(edge, other)));
+/** Outer rings in UTM metres. */
+function ringsIn(epsg: number, changes: readonly KnownChange[]): Ring[] {
+  const outer = changes.flatMap(({ geometry }) =>
+    (geometry.type === 'Polygon' ? [geometry.coordinates] : geometry.coordinates).map(([ring]) => ring!),
+  );
+  const rings = outer.map((ring) => ring.map(([lon, lat]) => toUtm(epsg, [lon!, lat!])));
+  return rings.map((ring) => ({ bounds: boundsOf(ring), ring }));
 }
 
-type Edge = [Position, Position];
-
-function edges(ring: Position[]): Edge[] {
-  return ring.slice(1).map((end, index) => [ring[index]!, end]);
-}
-
-function cross([a, b]: Edge, [c, d]: Edge): boolean {
-  const side = (p: Position, q: Position, r: Position): number =>
-    Math.sign((q[0]! - p[0]!) * (r[1]! - p[1]!) - (q[1]! - p[1]!) * (r[0]! - p[0]!));
-  return side(a, b, c) !== side(a, b, d) && side(c, d, a) !== side(c, d, b);
-}
-
-/** Even-odd rule. */
-function inside([x, y]: Position, ring: Position[]): boolean {
-  let within = false;
-  for (const [[x1, y1], [x2, y2]] of edges(ring) as [number[], number[]][]) {
-    if (y1! > y! !== y2! > y! && x! < ((x2! - x1!) * (y! - y1!)) / (y2! - y1!) + x1!) within = !within;
-  }
-  return within;
+function overlap(a: Bounds, b: Bounds): boolean {
+  return a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
 }

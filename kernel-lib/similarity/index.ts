@@ -1,7 +1,7 @@
 // 07 · similarity: which places look alike, how good the answers are, and what changed between two dates.
 // Takes chips and their embeddings; makes the store in embeddings/, answers, scores and change lists.
 export { colourHistograms } from './histogram.ts';
-export { type Neighbour, type Vectors, cosine, nearest, vectorAt } from './nearest.ts';
+export { type Neighbour, type Vectors, cosine, nearest, rowsOf, vectorAt } from './nearest.ts';
 export { type Embedding, type SearchHit, type SearchOptions, deployStore, searchStore } from './store.ts';
-export { type LabelScore, type RetrievalReport, averagePrecision, retrievalReport } from './report.ts';
+export { type LabelScore, type Question, type RetrievalReport, averagePrecision, retrievalReport, sampleQuestions } from './report.ts';
 export { type ChipChange, type KnownChange, rankChange, readKnownChanges, touchedChips } from './change.ts';

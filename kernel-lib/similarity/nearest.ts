@@ -15,6 +15,13 @@ export function vectorAt({ values, width }: Vectors, index: number): Float32Arra
   return values.subarray(index * width, (index + 1) * width);
 }
 
+/** Some rows of the vectors, copied. */
+export function rowsOf(vectors: Vectors, indices: readonly number[]): Vectors {
+  const values = new Float32Array(indices.length * vectors.width);
+  indices.forEach((index, row) => values.set(vectorAt(vectors, index), row * vectors.width));
+  return { values, width: vectors.width };
+}
+
 /** The cosine of two vectors of length 1. */
 export function cosine(a: Float32Array, b: Float32Array): number {
   let sum = 0;

@@ -1,5 +1,5 @@
-import type { DatasetRow } from '../datasets/index.ts';
-import { type Vectors, nearest, vectorAt } from './nearest.ts';
+import type { DatasetRow, Split } from '../datasets/index.ts';
+import { type Vectors, nearest, rowsOf, vectorAt } from './nearest.ts';
 
 /** How well the chips with one label find each other. */
 export interface LabelScore {
@@ -30,11 +30,19 @@ export interface RetrievalReport {
  *
  * @param rows the chips, in the order of `vectors`
  * @param labels names of the labels to score
+ * @param split only chips of this split ask and answer. Default: all
  */
-export function retrievalReport(vectors: Vectors, rows: readonly DatasetRow[], labels: readonly string[]): RetrievalReport {
+export function retrievalReport(
+  vectors: Vectors,
+  rows: readonly DatasetRow[],
+  labels: readonly string[],
+  split?: Split,
+): RetrievalReport {
   if (vectors.values.length !== rows.length * vectors.width) {
     throw new RangeError(`retrievalReport got ${rows.length} rows and ${vectors.values.length / vectors.width} vectors: one each`);
   }
+  const held = [...rows.keys()].filter((index) => split === undefined || rows[index]!.split === split);
+  if (held.length < rows.length) return retrievalReport(rowsOf(vectors, held), held.map((index) => rows[index]!), labels); // prettier-ignore
   const rankings = rows.map((row, index) =>
     nearest(vectors, vectorAt(vectors, index), { admit: (other) => rows[other]!.id !== row.id }).map((hit) => hit.index),
   );
@@ -86,4 +94,31 @@ export function averagePrecision(relevant: readonly number[]): number {
     if (value === 1) sum += ++hits / (index + 1);
   });
   return hits === 0 ? 0 : sum / hits;
+}
+
+/** A chip to ask with, and the label to judge the answers by. */
+export interface Question {
+  /** Row of the chip. */
+  index: number;
+  label: string;
+}
+
+/**
+ * Questions for people to look at: for each label, the rarest first, one chip of the test ground that has it.
+ *
+ * @param count how many; fewer where there are not so many labels on the test ground
+ */
+export function sampleQuestions(rows: readonly DatasetRow[], labels: readonly string[], count: number): Question[] {
+  const test = [...rows.keys()].filter((index) => rows[index]!.split === 'test');
+  const having = (label: string): number[] => test.filter((index) => rows[index]!.labels[label] === 1);
+  const rarestFirst = labels.toSorted((a, b) => having(a).length - having(b).length);
+  const asked = new Set<number>();
+  const questions: Question[] = [];
+  for (const label of rarestFirst) {
+    const index = having(label).find((candidate) => !asked.has(candidate));
+    if (index === undefined || questions.length === count) continue;
+    asked.add(index);
+    questions.push({ index, label });
+  }
+  return questions;
 }

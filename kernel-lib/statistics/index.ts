@@ -2,7 +2,7 @@
 // Takes osm_data.json of every cell; makes the tag atlas and the label schema.
 export { type ChipTag, type ZoneChipTags, chipTags } from './chiptags.ts';
 export { type AtlasRow, frame, tagAtlas } from './atlas.ts';
-export { type Association, association, chipsNeeded, wilsonInterval } from './inference.ts';
+export { type Association, type TagPair, association, associations, chipsNeeded, wilsonInterval } from './inference.ts';
 export {
   type LabelRule, type LabelSchema, type SchemaOptions, proposeSchema, readSchema, writeSchema,
 } from './schema.ts'; // prettier-ignore

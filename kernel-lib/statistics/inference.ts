@@ -81,3 +81,31 @@ export function chipsNeeded(share: number, halfWidth: number): number {
   }
   return Math.ceil((probitExact(0.975) ** 2 * share * (1 - share)) / halfWidth ** 2);
 }
+
+/** Two tags and how strongly they keep company. */
+export interface TagPair extends Association {
+  first: string;
+  second: string;
+  /** Chips with both. */
+  both: number;
+}
+
+/**
+ * Association of every pair of tags over chips, the strongest first; pairs for which it is undefined are left out.
+ *
+ * @param rows which tags lie in which chips
+ * @param tags those to pair
+ * @param chips how many chips were looked at, those without any tag included
+ */
+export function associations(rows: readonly { chip: string; tag: string }[], tags: readonly string[], chips: number): TagPair[] {
+  const chipsOf = new Map(tags.map((tag) => [tag, new Set<string>()]));
+  for (const { chip, tag } of rows) chipsOf.get(tag)?.add(chip);
+  const pairs = tags.flatMap((first, index) =>
+    tags.slice(index + 1).map((second): TagPair => {
+      const [a, b] = [chipsOf.get(first)!, chipsOf.get(second)!];
+      const both = [...a].filter((chip) => b.has(chip)).length;
+      return { first, second, both, ...association(both, a.size, b.size, chips) };
+    }),
+  );
+  return pairs.filter(({ cramersV }) => !Number.isNaN(cramersV)).sort((a, b) => b.cramersV - a.cramersV);
+}

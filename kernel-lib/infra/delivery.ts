@@ -1,0 +1,42 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type StepOptions, dataRoot, zonesOnDisk } from '../ard/index.ts';
+import { makeSample } from '../sample/index.ts';
+import { type Scale } from './settings.ts';
+
+/** Where a run's pixels come from. */
+export interface FoundDelivery {
+  /** Folder or s3:// prefix; `undefined` where the data folder already holds tiles and nothing else is asked for. */
+  address: string | undefined;
+  /** In a few words, for people. */
+  kind: string;
+  /** The delivery's own answers for a loopback Overpass endpoint, where it has such a folder. */
+  overpass: string | undefined;
+}
+
+/**
+ * Finds the delivery that a run works on, or makes the sample.
+ *
+ * In this order: the one that is given; the sample, where the data folder has one; the tiles that the data folder holds
+ * already; a new sample in `sample/<scale>` of the data folder. Real tiles are never mixed with a sample unasked.
+ *
+ * @param address folder or s3:// prefix; empty for none
+ */
+export async function findDelivery(
+  dataPath: string,
+  { address = '', scale = 'tiny', ...options }: { address?: string; scale?: Scale } & StepOptions = {},
+): Promise<FoundDelivery> {
+  const sample = join(dataRoot(dataPath), 'sample', scale);
+  if (address && address !== sample) return { address, kind: 'the delivery that was given', overpass: overpassOf(address) };
+  const tilesThere = (await zonesOnDisk(dataPath)).length > 0;
+  if (!existsSync(sample) && tilesThere) {
+    return { address: undefined, kind: 'the tiles that the data folder holds', overpass: undefined };
+  }
+  await makeSample(sample, { scale, ...options });
+  return { address: sample, kind: `the synthetic sample, scale ${scale}`, overpass: overpassOf(sample) };
+}
+
+function overpassOf(address: string): string | undefined {
+  const folder = join(address, 'overpass');
+  return address.startsWith('s3://') || !existsSync(folder) ? undefined : folder;
+}

@@ -1,0 +1,9 @@
+// 01 · infra: the machine, the settings, the delivery, and the notebooks' runs.
+// Takes an address of a delivery; makes the data folder that every later stage reads.
+export { type Scale, byScale, dataPath, HOME_ZONE, projectRoot, scale, setting, zoneOnDisk } from './settings.ts';
+export { type Finding, doctor } from './doctor.ts';
+export { type DataManifest, readManifest } from './manifest.ts';
+export { type FoundDelivery, findDelivery } from './delivery.ts';
+export { type SyncOptions, type SyncReport, syncDelivery } from './sync.ts';
+export * from './notebooks.ts';
+export * from './lab.ts';

@@ -1,0 +1,93 @@
+import { existsSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  type Delivery, type SourceFile, type StepOptions, type Tile, dataRoot, eachUnit, openDelivery, replaceWhole, tilesOf,
+} from '../ard/index.ts'; // prettier-ignore
+
+/** Options of {@link syncDelivery}. */
+export interface SyncOptions extends StepOptions {
+  /** Only this UTM zone. Default: every zone of the delivery. */
+  zone?: number;
+  /** Products to fetch, by the file's descriptor. Default: `visual` alone. */
+  products?: string[];
+  /** Says what would be moved and moves nothing. Default: moves. */
+  dryRun?: boolean;
+}
+
+/** What {@link syncDelivery} found and moved. */
+export interface SyncReport {
+  zones: number[];
+  tiles: Tile[];
+  /** Files that the data folder is to have. */
+  files: number;
+  bytes: number;
+  /** Files and bytes moved in this run; the others were there, of the right size. */
+  moved: number;
+  movedBytes: number;
+}
+
+/**
+ * Brings a delivery into the data folder: tiles, STAC items, collections and the demo's vectors.
+ *
+ * A file is copied under a temporary name, checked by size, then renamed. A second run moves nothing.
+ *
+ * @param address a folder or s3:// prefix
+ * @param dataPath data folder
+ * @throws {Error} when there is no tile in the delivery, or a file arrives shorter than announced
+ */
+export async function syncDelivery(address: string, dataPath: string, options: SyncOptions = {}): Promise<SyncReport> {
+  const delivery = await openDelivery(address);
+  const tiles = (await tilesOf(delivery)).filter(({ cell }) => options.zone === undefined || cell.zone === options.zone);
+  if (tiles.length === 0) throw new Error(`no tile of zone ${options.zone} in ${address}`);
+  const wanted = wantedFiles(delivery, tiles, options.products ?? ['visual']);
+  const root = dataRoot(dataPath);
+  const missing = await missingFiles(wanted, root);
+  const movedBytes = missing.reduce((sum, { file }) => sum + file.bytes, 0);
+  if (!options.dryRun) await moveFiles(delivery, missing, options);
+  return {
+    zones: [...new Set(tiles.map(({ cell }) => cell.zone))],
+    tiles,
+    files: wanted.length,
+    bytes: wanted.reduce((sum, { bytes }) => sum + bytes, 0),
+    moved: missing.length,
+    movedBytes,
+  };
+}
+
+interface Move {
+  file: SourceFile;
+  path: string;
+}
+
+function wantedFiles({ files, prefix }: Delivery, tiles: Tile[], products: string[]): (SourceFile & { to: string })[] {
+  const kinds = new Set([...products, 'item']);
+  const keys = new Set(tiles.flatMap((tile) => Object.entries(tile.files).flatMap(([kind, key]) => (kinds.has(kind) ? key : []))));
+  const beside = (key: string): boolean => key.startsWith(`${prefix}acquisition_collections/`) || key.startsWith('demo-ard/');
+  return files
+    .filter(({ key }) => keys.has(key) || beside(key))
+    .map((file) => ({ ...file, to: file.key.startsWith('demo-ard/') ? file.key : `ard/${file.key.slice(prefix.length)}` }));
+}
+
+async function missingFiles(wanted: (SourceFile & { to: string })[], root: string): Promise<Move[]> {
+  const moves = wanted.map((file) => ({ file, path: join(root, file.to) }));
+  const there = await Promise.all(
+    moves.map(async ({ file, path }) => existsSync(path) && (await stat(path)).size === file.bytes),
+  );
+  return moves.filter((_, index) => !there[index]);
+}
+
+async function moveFiles({ source }: Delivery, moves: Move[], { signal, onProgress, concurrency = 4 }: SyncOptions): Promise<void> {
+  let bytes = 0;
+  const move = async ({ file, path }: Move): Promise<void> => {
+    await replaceWhole(path, async (part) => {
+      await source.copy(file.key, part, signal);
+      const { size } = await stat(part);
+      if (size !== file.bytes) {
+        throw new Error(`${source.address}/${file.key} arrived with ${size} of ${file.bytes} bytes: sync again`);
+      }
+    });
+    bytes += file.bytes;
+  };
+  await eachUnit(moves, 'files', move, { signal, concurrency, onProgress: (progress) => onProgress?.({ ...progress, bytes }) });
+}

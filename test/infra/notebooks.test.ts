@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Progress } from 'imagesim/ard';
+import { openLab, runNotebooks } from 'imagesim/infra';
+
+const here = import.meta.dirname;
+
+function notebook(...cells: string[]): string {
+  const code = cells.map((source, at) => ({
+    cell_type: 'code',
+    id: `cell-${at}`,
+    metadata: {},
+    execution_count: null,
+    outputs: [],
+    source,
+  }));
+  const kernelspec = { name: 'tslab', display_name: 'TypeScript', language: 'typescript' };
+  return JSON.stringify({ cells: code, metadata: { kernelspec }, nbformat: 4, nbformat_minor: 5 });
+}
+
+describe('runNotebooks', () => {
+  let notebooksDir: string;
+  let outputDir: string;
+  beforeEach(async () => {
+    notebooksDir = await mkdtemp(join(here, '.notebooks-')); // in the checkout, so that the cells find its packages
+    outputDir = join(notebooksDir, 'executed');
+  });
+  afterEach(() => rm(notebooksDir, { recursive: true, force: true }));
+  const put = (name: string, ...cells: string[]): Promise<void> =>
+    writeFile(join(notebooksDir, `${name}.ipynb`), notebook(...cells));
+
+  it('runs notebooks in the order of their numbers, each in its folder with the environment given, and reports every cell', async () => {
+    await put('02-second', `import { readFileSync } from 'node:fs';\nconsole.log(readFileSync('note.txt', 'utf8'));`);
+    await put(
+      '01-first',
+      `import { writeFileSync } from 'node:fs';`,
+      `writeFileSync('note.txt', process.env.NOTE + '\\nlast');\nconsole.log('wrote note.txt');`,
+    );
+    const seen: Progress[] = [];
+    const runs = await runNotebooks({
+      notebooksDir,
+      outputDir,
+      env: { NOTE: 'first' },
+      onProgress: (progress) => seen.push(progress),
+    });
+    assert.deepEqual(
+      runs.map(({ name, lastLine }) => [name, lastLine]),
+      [
+        ['01-first', 'wrote note.txt'],
+        ['02-second', 'last'],
+      ],
+    );
+    assert.deepEqual((await readdir(outputDir)).sort(), [
+      '01-first.html',
+      '01-first.ipynb',
+      '02-second.html',
+      '02-second.ipynb',
+    ]);
+    assert.deepEqual(seen.at(-1), { done: 3, total: 3, unit: 'cells', note: '02-second: done' });
+    assert.ok(runs.every(({ seconds, peakMemoryBytes }) => seconds > 0 && peakMemoryBytes > 5e7));
+  });
+
+  it('writes a page that asks the network, and the disk around it, for nothing', async () => {
+    await put('01-first', `console.log('hello');`);
+    const [{ html }] = await runNotebooks({ notebooksDir, outputDir });
+    const page = await readFile(html, 'utf8');
+    assert.ok(page.includes('hello'));
+    assert.deepEqual(page.match(/<(script|link|img|iframe)\b[^>]*(src|href)="?(?!data:)[^>]*>/g), null);
+    assert.deepEqual(page.match(/@import|url\(['"]?(https?:|file:|\/\/)/g), null);
+  });
+
+  const failures: [what: string, cell: string, words: RegExp][] = [
+    ['an error', `throw new Error('no chip in Z33-031');`, /Error: no chip in Z33-031/],
+    ['a wrong type', `const zone: number = 'Z33';`, /1:7 - Type 'string' is not assignable to type 'number'/],
+    [
+      'a promise that nobody awaited',
+      `Promise.reject(new Error('too late'));\nawait new Promise((wake) => setTimeout(wake, 50));`,
+      /UnhandledPromiseRejection: Error: too late/,
+    ],
+    ['a kernel that dies', `process.exit(1);`, /the kernel died/],
+  ];
+  for (const [what, cell, words] of failures) {
+    it(`names notebook, cell and error of ${what}, keeps the notebook as far as it came, and runs no further`, async () => {
+      await put('01-first', `console.log('fine');`, cell, `console.log('never');`);
+      await put('02-second', `console.log('never');`);
+      const error = await runNotebooks({ notebooksDir, outputDir }).then(
+        () => assert.fail('it ran through'),
+        (reason: Error) => reason,
+      );
+      assert.match(
+        error.message,
+        /^01-first\.ipynb failed in cell \[2\]: .* \(as far as it came: .*01-first\.failed\.ipynb\)$/,
+      );
+      assert.match(error.message, words);
+      assert.deepEqual(await readdir(outputDir), ['01-first.failed.ipynb']);
+      const kept = await readFile(join(outputDir, '01-first.failed.ipynb'), 'utf8');
+      assert.ok(kept.includes('"fine\\n"') && !kept.includes('"never\\n"'));
+    });
+  }
+
+  it('takes the failed copy away once the notebook runs through', async () => {
+    await put('01-first', `throw new Error('once');`);
+    await assert.rejects(runNotebooks({ notebooksDir, outputDir }));
+    await put('01-first', `console.log('well');`);
+    await runNotebooks({ notebooksDir, outputDir });
+    assert.deepEqual((await readdir(outputDir)).sort(), ['01-first.html', '01-first.ipynb']);
+  });
+
+  it('ends the kernel and leaves nothing behind when it is stopped', async () => {
+    await put(
+      '01-first',
+      `import { writeFileSync } from 'node:fs';\nwriteFileSync('pid', String(process.pid));`,
+      `await new Promise((wake) => setTimeout(wake, 600_000));`,
+    );
+    const stop = new AbortController();
+    const onProgress = ({ done }: Progress): void => {
+      if (done === 1) setTimeout(() => stop.abort(new Error('enough')), 300);
+    };
+    await assert.rejects(runNotebooks({ notebooksDir, outputDir, signal: stop.signal, onProgress }), {
+      message: 'enough',
+    });
+    assert.deepEqual(await readdir(outputDir), []);
+    const pid = await readFile(join(notebooksDir, 'pid'), 'utf8');
+    const { stdout } = spawnSync('ps', ['-o', 'stat=', '-p', pid], { encoding: 'utf8' });
+    assert.match(stdout, /^(Z.*\n)?$/, `the kernel ${pid} still runs`);
+  });
+
+  it('runs those that are named, by name, number or word, and says which there are where it knows none', async () => {
+    for (const name of ['01-first', '02-second']) await put(name, `console.log('${name}');`);
+    const ran = async (name: string): Promise<string[]> =>
+      (await runNotebooks({ notebooksDir, outputDir, names: [name] })).map((run) => run.name);
+    assert.deepEqual([await ran('02'), await ran('second')], [['02-second'], ['02-second']]);
+    await assert.rejects(runNotebooks({ notebooksDir, outputDir, names: ['third'] }), {
+      message: `no notebook third in ${notebooksDir}: there are 01-first, 02-second`,
+    });
+  });
+
+  it('says in one line what is wrong with a folder or a file that is no notebook', async () => {
+    await assert.rejects(runNotebooks({ notebooksDir, outputDir }), {
+      message: `no notebook in ${notebooksDir}: name the folder that holds 01-infra.ipynb`,
+    });
+    await assert.rejects(
+      runNotebooks({ notebooksDir: '/nowhere', outputDir }),
+      /^Error: cannot read the notebooks in \/nowhere: ENOENT/,
+    );
+    await writeFile(join(notebooksDir, '01-broken.ipynb'), '{}');
+    await assert.rejects(runNotebooks({ notebooksDir, outputDir }), /^Error: .*01-broken\.ipynb is not a notebook/);
+  });
+});
+
+describe('openLab', () => {
+  it('serves the notebooks with the TypeScript kernel on 127.0.0.1, to those who have the token only', async () => {
+    const lab = await openLab({ notebooksDir: here, log: 'ignore' });
+    try {
+      const url = new URL(lab.url);
+      assert.equal(url.hostname, '127.0.0.1');
+      const ask = (path: string, headers: Record<string, string>): Promise<Response> =>
+        fetch(new URL(path, url), { headers, redirect: 'manual' });
+      assert.notEqual((await ask('/api/kernelspecs', {})).status, 200);
+      const answer = await ask('/api/kernelspecs', { authorization: `token ${url.searchParams.get('token')}` });
+      const { default: first, kernelspecs } = (await answer.json()) as {
+        default: string;
+        kernelspecs: Record<string, unknown>;
+      };
+      assert.equal(first, 'tslab');
+      assert.ok('tslab' in kernelspecs);
+      await assert.rejects(openLab({ notebooksDir: here, port: Number(url.port), log: 'ignore' }), {
+        message: `port ${url.port} is taken: end what listens there, or give another with --port`,
+      });
+    } finally {
+      await lab.close();
+    }
+  });
+});
