@@ -6,7 +6,8 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { type Progress, openDelivery, parseCell, readTiles, tilesOf } from './ard/index.ts';
 import { dataPath } from './infra/index.ts';
 
-const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
+  .version;
 
 const program = new Command('imagesim')
   .description('Finds places that look alike in very-high-resolution satellite imagery.')
@@ -64,7 +65,9 @@ program
     const { syncDelivery } = await import('./infra/index.ts');
     const report = await syncDelivery(delivery, dataPath(), { ...(zone ? { zone } : {}), dryRun, ...steps() });
     const verb = dryRun ? 'would be moved' : 'moved';
-    print(`${report.tiles.length} tiles: ${report.moved} of ${report.files} files ${verb}, ${megabytes(report.movedBytes)}; the others are there`);
+    print(
+      `${report.tiles.length} tiles: ${report.moved} of ${report.files} files ${verb}, ${megabytes(report.movedBytes)}; the others are there`,
+    );
   });
 
 program
@@ -109,7 +112,9 @@ program
 
 program
   .command('notebooks')
-  .description('run the seven notebooks, in order, on $IMAGESIM_DELIVERY, on what the data folder holds, or on the sample')
+  .description(
+    'run the seven notebooks, in order, on $IMAGESIM_DELIVERY, on what the data folder holds, or on the sample',
+  )
   .argument('[names...]', 'only these, as 03-chips or 03')
   .action(async (names: string[]) => {
     const { runAll } = await import('./run.ts');
@@ -167,8 +172,8 @@ function printCell(id: string): void {
 function printTable(rows: object[]): void {
   const columns = Object.keys(rows[0] ?? {});
   const cells = [columns, ...rows.map((row) => Object.values(row).map((value) => String(value ?? '–')))];
-  const widths = columns.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)));
-  cells.forEach((row) => print(row.map((text, column) => text.padEnd(widths[column]!)).join('  ').trimEnd())); // prettier-ignore
+  const widths = columns.map((_, column) => Math.max(...cells.map((row) => row[column].length)));
+  cells.forEach((row) => print(row.map((text, column) => text.padEnd(widths[column])).join('  ').trimEnd())); // prettier-ignore
 }
 
 /** What every long step gets: Ctrl-C, and one line that is written over on a terminal. */

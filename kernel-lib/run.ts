@@ -1,7 +1,16 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type StepOptions, dataRoot, openDelivery, tilesOf, zonesOnDisk } from './ard/index.ts';
-import { dataPath, findDelivery, HOME_ZONE, openLab, projectRoot, runNotebooks, scale, setting } from './infra/index.ts';
+import {
+  dataPath,
+  findDelivery,
+  HOME_ZONE,
+  openLab,
+  projectRoot,
+  runNotebooks,
+  scale,
+  setting,
+} from './infra/index.ts';
 import { serveOverpass } from './osm/index.ts';
 
 /** What a run of the notebooks needs: the delivery found, its Overpass answered, and the environment that says so. */
@@ -41,7 +50,8 @@ export async function runAll({ names = [], print, signal, onProgress }: RunOptio
       signal,
       onProgress: (progress) => {
         onProgress?.(progress);
-        if (progress.note?.endsWith(': done')) print(`${++finished}. ${progress.note}, ${((performance.now() - started) / 1000).toFixed(0)} s so far`);
+        if (progress.note?.endsWith(': done'))
+          print(`${++finished}. ${progress.note}, ${((performance.now() - started) / 1000).toFixed(0)} s so far`);
       },
     });
     print('');
@@ -75,7 +85,9 @@ export async function runLab({ port, print, signal }: RunOptions): Promise<void>
 async function setStage(options: StepOptions): Promise<Stage> {
   const path = dataPath();
   await mkdir(dataRoot(path), { recursive: true }).catch((error: unknown) => {
-    throw new Error(`cannot make the data folder ${dataRoot(path)}: set IMAGESIM_DATA to one that can be written`, { cause: error });
+    throw new Error(`cannot make the data folder ${dataRoot(path)}: set IMAGESIM_DATA to one that can be written`, {
+      cause: error,
+    });
   });
   const found = await findDelivery(path, { address: setting('IMAGESIM_DELIVERY', ''), scale: scale(), ...options });
   const zone = setting('IMAGESIM_ZONE', 0) || (await zoneOf(found.address, path));

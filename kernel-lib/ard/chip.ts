@@ -22,7 +22,9 @@ export interface ChipPlace {
 export function parseChip(id: string): ChipPlace {
   const match = CHIP_ID.exec(id);
   if (!match || Number(match[1]) < 1 || Number(match[1]) > 60) {
-    throw new RangeError(`unknown chip id "${id}": expected Z<zone>-<18 digits of 0 to 3>, as in Z33-031133012203000000`);
+    throw new RangeError(
+      `unknown chip id "${id}": expected Z<zone>-<18 digits of 0 to 3>, as in Z33-031133012203000000`,
+    );
   }
   const zone = Number(match[1]);
   const quadkey = match[2] as ArdQuadkey;

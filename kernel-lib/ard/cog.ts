@@ -86,7 +86,10 @@ export async function writeCog(path: string, options: CogOptions): Promise<{ byt
     try {
       await rm(spoolName); // the open handle keeps the bytes, and no crash can leave them behind
       const pipe = await fillPipe(path, spool, options);
-      written = { bytes: await assemble(path, part, pipe, options), blocks: pipe.levels[0].images.filter(Boolean).length };
+      written = {
+        bytes: await assemble(path, part, pipe, options),
+        blocks: pipe.levels[0].images.filter(Boolean).length,
+      };
     } finally {
       await spool.close();
     }
@@ -99,13 +102,19 @@ function checkOptions(path: string, { width, height, epsg, quality = 85, bands }
     throw new RangeError(`writeCog ${path}: ${what}`);
   };
   const sides = [width, height];
-  if (!sides.every((side) => side > 0 && side <= 65535 && side % BLOCK === 0)) fail(`sides must be multiples of ${BLOCK} up to 65,024, got ${width} × ${height}`);
-  if (!((epsg > 32600 && epsg <= 32660) || (epsg > 32700 && epsg <= 32760))) fail(`epsg must be a UTM zone on WGS 84 (32601…32760), got ${epsg}`);
+  if (!sides.every((side) => side > 0 && side <= 65535 && side % BLOCK === 0))
+    fail(`sides must be multiples of ${BLOCK} up to 65,024, got ${width} × ${height}`);
+  if (!((epsg > 32600 && epsg <= 32660) || (epsg > 32700 && epsg <= 32760)))
+    fail(`epsg must be a UTM zone on WGS 84 (32601…32760), got ${epsg}`);
   if (!(quality >= 1 && quality <= 100)) fail(`quality must be 1–100, got ${quality}`);
   if (bands !== 1 && bands !== 3) fail(`bands must be 1 or 3, got ${String(bands)}`);
 }
 
-async function fillPipe(path: string, spool: FileHandle, { width, height, bands, quality = 85, blocks, signal }: CogOptions): Promise<Pipe> {
+async function fillPipe(
+  path: string,
+  spool: FileHandle,
+  { width, height, bands, quality = 85, blocks, signal }: CogOptions,
+): Promise<Pipe> {
   const levels = pyramid(width, height);
   const allReal = deflateSync(new Uint8Array((BLOCK * BLOCK) / 8).fill(255));
   const pipe: Pipe = { levels, bands, quality, spool, end: 0, tables: new Uint8Array(0), allReal, pending: new Set() };
@@ -130,7 +139,15 @@ async function fillPipe(path: string, spool: FileHandle, { width, height, bands,
 function pyramid(width: number, height: number): Level[] {
   const levels: Level[] = [];
   for (let w = width, h = height; ; w = Math.ceil(w / 2), h = Math.ceil(h / 2)) {
-    levels.push({ width: w, height: h, across: Math.ceil(w / BLOCK), down: Math.ceil(h / BLOCK), images: [], masks: [], row: [] });
+    levels.push({
+      width: w,
+      height: h,
+      across: Math.ceil(w / BLOCK),
+      down: Math.ceil(h / BLOCK),
+      images: [],
+      masks: [],
+      row: [],
+    });
     if (w <= BLOCK && h <= BLOCK) return levels;
   }
 }
@@ -147,8 +164,11 @@ function checked(path: string, block: CogBlock, bands: number): CogBlock {
 async function put(pipe: Pipe, depth: number, column: number, row: number, block: CogBlock): Promise<void> {
   const level = pipe.levels[depth];
   if (!block.mask.includes(1)) return;
-  if (depth + 1 < pipe.levels.length) halve(block, (pipe.levels[depth + 1].row[column >> 1] ??= blank(pipe.bands)), pipe.bands, column & 1, row & 1);
-  const job: Promise<void> = compress(pipe, level, row * level.across + column, block).then(() => void pipe.pending.delete(job));
+  if (depth + 1 < pipe.levels.length)
+    halve(block, (pipe.levels[depth + 1].row[column >> 1] ??= blank(pipe.bands)), pipe.bands, column & 1, row & 1);
+  const job: Promise<void> = compress(pipe, level, row * level.across + column, block).then(
+    () => void pipe.pending.delete(job),
+  );
   job.catch(() => undefined); // told by the race below, or by fillPipe's last wait
   pipe.pending.add(job);
   if (pipe.pending.size >= 4) await Promise.race(pipe.pending);
@@ -214,7 +234,13 @@ function packBits(mask: Uint8Array): Uint8Array {
 /** One block as JPEG, parted into what all blocks share (DQT, DHT) and an abbreviated stream without it. */
 async function encodeJpeg(pixels: Uint8Array, quality: number): Promise<{ tables: Uint8Array; stream: Uint8Array }> {
   const raw = Buffer.from(pixels.buffer, pixels.byteOffset, pixels.length);
-  const whole = await jpeg.compress(raw, { format: jpeg.FORMAT_RGB, width: BLOCK, height: BLOCK, quality, subsampling: jpeg.SAMP_420 });
+  const whole = await jpeg.compress(raw, {
+    format: jpeg.FORMAT_RGB,
+    width: BLOCK,
+    height: BLOCK,
+    quality,
+    subsampling: jpeg.SAMP_420,
+  });
   const tables: Uint8Array[] = [whole.subarray(0, 2)];
   const stream: Uint8Array[] = [whole.subarray(0, 2)];
   let at = 2;
@@ -255,13 +281,17 @@ const GHOST = [
 async function assemble(path: string, part: string, pipe: Pipe, options: CogOptions): Promise<number> {
   const head = header(pipe, options, 0).length;
   const size = head + pipe.levels.reduce((sum, { images, masks }) => sum + stored(images) + stored(masks), 0);
-  if (size > LIMIT) throw new RangeError(`writeCog ${path}: ${size} bytes pass the 4 GiB of a classic TIFF: lower the quality or part the raster`);
+  if (size > LIMIT)
+    throw new RangeError(
+      `writeCog ${path}: ${size} bytes pass the 4 GiB of a classic TIFF: lower the quality or part the raster`,
+    );
   const file = await open(part, 'wx');
   try {
     await file.writeFile(header(pipe, options, head));
     for (const { images, masks } of pipe.levels.toReversed()) {
       for (const [i, image] of images.entries()) {
-        if (image) await file.writeFile(Buffer.concat([await framed(pipe, image), await framed(pipe, masks[i] as Spooled)]));
+        if (image)
+          await file.writeFile(Buffer.concat([await framed(pipe, image), await framed(pipe, masks[i] as Spooled)]));
       }
     }
   } finally {
@@ -270,7 +300,8 @@ async function assemble(path: string, part: string, pipe: Pipe, options: CogOpti
   return size;
 }
 
-const stored = (blocks: (Spooled | undefined)[]): number => blocks.reduce((sum, block) => sum + (block ? block.bytes + 8 : 0), 0);
+const stored = (blocks: (Spooled | undefined)[]): number =>
+  blocks.reduce((sum, block) => sum + (block ? block.bytes + 8 : 0), 0);
 
 /** A block between its leader (its length) and its trailer (its last four bytes again). */
 async function framed({ spool }: Pipe, { at, bytes }: Spooled): Promise<Uint8Array> {
@@ -325,13 +356,21 @@ function imageEntries(pipe: Pipe, options: CogOptions, depth: number, offsets: n
   const common = [
     ...(depth > 0 ? [entry(254, LONG, [1])] : []),
     ...sizeEntries(level),
-    entry(258, SHORT, Array.from({ length: bands }, () => 8)),
+    entry(
+      258,
+      SHORT,
+      Array.from({ length: bands }, () => 8),
+    ),
     entry(259, SHORT, [bands === 3 ? 7 : 8]), // JPEG or DEFLATE
     entry(262, SHORT, [bands === 3 ? 6 : 1]), // YCbCr or black is zero
     entry(277, SHORT, [bands]),
     entry(284, SHORT, [1]),
     ...blockEntries(level, level.images, offsets),
-    entry(339, SHORT, Array.from({ length: bands }, () => 1)),
+    entry(
+      339,
+      SHORT,
+      Array.from({ length: bands }, () => 1),
+    ),
   ];
   return [...common, ...(bands === 3 ? colourEntries(pipe.tables) : []), ...(depth === 0 ? geoEntries(options) : [])];
 }
@@ -361,7 +400,11 @@ function blockEntries({ across, down }: Level, blocks: (Spooled | undefined)[], 
 /** JPEGTables, YCbCrSubSampling 2 × 2 and ReferenceBlackWhite of full-range YCbCr. */
 function colourEntries(tables: Uint8Array): Entry[] {
   const reference = longs([0, 1, 255, 1, 128, 1, 255, 1, 128, 1, 255, 1]);
-  return [{ tag: 347, type: 7, count: tables.length, bytes: tables }, entry(530, SHORT, [2, 2]), { tag: 532, type: 5, count: 6, bytes: reference }];
+  return [
+    { tag: 347, type: 7, count: tables.length, bytes: tables },
+    entry(530, SHORT, [2, 2]),
+    { tag: 532, type: 5, count: 6, bytes: reference },
+  ];
 }
 
 /** Pixel scale, tie point and GeoKeys: a projected system of WGS 84 in metres, named as GDAL names it. */
@@ -370,7 +413,12 @@ function geoEntries({ epsg, origin, metresPerPixel }: CogOptions): Entry[] {
   const names = `${name}WGS 84|\0`;
   const keys = [1, 1, 0, 7, 1024, 0, 1, 1, 1025, 0, 1, 1, 1026, 34737, name.length, 0];
   keys.push(2049, 34737, 7, name.length, 2054, 0, 1, 9102, 3072, 0, 1, epsg, 3076, 0, 1, 9001);
-  const doubles = (tag: number, values: number[]): Entry => ({ tag, type: 12, count: values.length, bytes: new Uint8Array(new Float64Array(values).buffer) });
+  const doubles = (tag: number, values: number[]): Entry => ({
+    tag,
+    type: 12,
+    count: values.length,
+    bytes: new Uint8Array(new Float64Array(values).buffer),
+  });
   return [
     doubles(33550, [metresPerPixel, metresPerPixel, 0]),
     doubles(33922, [0, 0, 0, origin[0], origin[1], 0]),

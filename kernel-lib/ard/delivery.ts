@@ -73,7 +73,8 @@ export async function openDelivery(address: string): Promise<Delivery> {
   const files = await source.list();
   const tiles = files.filter(({ key }) => FILE.test(key));
   if (tiles.length === 0) {
-    const found = files.length === 0 ? 'it is empty' : `it holds ${files.length} other files, ${files[0]!.key} the first`;
+    const found =
+      files.length === 0 ? 'it is empty' : `it holds ${files.length} other files, ${files[0].key} the first`;
     throw new Error(
       `no ARD tile in ${address}: ${found}; expected ard/<zone>/<quadkey>/<date>/<catalogue id>-visual.tif`,
     );
@@ -94,18 +95,23 @@ export async function tilesOf({ source, prefix, files }: Delivery): Promise<Tile
     if (!found) continue;
     const id = `${found.zone}/${found.quadkey}/${found.date}/${found.catid}`;
     const tile = tiles.get(id) ?? {
-      cell: cellOf(Number(found.zone), found.quadkey!),
-      date: found.date!,
-      catid: found.catid!,
+      cell: cellOf(Number(found.zone), found.quadkey),
+      date: found.date,
+      catid: found.catid,
       files: {},
     };
-    tile.files[found.kind ?? (found.ext === 'json' ? 'item' : found.ext!)] = key;
+    tile.files[found.kind ?? (found.ext === 'json' ? 'item' : found.ext)] = key;
     tiles.set(id, tile);
   }
   const inOrder = [...tiles].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, tile]) => tile);
-  return eachUnit(inOrder, 'tiles', async (tile) => ({ ...tile, metadata: await readMetadata(source, tile.files.item) }), {
-    concurrency: 8,
-  });
+  return eachUnit(
+    inOrder,
+    'tiles',
+    async (tile) => ({ ...tile, metadata: await readMetadata(source, tile.files.item) }),
+    {
+      concurrency: 8,
+    },
+  );
 }
 
 /**

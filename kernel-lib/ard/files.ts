@@ -39,7 +39,9 @@ function cannotWrite(path: string, error: unknown): unknown {
     ENOSPC: 'the disk is full: free some space, or set IMAGESIM_DATA to a folder on a larger one',
     ENOTDIR: 'a file stands where a folder is needed: move it away, or set IMAGESIM_DATA to another folder',
   };
-  return code !== undefined && code in reasons ? new Error(`cannot write ${path}: ${reasons[code]}`, { cause: error }) : error;
+  return code !== undefined && code in reasons
+    ? new Error(`cannot write ${path}: ${reasons[code]}`, { cause: error })
+    : error;
 }
 
 /**
@@ -54,6 +56,8 @@ export async function readJson(path: string): Promise<unknown> {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new Error(`${path} is not JSON (it begins with ${JSON.stringify(text.slice(0, 40))}): fetch it again`, { cause: error });
+    throw new Error(`${path} is not JSON (it begins with ${JSON.stringify(text.slice(0, 40))}): fetch it again`, {
+      cause: error,
+    });
   }
 }

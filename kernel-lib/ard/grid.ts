@@ -143,7 +143,7 @@ export function quadkeyAt(column: number, row: number, zoom: number): ArdQuadkey
 
 /** Zone of a longitude: six degrees each, without the exceptions that maps make for Norway and Svalbard. */
 export function zoneOf(lon: number): number {
-  return ((Math.floor((lon + 180) / 6) % 60) + 60) % 60 + 1;
+  return (((Math.floor((lon + 180) / 6) % 60) + 60) % 60) + 1;
 }
 
 /**
@@ -176,7 +176,7 @@ export type ZoneMembership = 'inside' | 'spans-west-boundary' | 'spans-east-boun
 /** Whether the cell's four corners lie in the longitudes of its zone, all, some or none of them. */
 export function zoneMembership(cell: Cell): ZoneMembership {
   const centralMeridian = cell.zone * 6 - 183;
-  const offsets = cell.geometry.coordinates[0]!.map(([lon]) => lon! - centralMeridian);
+  const offsets = cell.geometry.coordinates[0].map(([lon]) => lon - centralMeridian);
   const fromMeridian = offsets.map((offset) => offset - 360 * Math.round(offset / 360));
   const west = fromMeridian.some((offset) => offset < -3);
   const east = fromMeridian.some((offset) => offset > 3);
@@ -230,13 +230,13 @@ export function neighbours(quadkey: ArdQuadkey): Partial<Record<Direction, ArdQu
  * Never misses the cell by more than the bulge of its edges, and is at most 8.6 % larger (facts of the grid).
  */
 export function lonLatBounds(cell: Cell): Bounds {
-  return boundsOf(cell.geometry.coordinates[0]!);
+  return boundsOf(cell.geometry.coordinates[0]);
 }
 
 /** Smallest bounds of positions. */
 export function boundsOf(positions: number[][]): Bounds {
-  const xs = positions.map(([x]) => x!);
-  const ys = positions.map(([, y]) => y!);
+  const xs = positions.map(([x]) => x);
+  const ys = positions.map(([, y]) => y);
   return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
 }
 
@@ -244,7 +244,7 @@ export function boundsOf(positions: number[][]): Bounds {
 export function polygonOf(epsg: number, [west, south, east, north]: Bounds): Polygon {
   const corners: [number, number][] = [[west, north], [west, south], [east, south], [east, north]]; // prettier-ignore
   const ring = corners.map((corner) => toLonLat(epsg, corner));
-  const first = ring[0]![0];
+  const first = ring[0][0];
   const whole = ring.map(([lon, lat]) => [lon - 360 * Math.round((lon - first) / 360), lat]);
-  return { type: 'Polygon', coordinates: [[...whole, whole[0]!]] };
+  return { type: 'Polygon', coordinates: [[...whole, whole[0]]] };
 }

@@ -11,7 +11,8 @@ export { type ChipPlace, chipBounds, chipIdAt, chipIds, chipWindow, parseChip } 
 export { ardRoot, cellFolder, cellsOnDisk, dataRoot, zonesOnDisk } from './layout.ts';
 export { type Source, type SourceFile, type SourceOptions, openSource } from './source.ts';
 export { type Delivery, type Tile, type TileMetadata, openDelivery, readTiles, tilesOf } from './delivery.ts';
+export { type CogBlock, type CogOptions, writeCog } from './cog.ts';
 export { overviewPng } from './overview.ts';
 export { type BlockTable, type Raster, type RasterLevel, openRaster } from './raster.ts';
-export { readJson, replaceWhole, writeWhole } from './files.ts';
+export { partName, readJson, replaceWhole, writeWhole } from './files.ts';
 export { type Progress, type StepOptions, eachUnit } from './step.ts';

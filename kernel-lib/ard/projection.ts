@@ -12,12 +12,12 @@ const converters = new Map<number, Converter>();
  * @throws {RangeError} for another EPSG code
  */
 export function toUtm(epsg: number, lonLat: Position): Position {
-  return converter(epsg).forward(lonLat) as Position;
+  return converter(epsg).forward(lonLat);
 }
 
 /** UTM metres to degrees lon, lat; the inverse of {@link toUtm}, to a millimetre within a zone. */
 export function toLonLat(epsg: number, utm: Position): Position {
-  return converter(epsg).inverse(utm) as Position;
+  return converter(epsg).inverse(utm);
 }
 
 function converter(epsg: number): Converter {

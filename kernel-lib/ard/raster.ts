@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
-import jpegTurbo from '@julusian/jpeg-turbo';
 import { fromFile, type GeoTIFF, type GeoTIFFImage } from 'geotiff';
+import { windowReader, type WindowReader } from './window.ts';
 
 /** Blocks of one level or of its mask: where in the file each lies. A block of 0 bytes holds nothing. */
 export interface BlockTable {
@@ -20,7 +20,8 @@ export interface RasterLevel extends BlockTable {
   mask: BlockTable | undefined;
 }
 
-type Level = BlockTable & { image: GeoTIFFImage };
+/** A level or mask with the image that geotiff read its tags from. */
+export type Level = BlockTable & { image: GeoTIFFImage };
 
 /** An open raster. Close it. */
 export interface Raster {
@@ -55,12 +56,14 @@ export async function openRaster(path: string): Promise<Raster> {
   try {
     const { size } = await handle.stat();
     tiff = await fromFile(path).catch((error: unknown) => {
-      throw new Error(`${path} (${size} bytes) is no TIFF that can be read: ${String(error)}; fetch it again`, { cause: error });
+      throw new Error(`${path} (${size} bytes) is no TIFF that can be read: ${String(error)}; fetch it again`, {
+        cause: error,
+      });
     });
     return await describe(path, handle, tiff, size);
   } catch (error) {
     await handle.close();
-    tiff?.close();
+    await tiff?.close();
     throw error;
   }
 }
@@ -71,7 +74,7 @@ async function describe(path: string, handle: FileHandle, tiff: GeoTIFF, size: n
   for (const image of await allImages(path, tiff, size)) {
     const table = await blockTable(image);
     checkWhole(path, table, size);
-    const subfile = Number(image.fileDirectory.getValue('NewSubfileType') ?? 0);
+    const subfile = image.fileDirectory.getValue('NewSubfileType') ?? 0;
     (subfile & 4 ? masks : levels).push({ ...table, image });
   }
   levels.sort((a, b) => b.width - a.width);
@@ -87,23 +90,24 @@ async function describe(path: string, handle: FileHandle, tiff: GeoTIFF, size: n
     path,
     epsg,
     origin: first.getOrigin().slice(0, 2) as [number, number],
-    metresPerPixel: first.getResolution()[0]!,
+    metresPerPixel: first.getResolution()[0],
     bands: first.getSamplesPerPixel(),
     bits: first.getBitsPerSample(0),
-    levels: levels.map(({ image: _, ...level }) => ({ ...level, mask: maskOf(masks, level) })),
+    levels: levels.map((level) => ({ ...level, mask: maskOf(masks, level) })),
     readBytes,
     async readWindow(column, row, width, height, level = 0) {
-      const reader = readers.get(level) ?? windowReader(path, levels[level]!, readBytes);
+      const reader = readers.get(level) ?? windowReader(path, levels[level], readBytes);
       readers.set(level, reader);
       return (await reader)(column, row, width, height);
     },
     async readMask(level) {
-      const mask = maskOf(masks, levels[level]!);
-      return mask && Uint8Array.from((await mask.image.readRasters({ interleave: true })) as ArrayLike<number>, (bit) => (bit ? 1 : 0));
+      const mask = maskOf(masks, levels[level]);
+      const bits = (await mask?.image.readRasters({ interleave: true })) as ArrayLike<number> | undefined;
+      return bits && Uint8Array.from(bits, (bit) => (bit ? 1 : 0));
     },
     async close() {
       await handle.close();
-      tiff.close();
+      await tiff.close();
     },
   };
 }
@@ -127,13 +131,13 @@ async function blockTable(image: GeoTIFFImage): Promise<BlockTable> {
     blocksAcross: Math.ceil(image.getWidth() / image.getTileWidth()),
     offsets: (await directory.loadValue(tiled ? 'TileOffsets' : 'StripOffsets')) as ArrayLike<number>,
     byteCounts: (await directory.loadValue(tiled ? 'TileByteCounts' : 'StripByteCounts')) as ArrayLike<number>,
-    compression: Number(directory.getValue('Compression') ?? 1),
+    compression: directory.getValue('Compression') ?? 1,
   };
 }
 
 function checkWhole(path: string, { offsets, byteCounts }: BlockTable, size: number): void {
   for (let block = 0; block < offsets.length; block++) {
-    const end = Number(offsets[block]) + Number(byteCounts[block]);
+    const end = offsets[block] + byteCounts[block];
     if (end > size) {
       throw new Error(`${path} is cut short: block ${block} ends at byte ${end}, the file at ${size}; fetch it again`);
     }
@@ -141,73 +145,11 @@ function checkWhole(path: string, { offsets, byteCounts }: BlockTable, size: num
 }
 
 async function readAt(handle: FileHandle, table: BlockTable, block: number): Promise<Buffer> {
-  const bytes = Buffer.allocUnsafe(Number(table.byteCounts[block]));
-  if (bytes.length > 0) await handle.read(bytes, 0, bytes.length, Number(table.offsets[block]));
+  const bytes = Buffer.allocUnsafe(table.byteCounts[block]);
+  if (bytes.length > 0) await handle.read(bytes, 0, bytes.length, table.offsets[block]);
   return bytes;
-}
-
-/** The shared tables of a TIFF's JPEG blocks, without their start and end marks. */
-async function tablesOf(image: GeoTIFFImage): Promise<Buffer> {
-  const value = (await image.fileDirectory.loadValue('JPEGTables')) as ArrayLike<number> | undefined;
-  return value ? Buffer.from(Array.from(value)).subarray(2, -2) : Buffer.alloc(0);
 }
 
 function maskOf(masks: readonly Level[], { width }: BlockTable): Level | undefined {
   return masks.find((mask) => mask.width === width);
-}
-
-type WindowReader = (column: number, row: number, width: number, height: number) => Promise<Uint8Array>;
-
-async function windowReader(path: string, { image, ...table }: Level, readBytes: Raster['readBytes']): Promise<WindowReader> {
-  if (table.compression !== 7 || image.getSamplesPerPixel() !== 3 || !image.isTiled) {
-    return (...window) => readAnyWindow(path, image, window);
-  }
-  const jpegTables = await tablesOf(image);
-  return async (column, row, width, height) => {
-    const pixels = new Uint8Array(width * height * 3);
-    const size = table.blockSize;
-    for (let by = Math.floor(row / size); by * size < row + height; by++) {
-      for (let bx = Math.floor(column / size); bx * size < column + width; bx++) {
-        const block = await decodeJpegBlock(path, await readBytes(table, bx, by), jpegTables);
-        if (block) paste(block, size, bx * size - column, by * size - row, pixels, width, height);
-      }
-    }
-    return pixels;
-  };
-}
-
-async function decodeJpegBlock(path: string, bytes: Buffer, tables: Buffer): Promise<Uint8Array | undefined> {
-  if (bytes.length === 0) return undefined;
-  const whole = Buffer.concat([bytes.subarray(0, 2), tables, bytes.subarray(2)]);
-  try {
-    return (await jpegTurbo.decompress(whole, { format: jpegTurbo.FORMAT_RGB })).data;
-  } catch (error) {
-    throw new Error(`${path} holds a damaged JPEG block (${String(error)}): fetch it again`, { cause: error });
-  }
-}
-
-function paste(
-  block: Uint8Array,
-  size: number,
-  left: number,
-  top: number,
-  pixels: Uint8Array,
-  width: number,
-  height: number,
-): void {
-  const from = Math.max(0, left);
-  const to = Math.min(width, left + size);
-  for (let y = Math.max(0, top); y < Math.min(height, top + size); y++) {
-    const start = ((y - top) * size + from - left) * 3;
-    pixels.set(block.subarray(start, start + (to - from) * 3), (y * width + from) * 3);
-  }
-}
-
-/** Any other 8-bit TIFF, through geotiff's own decoders. */
-async function readAnyWindow(path: string, image: GeoTIFFImage, [column, row, width, height]: number[]): Promise<Uint8Array> {
-  const bits = image.getBitsPerSample(0);
-  if (bits !== 8) throw new Error(`${path} has ${bits} bits a sample: expected an 8-bit visual product`);
-  const window = [column!, row!, column! + width!, row! + height!];
-  const samples = image.getSamplesPerPixel() === 3 ? [0, 1, 2] : [0, 0, 0];
-  return (await image.readRasters({ window, samples, interleave: true })) as unknown as Uint8Array;
 }

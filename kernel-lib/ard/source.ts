@@ -54,15 +54,22 @@ function folderSource(root: string): Source {
       if (!existsSync(folder)) return [];
       const entries = await readdir(folder, { withFileTypes: true, recursive: true });
       const paths = entries.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));
-      const files = await Promise.all(paths.map(async (path) => [path, await stat(path)] as const));
-      return files
-        .filter(([, found]) => found.isFile())
-        .map(([path, { size }]) => ({ key: relative(root, path), bytes: size }))
-        .sort((a, b) => (a.key < b.key ? -1 : 1));
+      const files = await Promise.all(paths.map((path) => fileAt(root, path)));
+      return files.filter((file) => file !== undefined).sort((a, b) => (a.key < b.key ? -1 : 1));
     },
     read: (key) => readFile(join(root, key)),
-    copy: (key, path, signal) => pipeline(createReadStream(join(root, key)), createWriteStream(path), withSignal(signal)),
+    copy: (key, path, signal) =>
+      pipeline(createReadStream(join(root, key)), createWriteStream(path), withSignal(signal)),
   };
+}
+
+/** A file of a folder; `undefined` for what is none, or is gone since the folder was listed. */
+async function fileAt(root: string, path: string): Promise<SourceFile | undefined> {
+  const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  return found?.isFile() ? { key: relative(root, path), bytes: found.size } : undefined;
 }
 
 function bucketSource(address: string, { endpoint, region, anonymous }: SourceOptions): Source {

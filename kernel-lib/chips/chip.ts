@@ -1,5 +1,14 @@
 import { basename, join } from 'node:path';
-import { type Raster, type StepOptions, type Tile, chipIds, dataRoot, eachUnit, openRaster, readTiles } from '../ard/index.ts';
+import {
+  type Raster,
+  type StepOptions,
+  type Tile,
+  chipIds,
+  dataRoot,
+  eachUnit,
+  openRaster,
+  readTiles,
+} from '../ard/index.ts';
 import { chipPath, type Chip, cutTile } from './cut.ts';
 import { checkPlace, NoMaskError, validFractions } from './nodata.ts';
 import { readNodataIndex, recordTile, writeNodataIndex } from './nodataindex.ts';
@@ -49,7 +58,8 @@ export interface ChipReport {
  */
 export async function chipTiles(options: ChipOptions): Promise<ChipReport> {
   const { dataPath, minValid = 1, concurrency = 2 } = options;
-  if (!(minValid > 0 && minValid <= 1)) throw new RangeError(`chipTiles requires minValid above 0 and at most 1, got ${minValid}`);
+  if (!(minValid > 0 && minValid <= 1))
+    throw new RangeError(`chipTiles requires minValid above 0 and at most 1, got ${minValid}`);
   const zone = zoneOfChips(options);
   const filename = options.filename ?? join(dataRoot(dataPath), 'nodata-index.json');
   const chipDir = options.chipDir ?? join(dataRoot(dataPath), 'chips', String(zone).padStart(2, '0'));
@@ -59,7 +69,10 @@ export async function chipTiles(options: ChipOptions): Promise<ChipReport> {
     if (!tile.files.visual) leftOut.push(`${tile.cell.id} ${tile.date} ${tile.catid} has no visual raster`);
     return tile.files.visual;
   });
-  const done = await eachUnit(tiles, 'tiles', async (tile) => chipTile(tile, { ...options, chipDir, minValid }), { ...options, concurrency });
+  const done = await eachUnit(tiles, 'tiles', async (tile) => chipTile(tile, { ...options, chipDir, minValid }), {
+    ...options,
+    concurrency,
+  });
   const results = done.flatMap((result) => {
     if ('leftOut' in result) leftOut.push(result.leftOut);
     return 'leftOut' in result ? [] : [result];
@@ -86,7 +99,9 @@ function zoneOfChips({ zone, chipDir }: ChipOptions): number {
   }
   const found = zone ?? named;
   if (!found || found < 1 || found > 60) {
-    throw new RangeError(`no zone: let the chip folder end in it (…/chips/33), or give --zone; got ${chipDir ?? 'neither'}`);
+    throw new RangeError(
+      `no zone: let the chip folder end in it (…/chips/33), or give --zone; got ${chipDir ?? 'neither'}`,
+    );
   }
   return found;
 }
@@ -103,7 +118,7 @@ async function chipTile(
   tile: Tile,
   options: ChipOptions & { chipDir: string; minValid: number },
 ): Promise<TileResult | { leftOut: string }> {
-  const raster = await openRaster(tile.files.visual!);
+  const raster = await openRaster(tile.files.visual);
   try {
     checkPlace(raster, tile);
     return await chipRaster(raster, tile, options);
@@ -122,7 +137,7 @@ async function chipRaster(
 ): Promise<TileResult> {
   const fractions = await validFractions(raster);
   const ids = chipIds(tile.cell);
-  const wanted = [...fractions.keys()].filter((index) => fractions[index]! >= options.minValid);
+  const wanted = [...fractions.keys()].filter((index) => fractions[index] >= options.minValid);
   const cut = options.indexOnly ? 0 : await cutTile(raster, tile, wanted, options.chipDir, options);
   return {
     tile,
@@ -132,11 +147,11 @@ async function chipRaster(
     chips: options.indexOnly
       ? []
       : wanted.map((index) => ({
-          id: ids[index]!,
+          id: ids[index],
           catid: tile.catid,
           date: tile.date,
           cell: tile.cell.id,
-          path: chipPath(options.chipDir, tile, ids[index]!),
+          path: chipPath(options.chipDir, tile, ids[index]),
         })),
   };
 }

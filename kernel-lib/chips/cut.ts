@@ -19,7 +19,11 @@ export interface Chip {
 const BLOCK = 512;
 
 /** Where a chip lies: `<chipDir>/<quadkey12>/<date>/<id>_<catid>.jpg`. */
-export function chipPath(chipDir: string, { cell, date, catid }: Pick<Tile, 'cell' | 'date' | 'catid'>, id: string): string {
+export function chipPath(
+  chipDir: string,
+  { cell, date, catid }: Pick<Tile, 'cell' | 'date' | 'catid'>,
+  id: string,
+): string {
   return join(chipDir, cell.quadkey, date, `${id}_${catid}.jpg`);
 }
 
@@ -47,7 +51,9 @@ export async function cutTile(
     signal?.throwIfAborted();
     const [left, top] = blockWindow(Math.floor(block / BLOCK), block % BLOCK);
     const pixels = await raster.readWindow(left, top, BLOCK, BLOCK);
-    await Promise.all(indices.map((index) => writeChip(pixels, index, chipPath(chipDir, tile, idOf(tile, index)), quality)));
+    await Promise.all(
+      indices.map((index) => writeChip(pixels, index, chipPath(chipDir, tile, idOf(tile, index)), quality)),
+    );
   }
   return missing.length;
 }
@@ -76,7 +82,13 @@ async function writeChip(block: Uint8Array, index: number, path: string, quality
     pixels.set(block.subarray(start, start + CHIP_PIXELS * 3), row * CHIP_PIXELS * 3);
   }
   const { FORMAT_RGB: format, SAMP_420: subsampling } = jpegTurbo;
-  const jpeg = await jpegTurbo.compress(pixels, { format, subsampling, width: CHIP_PIXELS, height: CHIP_PIXELS, quality });
+  const jpeg = await jpegTurbo.compress(pixels, {
+    format,
+    subsampling,
+    width: CHIP_PIXELS,
+    height: CHIP_PIXELS,
+    quality,
+  });
   const part = `${path}.${process.pid}.part`;
   await writeFile(part, jpeg);
   await rename(part, path);
@@ -91,7 +103,13 @@ export async function readChips(chipDir: string): Promise<Chip[]> {
     const found = /^([0-3]{12})\/(\d{4}-\d\d-\d\d)\/(Z\d\d-[0-3]{18})_(.+)\.jpg$/.exec(entry);
     if (found) {
       const [, quadkey, date, id, catid] = found as unknown as string[];
-      chips.push({ id: id!, catid: catid!, date: date!, cell: `${id!.slice(0, 4)}${quadkey}`, path: join(chipDir, entry) });
+      chips.push({
+        id: id,
+        catid: catid,
+        date: date,
+        cell: `${id.slice(0, 4)}${quadkey}`,
+        path: join(chipDir, entry),
+      });
     }
   }
   return chips;

@@ -24,7 +24,7 @@ const BITS = Uint8Array.from({ length: 256 }, (_, byte) => {
  * @throws {Error} naming the file, when it has no mask or lies off the grid
  */
 export async function validFractions(raster: Raster): Promise<Float32Array> {
-  const mask = raster.levels[0]!.mask;
+  const mask = raster.levels[0].mask;
   if (!mask) throw new NoMaskError(raster.path);
   checkMask(raster.path, mask);
   const fractions = new Float32Array(CHIPS);
@@ -77,7 +77,7 @@ function realPixels(bits: Uint8Array, y: number, x: number): number {
   let count = 0;
   for (let row = y * CHIP_PIXELS; row < (y + 1) * CHIP_PIXELS; row++) {
     const start = row * (MASK_BLOCK / 8) + x * (CHIP_PIXELS / 8);
-    for (let byte = start; byte < start + CHIP_PIXELS / 8; byte++) count += BITS[bits[byte]!]!;
+    for (let byte = start; byte < start + CHIP_PIXELS / 8; byte++) count += BITS[bits[byte]];
   }
   return count;
 }

@@ -23,12 +23,14 @@ export async function readNodataIndex(path: string): Promise<NodataIndex> {
   const json = await readJson(path);
   const version = (json as { version?: unknown } | null)?.version;
   if (version !== '0.2') {
-    throw new Error(`${path} is a no-data index of version ${JSON.stringify(version)}: expected "0.2"; move it away, it is not overwritten`);
+    throw new Error(
+      `${path} is a no-data index of version ${JSON.stringify(version)}: expected "0.2"; move it away, it is not overwritten`,
+    );
   }
   const { success, data, error } = schema.safeParse(json);
   if (!success) {
     const [issue] = error.issues;
-    throw new Error(`${path} is damaged at ${issue!.path.join('.')}: ${issue!.message}; delete it and chip again`);
+    throw new Error(`${path} is damaged at ${issue.path.join('.')}: ${issue.message}; delete it and chip again`);
   }
   return data;
 }
@@ -50,7 +52,12 @@ export async function writeNodataIndex(path: string, index: NodataIndex): Promis
  * @param valid ids of the chips that are real at every pixel
  * @param all ids of all chips of the cell
  */
-export function recordTile(index: NodataIndex, catid: string, valid: ReadonlySet<string>, all: readonly string[]): void {
+export function recordTile(
+  index: NodataIndex,
+  catid: string,
+  valid: ReadonlySet<string>,
+  all: readonly string[],
+): void {
   for (const id of all) {
     const others = (index.chips[id] ?? []).filter((other) => other !== catid);
     const now = valid.has(id) ? [...others, catid] : others;

@@ -9,14 +9,22 @@ import { eachUnit, type StepOptions } from '../ard/index.ts';
  * @returns `[n, row, col, band]`, uint8
  * @throws {Error} naming the file that cannot be read
  */
-export async function readPixels(paths: readonly string[], size: number, options: StepOptions = {}): Promise<Uint8Array> {
+export async function readPixels(
+  paths: readonly string[],
+  size: number,
+  options: StepOptions = {},
+): Promise<Uint8Array> {
   const each = size * size * 3;
   const pixels = new Uint8Array(paths.length * each);
   await eachUnit(
     paths,
     'images',
     async (path, index) => {
-      const image = sharp(path).resize(size, size, { fit: 'fill', kernel: 'linear' }).toColourspace('srgb').removeAlpha().raw();
+      const image = sharp(path)
+        .resize(size, size, { fit: 'fill', kernel: 'linear' })
+        .toColourspace('srgb')
+        .removeAlpha()
+        .raw();
       const bytes = await image.toBuffer().catch((error: unknown) => {
         throw new Error(`cannot read the image ${path}: ${String(error)}; cut it again`, { cause: error });
       });

@@ -2,6 +2,13 @@
 // Takes chips, chip tags and a label schema; makes datasets/<name>/<version>/.
 export { type ChipLabels, type LabelValue, labelChips } from './labels.ts';
 export { type Split, type SplitOptions, splitByPlace } from './splits.ts';
-export { type DatasetManifest, type DatasetRow, type DatasetVersion, type Licence, readDataset, writeDataset } from './version.ts';
+export {
+  type DatasetManifest,
+  type DatasetRow,
+  type DatasetVersion,
+  type Licence,
+  readDataset,
+  writeDataset,
+} from './version.ts';
 export { type DatasetParts, makeDataset } from './make.ts';
 export { type LabelledImages, loadImages, rowPath } from './load.ts';

@@ -35,8 +35,11 @@ export async function loadImages(
   { splits, size, ...options }: { splits: readonly Split[]; size: number } & StepOptions,
 ): Promise<LabelledImages> {
   const chosen = rows.filter(({ split }) => splits.includes(split));
-  if (chosen.length === 0) throw new RangeError(`dataset ${manifest.name} ${manifest.version} has no row in ${splits.join(', ')}`);
+  if (chosen.length === 0)
+    throw new RangeError(`dataset ${manifest.name} ${manifest.version} has no row in ${splits.join(', ')}`);
   const images = await readPixels(chosen.map((row) => rowPath(dataPath, row)), size, options); // prettier-ignore
-  const labels = Float32Array.from(chosen.flatMap((row) => manifest.labels.map((label) => row.labels[label] ?? Number.NaN)));
+  const labels = Float32Array.from(
+    chosen.flatMap((row) => manifest.labels.map((label) => row.labels[label] ?? Number.NaN)),
+  );
   return { rows: chosen, images, size, labels, weights: Float32Array.from(chosen, ({ weight }) => weight) };
 }

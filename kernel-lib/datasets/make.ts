@@ -40,7 +40,10 @@ export async function makeDataset(
     return { id, catid, date, split: sides.get(id)!, weight, labels };
   });
   const catids = new Set(chips.map(({ catid }) => catid));
-  const licences = [...(await imageryLicences(dataPath, catids)), ...(await labelLicences(dataPath, new Set(chips.map(({ cell }) => cell))))];
+  const licences = [
+    ...(await imageryLicences(dataPath, catids)),
+    ...(await labelLicences(dataPath, new Set(chips.map(({ cell }) => cell)))),
+  ];
   return writeDataset(dataPath, { name, zone, schema, split: { ...options, unmappedWeight }, licences }, rows);
 }
 

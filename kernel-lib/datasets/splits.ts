@@ -51,7 +51,7 @@ export function splitByPlace(
     if (!best || cost < best.cost) best = { sides, cost };
   }
   const sideOf = new Map<string, Split>();
-  names.forEach((name, index) => blocks.get(name)!.forEach((chip) => sideOf.set(chip, best!.sides[index]!)));
+  names.forEach((name, index) => blocks.get(name)!.forEach((chip) => sideOf.set(chip, best!.sides[index])));
   return withBuffer(sideOf, buffer);
 }
 
@@ -69,36 +69,40 @@ function blocksOf(chips: Iterable<string>, zoom: number): Map<string, string[]> 
 
 /** Chips of a block, then its chips with each label. */
 function labelCounts(ids: readonly string[], chips: ReadonlyMap<string, ChipLabels>): number[] {
-  const labels = Object.keys(chips.get(ids[0]!)!.labels);
+  const labels = Object.keys(chips.get(ids[0])!.labels);
   return [ids.length, ...labels.map((label) => ids.filter((id) => chips.get(id)!.labels[label] === 1).length)];
 }
 
 /** Puts blocks in random order and fills test, then validation, then train. Each gets at least one. */
 function drawSides(counts: number[][], shares: { validation: number; test: number }, random: () => number): Split[] {
   const order = counts.map((_, index) => [random(), index] as const).sort(([a], [b]) => a - b);
-  const all = counts.reduce((sum, [chips]) => sum + chips!, 0);
+  const all = counts.reduce((sum, [chips]) => sum + chips, 0);
   const sides: Split[] = Array.from({ length: counts.length }, () => 'train');
   let next = 0;
   for (const side of ['test', 'validation'] as const) {
     let filled = 0;
     do {
-      const block = order[next++]![1];
+      const block = order[next++][1];
       sides[block] = side;
-      filled += counts[block]![0]!;
+      filled += counts[block][0];
     } while (filled < all * shares[side] * 0.8 && next < order.length - 1);
   }
   return sides;
 }
 
 /** Sum over sides and labels of the squared, relative distance from the wanted share; a label that a side lacks costs most. */
-function imbalance(counts: number[][], sides: Split[], { validation, test }: { validation: number; test: number }): number {
+function imbalance(
+  counts: number[][],
+  sides: Split[],
+  { validation, test }: { validation: number; test: number },
+): number {
   const wanted: [Split, number][] = [['train', 1 - validation - test], ['validation', validation], ['test', test]]; // prettier-ignore
   let cost = 0;
-  for (let column = 0; column < counts[0]!.length; column++) {
-    const all = counts.reduce((sum, row) => sum + row[column]!, 0);
+  for (let column = 0; column < counts[0].length; column++) {
+    const all = counts.reduce((sum, row) => sum + row[column], 0);
     if (all === 0) continue;
     for (const [side, share] of wanted) {
-      const here = counts.reduce((sum, row, index) => sum + (sides[index] === side ? row[column]! : 0), 0);
+      const here = counts.reduce((sum, row, index) => sum + (sides[index] === side ? row[column] : 0), 0);
       cost += (here / (all * share) - 1) ** 2 + (here === 0 ? 4 : 0);
     }
   }

@@ -83,11 +83,15 @@ export async function writeDataset(
   facts: Pick<DatasetManifest, 'name' | 'zone' | 'schema' | 'split' | 'licences'>,
   rows: readonly DatasetRow[],
 ): Promise<DatasetVersion> {
-  if (rows.length === 0) throw new RangeError(`writeDataset requires at least one row for ${facts.name}, got none: chip the zone first`);
+  if (rows.length === 0)
+    throw new RangeError(`writeDataset requires at least one row for ${facts.name}, got none: chip the zone first`);
   const sorted = rows.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
   const parquet = Buffer.from(writeParquet(sorted, facts.schema));
   const sha256 = createHash('sha256').update(parquet).digest('hex');
-  const version = createHash('sha256').update(JSON.stringify({ ...facts, sha256 })).digest('hex').slice(0, 12);
+  const version = createHash('sha256')
+    .update(JSON.stringify({ ...facts, sha256 }))
+    .digest('hex')
+    .slice(0, 12);
   const labels = facts.schema.labels.map(({ label }) => label);
   const manifest: DatasetManifest = { format: 1, ...facts, version, labels, counts: countSplits(sorted), sha256 };
   const folder = join(dataRoot(dataPath), 'datasets', facts.name, version);
@@ -105,15 +109,19 @@ export async function writeDataset(
  */
 export async function readDataset(dataPath: string, name: string, version?: string): Promise<DatasetVersion> {
   const home = join(dataRoot(dataPath), 'datasets', name);
-  if (!existsSync(home)) throw new Error(`no dataset ${name} in ${dataRoot(dataPath)}/datasets: run notebook 05-datasets`);
+  if (!existsSync(home))
+    throw new Error(`no dataset ${name} in ${dataRoot(dataPath)}/datasets: run notebook 05-datasets`);
   const wanted = version ?? (await readFile(join(home, 'latest'), 'utf8')).trim();
   const folder = join(home, wanted);
   const path = join(folder, 'manifest.json');
   const { success, data: manifest, error } = manifestSchema.safeParse(await readJson(path));
-  if (!success) throw new Error(`${path} is damaged at ${error.issues[0]!.path.join('.')}: write the dataset again`);
+  if (!success) throw new Error(`${path} is damaged at ${error.issues[0].path.join('.')}: write the dataset again`);
   const file = join(folder, 'chips.parquet');
-  const found = createHash('sha256').update(await readFile(file)).digest('hex');
-  if (found !== manifest.sha256) throw new Error(`${file} is not the file that was written (SHA-256 ${found}): write the dataset again`);
+  const found = createHash('sha256')
+    .update(await readFile(file))
+    .digest('hex');
+  if (found !== manifest.sha256)
+    throw new Error(`${file} is not the file that was written (SHA-256 ${found}): write the dataset again`);
   return { manifest, rows: await readRows(file, manifest.labels), folder };
 }
 

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type StepOptions, dataRoot, zonesOnDisk } from '../ard/index.ts';
-import { makeSample } from '../sample/index.ts';
 import { type Scale } from './settings.ts';
 
 /** Where a run's pixels come from. */
@@ -27,11 +26,13 @@ export async function findDelivery(
   { address = '', scale = 'tiny', ...options }: { address?: string; scale?: Scale } & StepOptions = {},
 ): Promise<FoundDelivery> {
   const sample = join(dataRoot(dataPath), 'sample', scale);
-  if (address && address !== sample) return { address, kind: 'the delivery that was given', overpass: overpassOf(address) };
+  if (address && address !== sample)
+    return { address, kind: 'the delivery that was given', overpass: overpassOf(address) };
   const tilesThere = (await zonesOnDisk(dataPath)).length > 0;
   if (!existsSync(sample) && tilesThere) {
     return { address: undefined, kind: 'the tiles that the data folder holds', overpass: undefined };
   }
+  const { makeSample } = await import('../sample/index.ts'); // loaded only where a sample is made
   await makeSample(sample, { scale, ...options });
   return { address: sample, kind: `the synthetic sample, scale ${scale}`, overpass: overpassOf(sample) };
 }

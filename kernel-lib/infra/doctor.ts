@@ -27,9 +27,19 @@ export async function doctor(dataPath: string): Promise<Finding[]> {
   const [major, minor] = process.versions.node.split('.').map(Number) as [number, number];
   return [
     finding('Node', process.versions.node, major > 20 || (major === 20 && minor >= 19), 'install Node 20.19 or newer'),
-    finding('cores', String(availableParallelism()), availableParallelism() >= 2, 'two or more make the long steps shorter'),
+    finding(
+      'cores',
+      String(availableParallelism()),
+      availableParallelism() >= 2,
+      'two or more make the long steps shorter',
+    ),
     finding('memory', `${(totalmem() / GB).toFixed(0)} GB`, totalmem() > 4 * GB, 'use a machine of 8 GB or more'),
-    finding('free disk', free, Number.parseFloat(free) > 5, `free some space under ${dataRoot(dataPath)}, or set IMAGESIM_DATA`),
+    finding(
+      'free disk',
+      free,
+      Number.parseFloat(free) > 5,
+      `free some space under ${dataRoot(dataPath)}, or set IMAGESIM_DATA`,
+    ),
     finding('Jupyter', jupyter ?? 'not found', jupyter !== undefined, 'run ./setup.sh'),
     finding('GPU', gpus ?? 'none', gpus !== undefined, 'training runs on the CPU: enough for tiny and city scale'),
   ];

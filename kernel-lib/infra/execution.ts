@@ -2,11 +2,15 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { stripVTControlCharacters } from 'node:util';
 import { packageFolder, readJupyter } from './jupyter.ts';
 
 /** How one notebook's run went. */
 export interface Execution {
-  /** The cell that failed, counted from 1 among the code cells that hold something (as `In [n]` counts), and what it wrote to standard error. */
+  /**
+   * The cell that failed, counted from 1 among the code cells that hold something (as `In [n]` counts), and what it
+   * wrote to standard error.
+   */
   failure?: { cell: number; text: string };
   /** The most memory that the kernel held, in bytes; 0 where the system does not tell. */
   peak: number;
@@ -24,7 +28,8 @@ export interface ExecutionOptions {
 /**
  * Runs execute.py on one notebook.
  *
- * Its standard input stays open for as long as it shall run: it takes its kernel along when this process ends in any way.
+ * Its standard input stays open for as long as it shall run: it takes its kernel along when this process ends in any
+ * way.
  *
  * @param paths the notebook, the executed copy to write, the page to write
  * @throws {Error} when Jupyter itself fails; a failing cell is a result
@@ -60,9 +65,7 @@ export async function execute(
 
 /** The line that says what went wrong, out of a stack, a list of type errors or nbclient's words. */
 export function firstError(text: string): string {
-  // oxlint-disable-next-line no-control-regex
-  const lines = text
-    .replace(/\u001b\[[0-9;]*m/g, '')
+  const lines = stripVTControlCharacters(text)
     .split('\n')
     .map((line) => line.trim())
     .filter((line) => line !== '');

@@ -19,8 +19,8 @@ export function packageFolder(): string {
 /**
  * The Jupyter of this checkout.
  *
- * The kernel spec lies inside the checkout (`environment/jupyter/kernels/tslab`) and is found through JUPYTER_PATH, so that two checkouts of one user
- * never run each other's kernel.
+ * The kernel spec lies inside the checkout (`environment/jupyter/kernels/tslab`) and is found through JUPYTER_PATH, so
+ * that two checkouts of one user never run each other's kernel.
  *
  * @param folder what setup.sh wrote. Default: `environment/jupyter` of the checkout that this library stands in
  * @throws {Error} when setup.sh has not run

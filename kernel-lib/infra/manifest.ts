@@ -50,5 +50,5 @@ export async function readManifest(path: string = join(projectRoot(), 'data-mani
   const { success, data, error } = schema.safeParse(await readJson(path));
   if (success) return data;
   const [issue] = error.issues;
-  throw new Error(`${path} is wrong at ${issue!.path.join('.')}: ${issue!.message}; mend that entry`);
+  throw new Error(`${path} is wrong at ${issue.path.join('.')}: ${issue.message}; mend that entry`);
 }

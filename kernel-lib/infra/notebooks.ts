@@ -1,11 +1,8 @@
 import { mkdir, readFile, readdir, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { partName, readJson, writeWhole } from '../ard/files.ts';
-import type { StepOptions } from '../ard/step.ts';
+import { partName, readJson, writeWhole } from '../ard/index.ts';
+import type { StepOptions } from '../ard/index.ts';
 import { execute, firstError, type ExecutionOptions } from './execution.ts';
-
-export { openLab } from './lab.ts';
-export type { Lab, LabOptions } from './lab.ts';
 
 export interface NotebooksOptions extends Pick<StepOptions, 'signal' | 'onProgress'> {
   /** Where the notebooks lie; also the folder they run in. */
@@ -36,8 +33,9 @@ export interface NotebookRun {
 /**
  * Executes notebooks in order, each in a kernel of its own, and writes executed copies and their HTML.
  *
- * A copy is there whole or not at all. Where a cell fails, the notebook as far as it came is kept as `<name>.failed.ipynb`, the earlier copy stays, and
- * no further notebook runs. A promise that nobody awaited and that was rejected counts as a failure of the cell that shows it.
+ * A copy is there whole or not at all. Where a cell fails, the notebook as far as it came is kept as
+ * `<name>.failed.ipynb`, the earlier copy stays, and no further notebook runs. A promise that nobody awaited and that
+ * was rejected counts as a failure of the cell that shows it.
  *
  * @returns one entry a notebook, in order
  * @throws {Error} naming notebook, cell and the cell's error

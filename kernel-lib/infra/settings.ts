@@ -60,14 +60,15 @@ export async function zoneOnDisk(path: string): Promise<number> {
   const wanted = setting('IMAGESIM_ZONE', 0);
   if (wanted) return wanted;
   if (zones.length === 0) throw new Error(`no zone under ${path}/ard: run notebook 01-infra, or imagesim sync, first`);
-  return zones.includes(HOME_ZONE) ? HOME_ZONE : zones[0]!;
+  return zones.includes(HOME_ZONE) ? HOME_ZONE : zones[0];
 }
 
 /** The top of the checkout that this library is part of: where notebooks, setup.sh and data-manifest.json lie. */
 export function projectRoot(): string {
   let folder = dirname(fileURLToPath(import.meta.url));
   while (!existsSync(join(folder, 'data-manifest.json'))) {
-    if (folder === dirname(folder)) throw new Error('no data-manifest.json above kernel-lib: run from a checkout of imagesim');
+    if (folder === dirname(folder))
+      throw new Error('no data-manifest.json above kernel-lib: run from a checkout of imagesim');
     folder = dirname(folder);
   }
   return folder;

@@ -38,7 +38,9 @@ export interface SyncReport {
  */
 export async function syncDelivery(address: string, dataPath: string, options: SyncOptions = {}): Promise<SyncReport> {
   const delivery = await openDelivery(address);
-  const tiles = (await tilesOf(delivery)).filter(({ cell }) => options.zone === undefined || cell.zone === options.zone);
+  const tiles = (await tilesOf(delivery)).filter(
+    ({ cell }) => options.zone === undefined || cell.zone === options.zone,
+  );
   if (tiles.length === 0) throw new Error(`no tile of zone ${options.zone} in ${address}`);
   const wanted = wantedFiles(delivery, tiles, options.products ?? ['visual']);
   const root = dataRoot(dataPath);
@@ -62,11 +64,17 @@ interface Move {
 
 function wantedFiles({ files, prefix }: Delivery, tiles: Tile[], products: string[]): (SourceFile & { to: string })[] {
   const kinds = new Set([...products, 'item']);
-  const keys = new Set(tiles.flatMap((tile) => Object.entries(tile.files).flatMap(([kind, key]) => (kinds.has(kind) ? key : []))));
-  const beside = (key: string): boolean => key.startsWith(`${prefix}acquisition_collections/`) || key.startsWith('demo-ard/');
+  const keys = new Set(
+    tiles.flatMap((tile) => Object.entries(tile.files).flatMap(([kind, key]) => (kinds.has(kind) ? key : []))),
+  );
+  const beside = (key: string): boolean =>
+    key.startsWith(`${prefix}acquisition_collections/`) || key.startsWith('demo-ard/');
   return files
     .filter(({ key }) => keys.has(key) || beside(key))
-    .map((file) => ({ ...file, to: file.key.startsWith('demo-ard/') ? file.key : `ard/${file.key.slice(prefix.length)}` }));
+    .map((file) => ({
+      ...file,
+      to: file.key.startsWith('demo-ard/') ? file.key : `ard/${file.key.slice(prefix.length)}`,
+    }));
 }
 
 async function missingFiles(wanted: (SourceFile & { to: string })[], root: string): Promise<Move[]> {
@@ -77,7 +85,11 @@ async function missingFiles(wanted: (SourceFile & { to: string })[], root: strin
   return moves.filter((_, index) => !there[index]);
 }
 
-async function moveFiles({ source }: Delivery, moves: Move[], { signal, onProgress, concurrency = 4 }: SyncOptions): Promise<void> {
+async function moveFiles(
+  { source }: Delivery,
+  moves: Move[],
+  { signal, onProgress, concurrency = 4 }: SyncOptions,
+): Promise<void> {
   let bytes = 0;
   const move = async ({ file, path }: Move): Promise<void> => {
     await replaceWhole(path, async (part) => {
@@ -89,5 +101,9 @@ async function moveFiles({ source }: Delivery, moves: Move[], { signal, onProgre
     });
     bytes += file.bytes;
   };
-  await eachUnit(moves, 'files', move, { signal, concurrency, onProgress: (progress) => onProgress?.({ ...progress, bytes }) });
+  await eachUnit(moves, 'files', move, {
+    signal,
+    concurrency,
+    onProgress: (progress) => onProgress?.({ ...progress, bytes }),
+  });
 }

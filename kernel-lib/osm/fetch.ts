@@ -65,7 +65,7 @@ async function zoneCells(zone: number, dataPath: string): Promise<Cell[]> {
   const cells = await cellsOnDisk(dataPath, zone);
   if (cells.length > 0) return cells;
   throw new Error(
-    `no cell under ${ardRoot(dataPath)}/${paddedZone(zone)}: sync the zone first, with imagesim sync --zone ${zone}`,
+    `no cell under ${ardRoot(dataPath)}/${paddedZone(zone)}: sync a delivery first: imagesim sync <delivery> --zone ${zone}`,
   );
 }
 

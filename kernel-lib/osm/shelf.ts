@@ -40,7 +40,10 @@ export async function openShelf(folder: string): Promise<Shelf> {
       for (const { path } of entries.filter(({ extent }) => overlap(extent, bounds))) {
         parts.push(selection(await load(path), bounds));
       }
-      return { ...mergeAnswers(parts), osm3s: { timestamp_osm_base: timestamps.at(-1)!, copyright: entries[0]?.copyright } };
+      return {
+        ...mergeAnswers(parts),
+        osm3s: { timestamp_osm_base: timestamps.at(-1)!, copyright: entries[0]?.copyright },
+      };
     },
   };
 }

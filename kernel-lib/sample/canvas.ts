@@ -67,8 +67,8 @@ export class Canvas {
     return -metresNorth / RESOLUTION - this.top;
   }
 
-  /** Fills an area with an ink, moved by (dx, dy) metres east and south. */
-  fill(rings: readonly Ring[], ink: InkName, options: FillOptions = {}, dx = 0, dy = 0): void {
+  /** Covers an area with an ink, moved by (dx, dy) metres east and south. */
+  cover(rings: readonly Ring[], ink: InkName, options: FillOptions = {}, dx = 0, dy = 0): void {
     this.#scan(rings, dx, dy);
     this.#paint(this.#inks[ink], options);
   }
@@ -77,14 +77,16 @@ export class Canvas {
   darken(rings: readonly Ring[], dx = 0, dy = 0): void {
     this.#scan(rings, dx, dy);
     const spans = this.#spans;
-    for (let k = 0; k < this.#spanCount; k += 3) this.shade.fill(1, spans[k] * this.side + spans[k + 1], spans[k] * this.side + spans[k + 2]);
+    for (let k = 0; k < this.#spanCount; k += 3)
+      this.shade.fill(1, spans[k] * this.side + spans[k + 1], spans[k] * this.side + spans[k + 2]);
   }
 
-  /** Takes an area, moved so, out of the shadow. */
-  lighten(rings: readonly Ring[], mask: Uint8Array): void {
+  /** Sets a mask of the canvas's size to 1 inside an area. */
+  mark(rings: readonly Ring[], mask: Uint8Array): void {
     this.#scan(rings, 0, 0);
     const spans = this.#spans;
-    for (let k = 0; k < this.#spanCount; k += 3) mask.fill(1, spans[k] * this.side + spans[k + 1], spans[k] * this.side + spans[k + 2]);
+    for (let k = 0; k < this.#spanCount; k += 3)
+      mask.fill(1, spans[k] * this.side + spans[k + 1], spans[k] * this.side + spans[k + 2]);
   }
 
   /** Where the rings' edges cross the middle of each row, even-odd; holes come out by themselves. */
@@ -117,7 +119,8 @@ export class Canvas {
     let count = 0;
     for (let y = low; y <= high; y++) {
       crossings.length = 0;
-      for (let e = 0; e < edges.length; e += 4) if (edges[e] <= y && y <= edges[e + 1]) crossings.push(edges[e + 2] + (y - edges[e]) * edges[e + 3]);
+      for (let e = 0; e < edges.length; e += 4)
+        if (edges[e] <= y && y <= edges[e + 1]) crossings.push(edges[e + 2] + (y - edges[e]) * edges[e + 3]);
       if (crossings.length > 2) crossings.sort((a, b) => a - b);
       else if (crossings[0] > crossings[1]) crossings.reverse();
       for (let k = 0; k + 1 < crossings.length; k += 2) {
@@ -157,7 +160,11 @@ export class Canvas {
       let crossPhase = (left + spans[k + 1]) * crossX + (top + y) * crossY;
       const end = y * side + spans[k + 2];
       for (let i = y * side + spans[k + 1], x = spans[k + 1]; i < end; i++, x++) {
-        const v = own * (1 + ink.mottle * mottle[mottleRow + ((x + offsetX) & (MOTTLE_SIDE - 1))] + ink.grain * grain[(grainRow + x) & (GRAIN_SIZE - 1)]);
+        const v =
+          own *
+          (1 +
+            ink.mottle * mottle[mottleRow + ((x + offsetX) & (MOTTLE_SIDE - 1))] +
+            ink.grain * grain[(grainRow + x) & (GRAIN_SIZE - 1)]);
         let w = 0;
         if (stripes) {
           w = 1 - stripes[phase & (STEPS - 1)] * (cross ? cross[crossPhase & (STEPS - 1)] : 1);
@@ -176,11 +183,27 @@ export class Canvas {
     const { first, spread } = this.#inks[ink];
     const own = 1 + (tone - 0.5) * 2 * spread;
     for (let k = 0; k + 3 < line.length; k += 2) {
-      this.#strokeSegment(this.x(line[k]), this.y(line[k + 1]), this.x(line[k + 2]), this.y(line[k + 3]), width / RESOLUTION / 2, first, own);
+      this.#strokeSegment(
+        this.x(line[k]),
+        this.y(line[k + 1]),
+        this.x(line[k + 2]),
+        this.y(line[k + 3]),
+        width / RESOLUTION / 2,
+        first,
+        own,
+      );
     }
   }
 
-  #strokeSegment(ax: number, ay: number, bx: number, by: number, half: number, colour: readonly number[], own: number): void {
+  #strokeSegment(
+    ax: number,
+    ay: number,
+    bx: number,
+    by: number,
+    half: number,
+    colour: readonly number[],
+    own: number,
+  ): void {
     const { side, red, green, blue } = this;
     const length = Math.hypot(bx - ax, by - ay) || 1;
     const [ux, uy] = [(bx - ax) / length, (by - ay) / length];
@@ -206,7 +229,15 @@ export class Canvas {
 }
 
 /** The columns of a row that a segment with this reach can touch. */
-function columnsOf(y: number, ax: number, ay: number, ux: number, uy: number, length: number, reach: number): [number, number] {
+function columnsOf(
+  y: number,
+  ax: number,
+  ay: number,
+  ux: number,
+  uy: number,
+  length: number,
+  reach: number,
+): [number, number] {
   const [low, high] = [Math.min(ax, ax + ux * length) - reach, Math.max(ax, ax + ux * length) + reach];
   if (Math.abs(uy) < 1e-6) return [Math.floor(low), Math.ceil(high)];
   const middle = ax + ((y - ay) / uy) * ux;
@@ -222,7 +253,10 @@ function grown(spans: Int32Array): Int32Array<ArrayBuffer> {
 
 function prepare(ink: Ink, which: 1 | 2): Prepared {
   const first = (which === 2 && ink.later) || ink.colour;
-  const second = (which === 2 && ink.laterSecond) || (which === 2 && ink.later && !ink.laterSecond ? ink.later : ink.second) || first;
+  const second =
+    (which === 2 && ink.laterSecond) ||
+    (which === 2 && ink.later && !ink.laterSecond ? ink.later : ink.second) ||
+    first;
   return {
     first,
     rise: second.map((value, band) => value - first[band]),

@@ -11,7 +11,9 @@ const LARGEST = 18;
 export type Stamps = Float32Array[];
 
 export function stampsFor(seed: number, light: Light): Stamps {
-  return Array.from({ length: (LARGEST + 1) * VARIANTS }, (_, k) => stamp(Math.max(1, Math.floor(k / VARIANTS)), hash(seed, 50, k), light));
+  return Array.from({ length: (LARGEST + 1) * VARIANTS }, (_, k) =>
+    stamp(Math.max(1, Math.floor(k / VARIANTS)), hash(seed, 50, k), light),
+  );
 }
 
 /** A half ball of leaves with a ragged rim, bright towards the sun. */

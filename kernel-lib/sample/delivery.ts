@@ -1,7 +1,15 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Cell, type Progress, METRES_PER_PIXEL, TILE_PIXELS, readJson, toLonLat, writeWhole } from '../ard/index.ts';
-import { type CogBlock, writeCog } from '../ard/cog.ts';
+import {
+  type Cell,
+  type Progress,
+  METRES_PER_PIXEL,
+  TILE_PIXELS,
+  readJson,
+  toLonLat,
+  writeWhole,
+} from '../ard/index.ts';
+import { type CogBlock, writeCog } from '../ard/index.ts';
 import type { Acquisition } from './light.ts';
 import { hash } from './noise.ts';
 import { osmAnswer, seven } from './osm.ts';
@@ -75,7 +83,14 @@ async function writePixels(path: string, { world, cell, acquisition, area, signa
     return block;
   };
   const origin: [number, number] = [cell.tileBounds[0], cell.tileBounds[3]];
-  const form = { width: TILE_PIXELS, height: TILE_PIXELS, epsg: EPSG, origin, metresPerPixel: METRES_PER_PIXEL, bands: 3 } as const;
+  const form = {
+    width: TILE_PIXELS,
+    height: TILE_PIXELS,
+    epsg: EPSG,
+    origin,
+    metresPerPixel: METRES_PER_PIXEL,
+    bands: 3,
+  } as const;
   await writeCog(path, { ...form, blocks, signal });
   return extent;
 }
@@ -104,12 +119,18 @@ function itemOf({ cell, acquisition, area }: TilePlan, catid: string, extent: Ex
   const r = METRES_PER_PIXEL;
   const bbox = [west + extent.left * r, north - extent.bottom * r, west + extent.right * r, north - extent.top * r];
   const footprint = clip(swathOf(area, acquisition.which), local(cell.tileBounds));
-  const corners = pairs([...footprint, footprint[0], footprint[1]]).map(([x, y]): [number, number] => [ORIGIN[0] + x, ORIGIN[1] + y]);
+  const corners = pairs([...footprint, footprint[0], footprint[1]]).map(([x, y]): [number, number] => [
+    ORIGIN[0] + x,
+    ORIGIN[1] + y,
+  ]);
   const lonLats = corners.map((corner) => toLonLat(EPSG, corner));
   return {
     type: 'Feature',
     stac_version: '1.0.0',
-    stac_extensions: ['https://stac-extensions.github.io/view/v1.0.0/schema.json', 'https://stac-extensions.github.io/projection/v1.0.0/schema.json'],
+    stac_extensions: [
+      'https://stac-extensions.github.io/view/v1.0.0/schema.json',
+      'https://stac-extensions.github.io/projection/v1.0.0/schema.json',
+    ],
     id: `33/${cell.quadkey}/${catid}`,
     properties: {
       datetime: acquisition.datetime,
@@ -133,7 +154,13 @@ function itemOf({ cell, acquisition, area }: TilePlan, catid: string, extent: Ex
     },
     bbox: lonLatBox(lonLats),
     geometry: { type: 'Polygon', coordinates: [lonLats] },
-    links: [{ rel: 'collection', href: `../../../acquisition_collections/${catid}_collection.json`, type: 'application/json' }],
+    links: [
+      {
+        rel: 'collection',
+        href: `../../../acquisition_collections/${catid}_collection.json`,
+        type: 'application/json',
+      },
+    ],
     assets: {
       visual: {
         type: 'image/tiff; application=geotiff; profile=cloud-optimized',
@@ -147,7 +174,8 @@ function itemOf({ cell, acquisition, area }: TilePlan, catid: string, extent: Ex
   };
 }
 
-const pairs = (ring: Ring): [number, number][] => Array.from({ length: ring.length / 2 }, (_, k) => [ring[2 * k], ring[2 * k + 1]]);
+const pairs = (ring: Ring): [number, number][] =>
+  Array.from({ length: ring.length / 2 }, (_, k) => [ring[2 * k], ring[2 * k + 1]]);
 
 function lonLatBox(places: [number, number][]): number[] {
   const [lons, lats] = [places.map(([lon]) => lon), places.map(([, lat]) => lat)];
@@ -155,10 +183,17 @@ function lonLatBox(places: [number, number][]): number[] {
 }
 
 /** Writes the collection of one acquisition: its extent and its items. @returns the file, relative to the folder */
-export async function writeCollection(folder: string, seed: number, acquisition: Acquisition, cells: Cell[]): Promise<string> {
+export async function writeCollection(
+  folder: string,
+  seed: number,
+  acquisition: Acquisition,
+  cells: Cell[],
+): Promise<string> {
   const catid = catalogId(seed, acquisition);
   const hrefs = cells.map(({ quadkey }) => `../33/${quadkey}/${acquisition.date}/${catid}.json`);
-  const items = await Promise.all(cells.map(({ quadkey }) => readJson(join(folder, 'ard/33', quadkey, acquisition.date, `${catid}.json`))));
+  const items = await Promise.all(
+    cells.map(({ quadkey }) => readJson(join(folder, 'ard/33', quadkey, acquisition.date, `${catid}.json`))),
+  );
   const boxes = items.map((item) => (item as { bbox: number[] }).bbox);
   const bbox = lonLatBox(boxes.flatMap(([w, s, e, n]): [number, number][] => [[w, s], [e, n]])); // prettier-ignore
   const file = `ard/acquisition_collections/${catid}_collection.json`;
@@ -178,18 +213,30 @@ export async function writeCollection(folder: string, seed: number, acquisition:
 /** Writes the Overpass answer of a cell for what its picture shows. @returns the file, relative to the folder */
 export async function writeOverpass(folder: string, world: World, cell: Cell, area: Box): Promise<string> {
   const [west, south, east, north] = local(cell.cellBounds);
-  const shown: Box = [Math.max(west, area[0]), Math.max(south, area[1]), Math.min(east, area[2]), Math.min(north, area[3])];
+  const shown: Box = [
+    Math.max(west, area[0]),
+    Math.max(south, area[1]),
+    Math.min(east, area[2]),
+    Math.min(north, area[3]),
+  ];
   const file = `overpass/${cell.id}.json`;
   await writeWhole(join(folder, file), JSON.stringify(osmAnswer(world, shown)));
   return file;
 }
 
 /** Writes what changed between the dates where both saw it, as polygons. @returns the file and how many there are */
-export async function writeChanges(folder: string, world: World, [before, after]: readonly [Acquisition, Acquisition], area: Box): Promise<[file: string, count: number]> {
+export async function writeChanges(
+  folder: string,
+  world: World,
+  [before, after]: readonly [Acquisition, Acquisition],
+  area: Box,
+): Promise<[file: string, count: number]> {
   const swaths = [swathOf(area, before.which), swathOf(area, after.which)];
   const seen = world.changes(area).filter(({ ring }) => swaths.every((swath) => holds(swath, ring)));
   const features = seen.map(({ kind, ring }) => {
-    const corners = pairs([...ring, ring[0], ring[1]]).map(([x, y]) => toLonLat(EPSG, [ORIGIN[0] + x, ORIGIN[1] + y]).map(seven));
+    const corners = pairs([...ring, ring[0], ring[1]]).map(([x, y]) =>
+      toLonLat(EPSG, [ORIGIN[0] + x, ORIGIN[1] + y]).map(seven),
+    );
     const properties = { kind, before: before.date, after: after.date };
     return { type: 'Feature', properties, geometry: { type: 'Polygon', coordinates: [corners] } };
   });
@@ -199,7 +246,13 @@ export async function writeChanges(folder: string, world: World, [before, after]
 }
 
 /** What a tile's row of blocks tells whoever waits. */
-export function rowProgress(onProgress: ((progress: Progress) => void) | undefined, done: number, total: number, cell: Cell, date: string): (row: number) => void {
+export function rowProgress(
+  onProgress: ((progress: Progress) => void) | undefined,
+  done: number,
+  total: number,
+  cell: Cell,
+  date: string,
+): (row: number) => void {
   return (row) => {
     if (row % 4 === 0) onProgress?.({ done, total, unit: 'tiles', note: `${cell.id} ${date}, row ${row} of 34` });
   };

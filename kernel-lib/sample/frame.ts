@@ -17,7 +17,8 @@ export class Frame {
 
   constructor(ring: Ring) {
     this.ring = ring;
-    const side = (a: number, b: number): number => Math.hypot(ring[2 * b] - ring[2 * a], ring[2 * b + 1] - ring[2 * a + 1]);
+    const side = (a: number, b: number): number =>
+      Math.hypot(ring[2 * b] - ring[2 * a], ring[2 * b + 1] - ring[2 * a + 1]);
     this.across = (side(0, 1) + side(3, 2)) / 2;
     this.up = (side(0, 3) + side(1, 2)) / 2;
     this.angle = Math.atan2(ring[3] - ring[1] + ring[5] - ring[7], ring[2] - ring[0] + ring[4] - ring[6]);

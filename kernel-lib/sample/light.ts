@@ -80,7 +80,11 @@ export function lightOf(acquisition: Acquisition): Light {
   const degrees = Math.PI / 180;
   const [azimuth, elevation] = [acquisition.sunAzimuth * degrees, acquisition.sunElevation * degrees];
   const [look, slant] = [acquisition.lookAzimuth * degrees, Math.tan(acquisition.offNadir * degrees)];
-  const sun = [Math.sin(azimuth) * Math.cos(elevation), -Math.cos(azimuth) * Math.cos(elevation), Math.sin(elevation)] as const;
+  const sun = [
+    Math.sin(azimuth) * Math.cos(elevation),
+    -Math.cos(azimuth) * Math.cos(elevation),
+    Math.sin(elevation),
+  ] as const;
   const dark = AMBIENT / (AMBIENT + DIRECT * sun[2]);
   return {
     acquisition,
@@ -105,7 +109,15 @@ export function irradiance({ sun }: Light, nx: number, ny: number, nz: number): 
  * @param mask `[size, size]`, size = side − 2 · margin; where it is 0 the picture is black
  * @returns `[size, size, 3]`
  */
-export function expose(planes: readonly Float32Array[], side: number, margin: number, mask: Uint8Array, light: Light, grain: Float32Array, at: [number, number]): Uint8Array {
+export function expose(
+  planes: readonly Float32Array[],
+  side: number,
+  margin: number,
+  mask: Uint8Array,
+  light: Light,
+  grain: Float32Array,
+  at: [number, number],
+): Uint8Array {
   const size = side - 2 * margin;
   const pixels = new Uint8ClampedArray(size * size * 3);
   const kernel = kernelOf(light.acquisition.gsd);
@@ -131,12 +143,23 @@ function kernelOf(gsd: number): Kernel {
 /** Blurs along the rows; the outer two columns are left alone. */
 function blurRows(plane: Float32Array, into: Float32Array, side: number, [middle, near, far]: Kernel): void {
   const end = plane.length - 2;
-  for (let i = 2; i < end; i++) into[i] = middle * plane[i] + near * (plane[i - 1] + plane[i + 1]) + far * (plane[i - 2] + plane[i + 2]);
+  for (let i = 2; i < end; i++)
+    into[i] = middle * plane[i] + near * (plane[i - 1] + plane[i + 1]) + far * (plane[i - 2] + plane[i + 2]);
   for (let i = 0; i < plane.length; i += side) into[i] = plane[i];
 }
 
 /** The hot loop: blur along the columns, gain, haze, and a noise of which two thirds are common to the bands. */
-function exposeBand(rows: Float32Array, side: number, margin: number, pixels: Uint8ClampedArray, band: number, [middle, near, far]: Kernel, { gain, haze, noise, which }: Acquisition, grain: Float32Array, at: [number, number]): void {
+function exposeBand(
+  rows: Float32Array,
+  side: number,
+  margin: number,
+  pixels: Uint8ClampedArray,
+  band: number,
+  [middle, near, far]: Kernel,
+  { gain, haze, noise, which }: Acquisition,
+  grain: Float32Array,
+  at: [number, number],
+): void {
   const size = side - 2 * margin;
   const [multiply, add, own, common] = [gain[band], haze[band], noise * 0.5, noise];
   const last = GRAIN_SIZE - 1;
@@ -146,7 +169,8 @@ function exposeBand(rows: Float32Array, side: number, margin: number, pixels: Ui
     let second = (hash(seed, which, 9) >>> 8) + at[0];
     let i = (y + margin) * side + margin;
     for (let x = 0, to = y * size * 3 + band; x < size; x++, i++, to += 3) {
-      const value = middle * rows[i] + near * (rows[i - side] + rows[i + side]) + far * (rows[i - 2 * side] + rows[i + 2 * side]);
+      const value =
+        middle * rows[i] + near * (rows[i - side] + rows[i + side]) + far * (rows[i - 2 * side] + rows[i + 2 * side]);
       pixels[to] = value * multiply + add + own * grain[first++ & last] + common * grain[second++ & last];
     }
   }

@@ -59,7 +59,10 @@ export function wave(seed: number, x: number): number {
 /** Independent values of mean 0 and deviation 1, near enough normal (the sum of four uniforms). */
 export function grainTable(seed: number): Float32Array {
   const dice = new Dice(hash(seed, 1));
-  return Float32Array.from({ length: GRAIN_SIZE }, () => (dice.next() + dice.next() + dice.next() + dice.next() - 2) * Math.sqrt(3));
+  return Float32Array.from(
+    { length: GRAIN_SIZE },
+    () => (dice.next() + dice.next() + dice.next() + dice.next() - 2) * Math.sqrt(3),
+  );
 }
 
 /**
@@ -70,7 +73,8 @@ export function grainTable(seed: number): Float32Array {
 export function mottleTable(seed: number): Float32Array {
   const table = new Float32Array(MOTTLE_SIDE * MOTTLE_SIDE);
   let weight = 0.5;
-  for (let period = 256; period >= 2; period /= 2, weight *= 0.68) addOctave(table, hash(seed, 2, period), period, weight);
+  for (let period = 256; period >= 2; period /= 2, weight *= 0.68)
+    addOctave(table, hash(seed, 2, period), period, weight);
   return table;
 }
 

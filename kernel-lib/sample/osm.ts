@@ -56,7 +56,8 @@ export function osmAnswer(world: World, box: Box): SampleAnswer {
     generator: 'imagesim sample (synthetic, not OpenStreetMap)',
     osm3s: {
       timestamp_osm_base: '2023-06-01T00:00:00Z',
-      copyright: 'Synthetic data made by imagesim, CC0-1.0. Not from www.openstreetmap.org: no place on Earth looks like this.',
+      copyright:
+        'Synthetic data made by imagesim, CC0-1.0. Not from www.openstreetmap.org: no place on Earth looks like this.',
     },
     elements: found.toSorted((a, b) => order[a.type] - order[b.type] || a.id - b.id),
   };
@@ -81,9 +82,21 @@ function elementOf(id: number, { form, rings, tags = {}, layer }: Thing): Sample
   if (form === 'point') return { type: 'node', ...nodesOf(rings[0], false)[0], tags };
   if (rings.length === 1) {
     const nodes = nodesOf(rings[0], form === 'area');
-    return { type: 'way', id: id + 1, bounds: boundsOf(nodes), nodes: nodes.map((node) => node.id), geometry: nodes.map(place), tags };
+    return {
+      type: 'way',
+      id: id + 1,
+      bounds: boundsOf(nodes),
+      nodes: nodes.map((node) => node.id),
+      geometry: nodes.map(place),
+      tags,
+    };
   }
-  const members = rings.map((ring, k): Member => ({ type: 'way', ref: id + k + 1, role: k ? 'inner' : 'outer', geometry: nodesOf(ring, true).map(place) }));
+  const members = rings.map((ring, k): Member => ({
+    type: 'way',
+    ref: id + k + 1,
+    role: k ? 'inner' : 'outer',
+    geometry: nodesOf(ring, true).map(place),
+  }));
   const kind = layer === LAYER.building ? { type: 'multipolygon', ...tags } : { ...tags, type: 'multipolygon' };
   return { type: 'relation', id, bounds: boundsOf(members[0].geometry), members, tags: kind };
 }

@@ -52,7 +52,7 @@ export class Painter {
   #mask(): Uint8Array | undefined {
     const canvas = this.#canvas;
     const inside = new Uint8Array(SIDE * SIDE);
-    canvas.lighten([this.#swath], inside);
+    canvas.mark([this.#swath], inside);
     const mask = new Uint8Array(BLOCK * BLOCK);
     for (let y = 0; y < BLOCK; y++) {
       const from = (y + MARGIN) * SIDE + MARGIN;
@@ -74,13 +74,17 @@ export class Painter {
     const box = this.#box(REACH);
     const there = (when: number): boolean => when === 0 || when === which;
     const quarters = this.#world.quarters(box);
-    const things = quarters.flatMap((quarter) => quarter.things.filter((thing) => thing.ink && there(thing.when) && meet(thing.box, box)));
+    const things = quarters.flatMap((quarter) =>
+      quarter.things.filter((thing) => thing.ink && there(thing.when) && meet(thing.box, box)),
+    );
     things.sort((a, b) => a.layer - b.layer); // stable: within a layer, in the order of the quarters
     const built = things.findIndex(({ layer }) => layer >= LAYER.building);
     const [ground, buildings] = built < 0 ? [things, []] : [things.slice(0, built), things.slice(built)];
-    const crowns = quarters.flatMap((quarter) => quarter.crowns.filter(({ when, values }) => there(when) && values.length > 0));
+    const crowns = quarters.flatMap((quarter) =>
+      quarter.crowns.filter(({ when, values }) => there(when) && values.length > 0),
+    );
     canvas.shade.fill(0);
-    canvas.fill([ringOf(box)], 'verge');
+    canvas.cover([ringOf(box)], 'verge');
     for (const thing of ground) paintGround(canvas, thing);
     for (const thing of buildings) if (thing.layer === LAYER.building) castShadow(canvas, thing, light);
     for (const { values } of crowns) shadeCrowns(canvas, values, light);
@@ -94,15 +98,15 @@ const ringOf = ([west, south, east, north]: Box): Ring => [west, south, east, so
 
 function paintGround(canvas: Canvas, { form, rings, ink, tone, angle, width }: Thing): void {
   if (!ink) return;
-  if (form === 'area') canvas.fill(rings, ink, { tone, angle });
+  if (form === 'area') canvas.cover(rings, ink, { tone, angle });
   else if (width < 1) canvas.stroke(rings[0], width, ink, tone);
-  else canvas.fill([band(rings[0], width)], ink, { tone, angle });
+  else canvas.cover([band(rings[0], width)], ink, { tone, angle });
 }
 
 function paintRaised(canvas: Canvas, thing: Thing, light: Light): void {
   if (thing.layer === LAYER.building) return paintBuilding(canvas, thing, light);
   const { rings, ink = 'steel', tone, angle, height } = thing;
-  canvas.fill(rings, ink, { tone, angle }, light.lean[0] * height, light.lean[1] * height);
+  canvas.cover(rings, ink, { tone, angle }, light.lean[0] * height, light.lean[1] * height);
 }
 
 /** Takes the sun from what lies in shadow. */

@@ -58,7 +58,12 @@ export function isMain(line: number): boolean {
 
 /** The corners of quarter (i, j): south-west, south-east, north-east, north-west. */
 export function quarterRing(seed: number, i: number, j: number): Ring {
-  return [...crossing(seed, i, j), ...crossing(seed, i + 1, j), ...crossing(seed, i + 1, j + 1), ...crossing(seed, i, j + 1)];
+  return [
+    ...crossing(seed, i, j),
+    ...crossing(seed, i + 1, j),
+    ...crossing(seed, i + 1, j + 1),
+    ...crossing(seed, i, j + 1),
+  ];
 }
 
 /** What quarter (i, j) is used for, as a letter of the plan above; a capital when it changes. */

@@ -2,7 +2,18 @@ import { Frame } from './frame.ts';
 import type { InkName } from './inks.ts';
 import { Dice, hash } from './noise.ts';
 import { isMain, isOpen, quarterRing, toRail, toRiver, useOf } from './plan.ts';
-import { LAYER, band, boxOf, centreOf, rectangle, type Change, type Crowns, type Ring, type Thing, type When } from './thing.ts';
+import {
+  LAYER,
+  band,
+  boxOf,
+  centreOf,
+  rectangle,
+  type Change,
+  type Crowns,
+  type Ring,
+  type Thing,
+  type When,
+} from './thing.ts';
 
 type Tags = Record<string, string>;
 
@@ -58,17 +69,57 @@ export class Quarter {
   }
 
   /** An area of ground. Returned, so that a builder may alter it. */
-  area(ring: Ring, ink: InkName | undefined, { layer = LAYER.field, holes = [], tags, when = 0, angle = this.frame.angle, tone = this.dice.next() }: AreaOptions = {}): Thing {
+  area(
+    ring: Ring,
+    ink: InkName | undefined,
+    {
+      layer = LAYER.field,
+      holes = [],
+      tags,
+      when = 0,
+      angle = this.frame.angle,
+      tone = this.dice.next(),
+    }: AreaOptions = {},
+  ): Thing {
     const rings = [ring, ...holes];
-    const thing: Thing = { form: 'area', rings, layer, tone, angle, height: 0, width: 0, when, box: boxOf(rings), ...(ink && { ink }), ...(tags && { tags }) };
+    const thing: Thing = {
+      form: 'area',
+      rings,
+      layer,
+      tone,
+      angle,
+      height: 0,
+      width: 0,
+      when,
+      box: boxOf(rings),
+      ...(ink && { ink }),
+      ...(tags && { tags }),
+    };
     this.things.push(thing);
     return thing;
   }
 
   /** A strip along a line: a drive, a mark, a hedge. Painted only, unless it has tags. */
-  line(line: Ring, width: number, ink: InkName | undefined, { layer = LAYER.mark, tags, when = 0, tone = 0.5 }: AreaOptions = {}): Thing {
+  line(
+    line: Ring,
+    width: number,
+    ink: InkName | undefined,
+    { layer = LAYER.mark, tags, when = 0, tone = 0.5 }: AreaOptions = {},
+  ): Thing {
     const box = boxOf([line], width / 2);
-    const thing: Thing = { form: 'line', rings: [line], layer, tone, angle: 0, height: 0, width, when, box, ...(ink && { ink }), ...(tags && { tags }) };
+    const thing: Thing = {
+      form: 'line',
+      rings: [line],
+      layer,
+      tone,
+      angle: 0,
+      height: 0,
+      width,
+      when,
+      box,
+      ...(ink && { ink }),
+      ...(tags && { tags }),
+    };
     this.things.push(thing);
     return thing;
   }
@@ -81,17 +132,32 @@ export class Quarter {
   }
 
   /** A building, unless it would stand in the river or on the rails. @returns whether it stands */
-  building(ring: Ring, height: number, roof: NonNullable<Thing['roof']>, ink: InkName, tags: Tags | undefined, { holes = [], when = 0 }: AreaOptions = {}): boolean {
+  building(
+    ring: Ring,
+    height: number,
+    roof: NonNullable<Thing['roof']>,
+    ink: InkName,
+    tags: Tags | undefined,
+    { holes = [], when = 0 }: AreaOptions = {},
+  ): boolean {
     const { dice } = this;
     const tone = dice.next();
     const chances = [dice.next(), dice.next(), dice.next() * 2 * Math.PI, dice.between(1, 3)];
     if (!this.clear(ring, 6)) return false;
     const angle = Math.atan2(ring[3] - ring[1], ring[2] - ring[0]);
     const mapped = when !== 0 || chances[0] > UNMAPPED;
-    const thing = this.area(ring, ink, { layer: LAYER.building, holes, when, angle, tone, tags: mapped ? tags : undefined });
+    const thing = this.area(ring, ink, {
+      layer: LAYER.building,
+      holes,
+      when,
+      angle,
+      tone,
+      tags: mapped ? tags : undefined,
+    });
     thing.height = height;
     thing.roof = roof;
-    if (when === 0 && chances[1] < SHIFTED) thing.nudge = [chances[3] * Math.cos(chances[2]), chances[3] * Math.sin(chances[2])];
+    if (when === 0 && chances[1] < SHIFTED)
+      thing.nudge = [chances[3] * Math.cos(chances[2]), chances[3] * Math.sin(chances[2])];
     return true;
   }
 
@@ -102,16 +168,40 @@ export class Quarter {
   }
 
   point(x: number, y: number, tags: Tags): void {
-    this.things.push({ form: 'point', rings: [[x, y]], layer: LAYER.mark, tone: 0, angle: 0, height: 0, width: 0, when: 0, tags, box: [x, y, x, y] });
+    this.things.push({
+      form: 'point',
+      rings: [[x, y]],
+      layer: LAYER.mark,
+      tone: 0,
+      angle: 0,
+      height: 0,
+      width: 0,
+      when: 0,
+      tags,
+      box: [x, y, x, y],
+    });
   }
 
   /** A parked or driving car: at most dates another one. */
   car(x: number, y: number, angle: number, when: When): void {
     if (!this.clear([x, y], 3)) return;
-    const ink = this.dice.pick(['carWhite', 'carWhite', 'carSilver', 'carSilver', 'carDark', 'carDark', 'carRed', 'carBlue'] as const);
+    const ink = this.dice.pick([
+      'carWhite',
+      'carWhite',
+      'carSilver',
+      'carSilver',
+      'carDark',
+      'carDark',
+      'carRed',
+      'carBlue',
+    ] as const);
     const [dx, dy] = [Math.cos(angle), Math.sin(angle)];
     const length = this.dice.between(3.6, 4.7);
-    this.line([x - (dx * length) / 2, y - (dy * length) / 2, x + (dx * length) / 2, y + (dy * length) / 2], 1.8, ink, { layer: LAYER.car, when, tone: this.dice.next() });
+    this.line([x - (dx * length) / 2, y - (dy * length) / 2, x + (dx * length) / 2, y + (dy * length) / 2], 1.8, ink, {
+      layer: LAYER.car,
+      when,
+      tone: this.dice.next(),
+    });
     this.line([x + dx * 0.7, y + dy * 0.7, x + dx * 1.3, y + dy * 1.3], 1.5, 'glass', { layer: LAYER.car, when });
   }
 
@@ -140,7 +230,12 @@ function rotated(list: number[], by: number): number[] {
 function roadSides(seed: number, i: number, j: number): number[] {
   const here = useOf(seed, i, j);
   const side = (line: number, neighbour: string): number => roadHalf(line, here, neighbour);
-  return [side(i, useOf(seed, i - 1, j)), side(j, useOf(seed, i, j - 1)), side(i + 1, useOf(seed, i + 1, j)), side(j + 1, useOf(seed, i, j + 1))];
+  return [
+    side(i, useOf(seed, i - 1, j)),
+    side(j, useOf(seed, i, j - 1)),
+    side(i + 1, useOf(seed, i + 1, j)),
+    side(j + 1, useOf(seed, i, j + 1)),
+  ];
 }
 
 function roadHalf(line: number, here: string, neighbour: string): number {

@@ -31,11 +31,13 @@ export function paintBuilding(canvas: Canvas, thing: Thing, light: Light): void 
   for (const ring of rings) {
     for (const wall of walls(ring, dx, dy)) {
       const [nx, ny] = outward(wall.slice(0, 4));
-      canvas.fill([wall], 'wall', { tone: thing.tone, light: irradiance(light, nx, -ny, 0) * 0.9 });
+      canvas.cover([wall], 'wall', { tone: thing.tone, light: irradiance(light, nx, -ny, 0) * 0.9 });
     }
   }
   if (roof === 'flat') paintFlat(canvas, thing, dx, dy);
-  else for (const [face, eave] of roof === 'court' ? courtFaces(rings) : faces(rings[0], roof === 'hip', light)) paintFace(canvas, thing, face, eave, light);
+  else
+    for (const [face, eave] of roof === 'court' ? courtFaces(rings) : faces(rings[0], roof === 'hip', light))
+      paintFace(canvas, thing, face, eave, light);
 }
 
 /** Unit normal of an edge, to its right: outward of a ring that runs counter-clockwise. East and north. */
@@ -45,17 +47,23 @@ function outward([ax, ay, bx, by]: Ring): [number, number] {
 }
 
 function paintFlat(canvas: Canvas, { rings, ink = 'roofGrey', tone, angle }: Thing, dx: number, dy: number): void {
-  canvas.fill(rings, ink, { tone, angle }, dx, dy);
+  canvas.cover(rings, ink, { tone, angle }, dx, dy);
   for (const ring of rings) {
     const moved = ring.map((value, k) => (k % 2 ? value - dy : value + dx));
     canvas.stroke([...moved, moved[0], moved[1]], 0.4, 'kerb', tone);
   }
 }
 
-function paintFace(canvas: Canvas, { ink = 'tiles', tone, angle, height }: Thing, face: Ring, eave: Ring, light: Light): void {
+function paintFace(
+  canvas: Canvas,
+  { ink = 'tiles', tone, angle, height }: Thing,
+  face: Ring,
+  eave: Ring,
+  light: Light,
+): void {
   const [nx, ny] = outward(eave);
   const lit = irradiance(light, nx * SLOPE_SIN, -ny * SLOPE_SIN, SLOPE_COS);
-  canvas.fill([face], ink, { tone, angle, light: lit }, light.lean[0] * height, light.lean[1] * height);
+  canvas.cover([face], ink, { tone, angle, light: lit }, light.lean[0] * height, light.lean[1] * height);
 }
 
 /** The faces of a pitched roof on a quadrilateral, each with the eave that it falls to. The ridge leans further than the eaves. */
@@ -68,14 +76,29 @@ function faces(ring: Ring, hip: boolean, { lean }: Light): [face: Ring, eave: Ri
   const rise = (depth / 2) * SLOPE_TAN;
   const west = [(r[0] + r[6]) / 2, (r[1] + r[7]) / 2];
   const east = [(r[2] + r[4]) / 2, (r[3] + r[5]) / 2];
-  const ridge = (k: number): Ring => [west[0] + (east[0] - west[0]) * k + lean[0] * rise, west[1] + (east[1] - west[1]) * k - lean[1] * rise];
+  const ridge = (k: number): Ring => [
+    west[0] + (east[0] - west[0]) * k + lean[0] * rise,
+    west[1] + (east[1] - west[1]) * k - lean[1] * rise,
+  ];
   const [a, b] = [ridge(f), ridge(1 - f)];
   const [p, q, s, t] = [r.slice(0, 2), r.slice(2, 4), r.slice(4, 6), r.slice(6, 8)];
   return [
-    [[...p, ...q, ...b, ...a], [...p, ...q]],
-    [[...s, ...t, ...a, ...b], [...s, ...t]],
-    [[...t, ...p, ...a], [...t, ...p]],
-    [[...q, ...s, ...b], [...q, ...s]],
+    [
+      [...p, ...q, ...b, ...a],
+      [...p, ...q],
+    ],
+    [
+      [...s, ...t, ...a, ...b],
+      [...s, ...t],
+    ],
+    [
+      [...t, ...p, ...a],
+      [...t, ...p],
+    ],
+    [
+      [...q, ...s, ...b],
+      [...q, ...s],
+    ],
   ];
 }
 

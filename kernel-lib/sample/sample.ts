@@ -46,8 +46,12 @@ const REACH: Record<SampleScale, [number, number]> = { tiny: [6, 3], city: [16, 
  *
  * @throws {Error} when the folder holds a sample of another seed or scale
  */
-export async function makeSample(folder: string, { scale = 'tiny', seed = 33, signal, onProgress }: SampleOptions = {}): Promise<Sample> {
-  if (!(scale in REACH)) throw new RangeError(`makeSample knows the scales ${Object.keys(REACH).join(', ')}, got "${String(scale)}"`);
+export async function makeSample(
+  folder: string,
+  { scale = 'tiny', seed = 33, signal, onProgress }: SampleOptions = {},
+): Promise<Sample> {
+  if (!(scale in REACH))
+    throw new RangeError(`makeSample knows the scales ${Object.keys(REACH).join(', ')}, got "${scale}"`);
   if (!Number.isInteger(seed)) throw new RangeError(`makeSample requires a whole number as seed, got ${seed}`);
   await claim(folder, { scale, seed });
   const world = new World(seed);
@@ -65,7 +69,16 @@ export async function makeSample(folder: string, { scale = 'tiny', seed = 33, si
   for (const cell of cells) files.push(await writeOverpass(folder, world, cell, area));
   const [changeFile, changes] = await writeChanges(folder, world, ACQUISITIONS, area);
   files.push(changeFile);
-  return { folder, scale, seed, zone: 33, cells: cells.map(({ id }) => id), dates: ACQUISITIONS.map(({ date }) => date), files, changes };
+  return {
+    folder,
+    scale,
+    seed,
+    zone: 33,
+    cells: cells.map(({ id }) => id),
+    dates: ACQUISITIONS.map(({ date }) => date),
+    files,
+    changes,
+  };
 }
 
 /** The cell west (−1) or east (1) of the sample's origin. */
@@ -98,7 +111,9 @@ async function claim(folder: string, mine: { scale: SampleScale; seed: number })
   if (existsSync(file)) {
     const found = (await readJson(file)) as Partial<typeof mine>;
     if (found.scale === mine.scale && found.seed === mine.seed) return;
-    throw new Error(`${folder} holds a sample of scale ${found.scale}, seed ${found.seed}: remove it, or choose another folder for ${mine.scale}, seed ${mine.seed}`);
+    throw new Error(
+      `${folder} holds a sample of scale ${found.scale}, seed ${found.seed}: remove it, or choose another folder for ${mine.scale}, seed ${mine.seed}`,
+    );
   }
   await writeWhole(join(folder, 'README.md'), README);
   await writeWhole(join(folder, 'LICENSE.txt'), LICENSE);

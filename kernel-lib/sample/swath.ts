@@ -10,7 +10,12 @@ export function swathOf(area: Box, which: 1 | 2): Ring {
   const [west, south, east, north] = area;
   const slant = 0.055 * (east - west);
   if (which === 1) {
-    const steps = [0, 1, 2].flatMap((k) => [east - 40 * (2 - k), south + 46 * k + 30, east - 40 * (2 - k), south + 46 * k + 76]);
+    const steps = [0, 1, 2].flatMap((k) => [
+      east - 40 * (2 - k),
+      south + 46 * k + 30,
+      east - 40 * (2 - k),
+      south + 46 * k + 76,
+    ]);
     return [west + 12, south, east - 120, south, east - 120, south + 30, ...steps, east, north, west + slant, north];
   }
   const teeth = [3, 2, 1, 0].flatMap((k) => [west + 190 + 34 * k, north, west + 173 + 34 * k, north - 21]);

@@ -4,7 +4,20 @@ import type { InkName } from './inks.ts';
 export type Ring = number[];
 
 /** What lies above what. Shadows fall after `car`, and crowns stand over all. `roof` lies on a building and leans with it. */
-export const LAYER = { ground: 0, field: 1, yard: 2, bank: 3, water: 4, kerb: 5, road: 6, rail: 7, mark: 8, car: 9, building: 10, roof: 11 } as const;
+export const LAYER = {
+  ground: 0,
+  field: 1,
+  yard: 2,
+  bank: 3,
+  water: 4,
+  kerb: 5,
+  road: 6,
+  rail: 7,
+  mark: 8,
+  car: 9,
+  building: 10,
+  roof: 11,
+} as const;
 
 /** At which date a thing is there: 0 both, 1 the first only, 2 the second only. */
 export type When = 0 | 1 | 2;
@@ -72,7 +85,10 @@ export function meet(a: Box, b: Box): boolean {
 export function rectangle(x: number, y: number, length: number, depth: number, angle: number): Ring {
   const c = Math.cos(angle) / 2;
   const s = Math.sin(angle) / 2;
-  const corner = (a: number, b: number): number[] => [x + a * length * c - b * depth * s, y + a * length * s + b * depth * c];
+  const corner = (a: number, b: number): number[] => [
+    x + a * length * c - b * depth * s,
+    y + a * length * s + b * depth * c,
+  ];
   return [...corner(-1, -1), ...corner(1, -1), ...corner(1, 1), ...corner(-1, 1)];
 }
 
@@ -91,7 +107,12 @@ export function band(line: Ring, width: number): Ring {
   const right: number[] = [];
   const last = line.length - 2;
   for (let k = 0; k <= last; k += 2) {
-    const [ax, ay, bx, by] = [Math.max(0, k - 2), Math.max(0, k - 2) + 1, Math.min(last, k + 2), Math.min(last, k + 2) + 1].map((i) => line[i]);
+    const [ax, ay, bx, by] = [
+      Math.max(0, k - 2),
+      Math.max(0, k - 2) + 1,
+      Math.min(last, k + 2),
+      Math.min(last, k + 2) + 1,
+    ].map((i) => line[i]);
     const length = Math.hypot(bx - ax, by - ay);
     const nx = (-(by - ay) / length) * (width / 2);
     const ny = ((bx - ax) / length) * (width / 2);

@@ -1,9 +1,39 @@
 import { hash, wave } from './noise.ts';
-import { PITCH, RAIL_EVERY, RAIL_ROW, RIVER_COLUMN, RIVER_EVERY, crossing, isMain, isOpen, railAt, riverAt, toRail, toRiver, turned, useOf } from './plan.ts';
+import {
+  PITCH,
+  RAIL_EVERY,
+  RAIL_ROW,
+  RIVER_COLUMN,
+  RIVER_EVERY,
+  crossing,
+  isMain,
+  isOpen,
+  railAt,
+  riverAt,
+  toRail,
+  toRiver,
+  turned,
+  useOf,
+} from './plan.ts';
 import type { Quarter } from './quarter.ts';
 import { LAYER, type Ring } from './thing.ts';
 
-const STREETS = ['Garibaldi', 'Mazzini', 'Cavour', 'Verdi', 'Dante', 'Marconi', 'Matteotti', 'Gramsci', 'Carducci', 'Pascoli', 'Leopardi', 'Volta', 'Galilei', 'Roma'];
+const STREETS = [
+  'Garibaldi',
+  'Mazzini',
+  'Cavour',
+  'Verdi',
+  'Dante',
+  'Marconi',
+  'Matteotti',
+  'Gramsci',
+  'Carducci',
+  'Pascoli',
+  'Leopardi',
+  'Volta',
+  'Galilei',
+  'Roma',
+];
 
 /** The roads along a quarter's south and west side; those of the other sides belong to its neighbours. */
 export function buildRoads(quarter: Quarter): void {
@@ -16,7 +46,12 @@ export function buildRoads(quarter: Quarter): void {
 function latticeRoad(quarter: Quarter, line: Ring, at: number, across: string, salt: number): void {
   const named = STREETS[hash(quarter.seed, salt, at) % STREETS.length];
   if (isMain(at)) {
-    quarter.road(line, 8.4, 'asphalt', 0.9, { highway: 'secondary', name: `Viale ${named}`, surface: 'asphalt', lanes: '2' });
+    quarter.road(line, 8.4, 'asphalt', 0.9, {
+      highway: 'secondary',
+      name: `Viale ${named}`,
+      surface: 'asphalt',
+      lanes: '2',
+    });
     laneMarks(quarter, line);
   } else if (isOpen(across) && isOpen(quarter.use)) {
     quarter.line(line, 3.2, 'track', { layer: LAYER.road, tags: { highway: 'track', surface: 'gravel' } });
@@ -61,7 +96,13 @@ export function traffic(quarter: Quarter, line: Ring, offset: number, density: n
   for (const [x, y, angle] of along(line, 9)) {
     const side = quarter.dice.chance(0.5) ? 1 : -1;
     const when = quarter.dice.chance(0.5) ? 1 : 2;
-    if (quarter.dice.chance(density)) quarter.car(x + Math.sin(angle) * offset * side, y - Math.cos(angle) * offset * side, side > 0 ? angle : angle + Math.PI, when);
+    if (quarter.dice.chance(density))
+      quarter.car(
+        x + Math.sin(angle) * offset * side,
+        y - Math.cos(angle) * offset * side,
+        side > 0 ? angle : angle + Math.PI,
+        when,
+      );
   }
 }
 
@@ -90,7 +131,10 @@ export function buildRiver(quarter: Quarter): void {
   quarter.area(closed(11), 'bank', { layer: LAYER.bank });
   quarter.area(closed(1.8), 'shore', { layer: LAYER.bank });
   quarter.area(closed(0), 'water', { layer: LAYER.water, tone: 0.5, tags: { natural: 'water', water: 'river' } });
-  quarter.line(bank(0, 0).flat(), 0, undefined, { layer: LAYER.water, tags: { waterway: 'river', name: 'Rio Sintetico' } });
+  quarter.line(bank(0, 0).flat(), 0, undefined, {
+    layer: LAYER.water,
+    tags: { waterway: 'river', name: 'Rio Sintetico' },
+  });
   for (const side of [1, -1]) {
     for (let v = j * PITCH; v < (j + 1) * PITCH; v += 4.5) {
       if (!dice.chance(0.62)) continue;
@@ -114,25 +158,39 @@ export function buildRail(quarter: Quarter): void {
   const { seed, i, j } = quarter;
   const k = (j - RAIL_ROW) / RAIL_EVERY;
   if (!Number.isInteger(k)) return;
-  const middle = (offset: number): Ring => Array.from({ length: 13 }, (_, n) => turned((i + n / 12) * PITCH, railAt(seed, k, (i + n / 12) * PITCH) + offset)).flat();
+  const middle = (offset: number): Ring =>
+    Array.from({ length: 13 }, (_, n) =>
+      turned((i + n / 12) * PITCH, railAt(seed, k, (i + n / 12) * PITCH) + offset),
+    ).flat();
   quarter.line(middle(0), 9.4, 'bank', { layer: LAYER.rail });
   quarter.line(middle(0), 6.6, 'ballast', { layer: LAYER.rail });
   for (const track of [-2, 2]) {
     for (const rail of [-0.75, 0.75]) quarter.line(middle(track * 0.95 + rail), 0.26, 'rust', { layer: LAYER.rail });
   }
-  quarter.line(middle(0), 0, undefined, { layer: LAYER.rail, tags: { railway: 'rail', gauge: '1435', electrified: 'contact_line' } });
+  quarter.line(middle(0), 0, undefined, {
+    layer: LAYER.rail,
+    tags: { railway: 'rail', gauge: '1435', electrified: 'contact_line' },
+  });
 }
 
 /** A power line over open land, north of the town: towers about 150 m apart. */
 export function buildPowerLine(quarter: Quarter): void {
   const { seed, i, j } = quarter;
-  if (j % 9 !== 1 || !isOpen(quarter.use)) return;
+  if (j % 9 !== 1 || !isOpen(quarter.use) || quarter.use === 'e') return;
   const v = (j + 0.62) * PITCH + 20 * wave(hash(seed, 14), i / 20);
   for (const f of [0.2, 0.84]) {
     const [x, y] = turned((i + f) * PITCH, v);
     if (toRiver(seed, x, y) < 12 || toRail(seed, x, y) < 12) continue;
-    quarter.building([x - 1.6, y - 1.6, x + 1.6, y - 1.6, x + 1.6, y + 1.6, x - 1.6, y + 1.6], 14, 'flat', 'steel', undefined);
+    quarter.building(
+      [x - 1.6, y - 1.6, x + 1.6, y - 1.6, x + 1.6, y + 1.6, x - 1.6, y + 1.6],
+      14,
+      'flat',
+      'steel',
+      undefined,
+    );
     quarter.point(x, y, { power: 'tower' });
   }
-  quarter.line([...turned((i + 0.2) * PITCH, v), ...turned((i + 0.84) * PITCH, v)], 0.1, 'steel', { tags: { power: 'line', voltage: '132000' } });
+  quarter.line([...turned((i + 0.2) * PITCH, v), ...turned((i + 0.84) * PITCH, v)], 0.1, 'steel', {
+    tags: { power: 'line', voltage: '132000' },
+  });
 }

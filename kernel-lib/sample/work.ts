@@ -1,8 +1,8 @@
+import { buildParking } from './civic.ts';
 import type { Frame } from './frame.ts';
 import type { InkName } from './inks.ts';
 import type { Quarter } from './quarter.ts';
 import { LAYER, rectangle, type When } from './thing.ts';
-import { buildParking } from './town.ts';
 
 const HALLS: readonly InkName[] = ['sheet', 'sheetGrey', 'sheet', 'roofGravel', 'asbestos', 'roofGrey'];
 
@@ -38,7 +38,8 @@ function buildHall(quarter: Quarter, hall: Frame, when: When): void {
   for (let k = 0; k < rows; k++) {
     const roof = lit ? hall.part((k + 0.42) / rows, 0.1, (k + 0.58) / rows, 0.9) : undefined;
     if (roof) onRoof(quarter, roof.ring, 'skylight', when);
-    else if (dice.chance(0.7)) onRoof(quarter, quarter.rectangle(hall, (k + 0.5) / rows, dice.between(0.2, 0.8), 3, 2.2), 'steel', when);
+    else if (dice.chance(0.7))
+      onRoof(quarter, quarter.rectangle(hall, (k + 0.5) / rows, dice.between(0.2, 0.8), 3, 2.2), 'steel', when);
   }
 }
 
@@ -70,8 +71,19 @@ export function buildShops(quarter: Quarter): void {
       quarter.area(hall.inset(-4).ring, 'soil', { layer: LAYER.yard, when: 1 });
       quarter.changed('built', hall.ring);
     }
-    if (!quarter.building(hall.ring, 8, 'flat', dice.pick(['roofGravel', 'sheet', 'roofGrey'] as const), { building: 'retail', shop: 'supermarket' }, { when })) return;
-    for (let k = 0; k < 9; k++) onRoof(quarter, quarter.rectangle(hall, dice.between(0.1, 0.9), dice.between(0.2, 0.8), 3.4, 2.4), 'steel', when);
+    if (
+      !quarter.building(
+        hall.ring,
+        8,
+        'flat',
+        dice.pick(['roofGravel', 'sheet', 'roofGrey'] as const),
+        { building: 'retail', shop: 'supermarket' },
+        { when },
+      )
+    )
+      return;
+    for (let k = 0; k < 9; k++)
+      onRoof(quarter, quarter.rectangle(hall, dice.between(0.1, 0.9), dice.between(0.2, 0.8), 3.4, 2.4), 'steel', when);
   };
   shop(0.05, 0.58, 0);
   shop(0.66, 0.95, quarter.restless ? 2 : 0);
@@ -87,7 +99,11 @@ export function buildSolar(quarter: Quarter): void {
   const plant = frame.inset(7);
   quarter.area(plant.ring, undefined, { tags: { power: 'plant', 'plant:source': 'solar', landuse: 'industrial' } });
   const east = Math.PI / 2; // rows run west to east: their stripes repeat northwards
-  for (const [s0, s1] of [[0.02, 0.47], [0.53, 0.98]]) { // prettier-ignore
+  for (const [s0, s1] of [
+    [0.02, 0.47],
+    [0.53, 0.98],
+  ]) {
+    // prettier-ignore
     for (const [t0, t1] of [[0.03, 0.55], [0.61, 0.97]]) { // prettier-ignore
       const fresh = quarter.restless && s0 > 0.5 && t0 > 0.5;
       const ring = plant.part(s0, t0, s1, t1).ring;
@@ -98,7 +114,13 @@ export function buildSolar(quarter: Quarter): void {
       quarter.area(ring, 'solar', { layer: LAYER.yard, angle: east, when: fresh ? 2 : 0, tags: { power: 'generator', 'generator:source': 'solar' } });
     }
   }
-  quarter.line([...plant.at(0.5, 0), ...plant.at(0.5, 1)], 4, 'gravel', { layer: LAYER.road, tags: { highway: 'service' } });
-  quarter.building(quarter.rectangle(plant, 0.535, 0.5, 7, 3.4), 3, 'flat', 'sheet', { building: 'service', power: 'substation' });
+  quarter.line([...plant.at(0.5, 0), ...plant.at(0.5, 1)], 4, 'gravel', {
+    layer: LAYER.road,
+    tags: { highway: 'service' },
+  });
+  quarter.building(quarter.rectangle(plant, 0.535, 0.5, 7, 3.4), 3, 'flat', 'sheet', {
+    building: 'service',
+    power: 'substation',
+  });
   for (let k = 0; k < 40; k++) quarter.tree(...frame.at(dice.next(), dice.pick([0.008, 0.992])), dice.between(1, 2), 7);
 }

@@ -1,8 +1,9 @@
+import { buildCemetery, buildSchool, buildSports } from './civic.ts';
 import { buildFarm, buildFields, buildMeadow, buildOrchard, buildVineyard, buildWood } from './country.ts';
+import { buildFlats, buildHouses, buildOldTown } from './homes.ts';
 import { PITCH, unturned } from './plan.ts';
 import { Quarter } from './quarter.ts';
 import { meet, type Box, type Change, type Thing } from './thing.ts';
-import { buildCemetery, buildFlats, buildHouses, buildOldTown, buildSchool, buildSports } from './town.ts';
 import { buildPowerLine, buildRail, buildRiver, buildRoads } from './ways.ts';
 import { buildIndustry, buildShops, buildSolar } from './work.ts';
 
@@ -41,7 +42,12 @@ export class World {
 
   /** The quarters that may reach into a box (metres east and north of the origin), in an order that no box alters. */
   quarters(box: Box): Quarter[] {
-    const corners = [unturned(box[0], box[1]), unturned(box[2], box[1]), unturned(box[2], box[3]), unturned(box[0], box[3])];
+    const corners = [
+      unturned(box[0], box[1]),
+      unturned(box[2], box[1]),
+      unturned(box[2], box[3]),
+      unturned(box[0], box[3]),
+    ];
     const range = (axis: 0 | 1): number[] => {
       const at = corners.map((corner) => corner[axis] / PITCH);
       const first = Math.floor(Math.min(...at) - 0.5);

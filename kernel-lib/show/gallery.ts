@@ -1,5 +1,5 @@
 import sharp from 'sharp';
-import { eachUnit } from '../ard/step.ts';
+import { eachUnit } from '../ard/index.ts';
 import { escapeHtml, framed, hairline, palette } from './look.ts';
 
 /** A file's path, or the bytes of an encoded image (JPEG, PNG, WebP, TIFF). */

@@ -7,7 +7,8 @@ export function decimalsFor(largest: number): number {
 /**
  * A number to read, not to compute with.
  *
- * Thousands are set apart from 10,000 on, so that years and zones stay as they are. What would round to nothing is written as a power of ten.
+ * Thousands are set apart from 10,000 on, so that years and zones stay as they are. What would round to nothing is
+ * written as a power of ten.
  *
  * @param decimals digits after the point. Default: none for a whole number, else three figures
  */

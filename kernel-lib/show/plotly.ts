@@ -7,9 +7,10 @@ let packed: string | undefined;
 /**
  * plotly.js as a script element, for the first chart of a notebook.
  *
- * Gzipped, 2 MB instead of 5: Jupyter drops what exceeds 1 MB a second over three seconds. Browsers unpack it themselves (DecompressionStream, 2023 and
- * later). It runs as a function that hides `define` and `module`, for plotly would otherwise hand itself to the require.js of older pages and never
- * show up. Charts that are drawn before it is there wait in `window.imagesimCharts.waiting`.
+ * Gzipped, 2 MB instead of 5: Jupyter drops what exceeds 1 MB a second over three seconds. Browsers unpack it
+ * themselves (DecompressionStream, 2023 and later). It runs as a function that hides `define` and `module`, for plotly
+ * would otherwise hand itself to the require.js of older pages and never show up. Charts that are drawn before it is
+ * there wait in `window.imagesimCharts.waiting`.
  */
 export function plotlyScript(): string {
   packed ??= gzipSync(readFileSync(createRequire(import.meta.url).resolve('plotly.js-dist')), { level: 9 }).toString(
@@ -33,7 +34,8 @@ export function plotlyScript(): string {
 /**
  * Draws a chart into the element `id`, as soon as plotly and the element are there.
  *
- * What has the colour `ink` takes that of the text around it, so that the chart reads on Jupyter's light and dark themes.
+ * What has the colour `ink` takes that of the text around it, so that the chart reads on Jupyter's light and dark
+ * themes.
  *
  * @param figure plotly's `{data, layout, config}`
  */

@@ -1,4 +1,4 @@
-import type { Progress } from '../ard/step.ts';
+import type { Progress } from '../ard/index.ts';
 import type { Kernel } from './kernel.ts';
 import { escapeHtml, framed, hairline, palette } from './look.ts';
 import { bytesText, durationText, figuresText, numberText } from './number.ts';

@@ -1,4 +1,4 @@
-import type { Progress } from '../ard/step.ts';
+import type { Progress } from '../ard/index.ts';
 import {
   barsFigure,
   chartHtml,
@@ -34,7 +34,10 @@ export interface ShowOptions {
 
 /** What a notebook displays. Every method adds one output to the cell that calls it. */
 export interface Show {
-  /** A bar that is updated in place: give what comes back as a step's `onProgress`. It ends as one line with the time taken. */
+  /**
+   * A bar that is updated in place: give what comes back as a step's `onProgress`. It ends as one line with the time
+   * taken.
+   */
   progress(label: string): (progress: Progress) => void;
   /** Rows, or a danfojs DataFrame, as a table. */
   table(table: Table, options?: TableOptions): void;
@@ -95,7 +98,10 @@ export function showIn(kernel: Kernel, { now = () => performance.now() }: ShowOp
   };
 }
 
-/** The first chart brings plotly. It brings it again when one of its title does: its cell has run again, and the output that had it is gone. */
+/**
+ * The first chart brings plotly. It brings it again when one of its title does: its cell has run again, and the output
+ * that had it is gone.
+ */
 function chartsIn(kernel: Kernel): (figure: Figure) => void {
   let carrier: string | undefined;
   return (figure) => {

@@ -26,7 +26,10 @@ const css = `
 .ims .ims-key i { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin-right: 5px; vertical-align: -1px; box-sizing: border-box; }
 .ims .ims-ramp { display: inline-block; width: 160px; height: 10px; border-radius: 2px; }`;
 
-/** Dark to light in even steps of brightness, also without colour vision: seven points of cividis (Nuñez, Anderton & Renslow 2018). */
+/**
+ * Dark to light in even steps of brightness, also without colour vision: seven points of cividis (Nuñez, Anderton &
+ * Renslow 2018).
+ */
 const ramp = [
   [0, 34, 78],
   [44, 62, 107],
@@ -45,7 +48,8 @@ const [longSide, gap] = [620, 8];
 /**
  * A map of squares, north up, coloured by value, with a legend and a scale bar.
  *
- * Squares that would be smaller than 1.5 pixels are drawn at that size. Numbers that are not finite are drawn hollow and counted.
+ * Squares that would be smaller than 1.5 pixels are drawn at that size. Numbers that are not finite are drawn hollow
+ * and counted.
  *
  * @returns SVG in HTML, without script
  */

@@ -58,5 +58,5 @@ export function writtenHtml(written: readonly Written[]): string {
 
 /** The same in one line of plain text. */
 export function writtenLine(written: readonly Written[]): string {
-  return `wrote ${written.map((each) => `${each.path} (${sizeText(each)})`).join(', ')}`;
+  return `wrote ${written.map((each) => `${each.path}: ${each.what} (${sizeText(each)})`).join('; ')}`;
 }

@@ -22,14 +22,18 @@ export interface ChipChange {
  * @param rows the chips, in the order of `vectors`
  * @param dates the earlier and the later one
  */
-export function rankChange(vectors: Vectors, rows: readonly DatasetRow[], [earlier, later]: [string, string]): ChipChange[] {
+export function rankChange(
+  vectors: Vectors,
+  rows: readonly DatasetRow[],
+  [earlier, later]: [string, string],
+): ChipChange[] {
   const first = new Map<string, number>();
   rows.forEach((row, index) => row.date === earlier && first.set(row.id, index));
   const changes = rows.flatMap((row, index): ChipChange[] => {
     const before = row.date === later ? first.get(row.id) : undefined;
     if (before === undefined) return [];
     const change = 1 - cosine(vectorAt(vectors, before), vectorAt(vectors, index));
-    return [{ id: row.id, before: rows[before]!, after: row, change }];
+    return [{ id: row.id, before: rows[before], after: row, change }];
   });
   return changes.sort((a, b) => b.change - a.change || (a.id < b.id ? -1 : 1));
 }
@@ -55,7 +59,9 @@ export async function readKnownChanges(dataPath: string): Promise<KnownChange[]>
 
 async function readPolygons(path: string): Promise<KnownChange[]> {
   const json = (await readJson(path)) as { type?: string; features?: KnownChange[] };
-  const good = json.features?.every(({ geometry }) => geometry?.type === 'Polygon' || geometry?.type === 'MultiPolygon');
+  const good = json.features?.every(
+    ({ geometry }) => geometry?.type === 'Polygon' || geometry?.type === 'MultiPolygon',
+  );
   if (json.type !== 'FeatureCollection' || !good) {
     throw new Error(`${path} is no GeoJSON FeatureCollection of polygons: draw known changes as polygons in lon/lat`);
   }
@@ -73,7 +79,8 @@ export function touchedChips(changes: readonly KnownChange[], ids: Iterable<stri
   for (const id of ids) {
     rings ??= ringsIn(parseChip(id).cell.epsg, changes);
     const square = chipBounds(id);
-    if (rings.some(({ bounds, ring }) => overlap(square, bounds) && clipPolygon(ring, square).length > 2)) touched.add(id);
+    if (rings.some(({ bounds, ring }) => overlap(square, bounds) && clipPolygon(ring, square).length > 2))
+      touched.add(id);
   }
   return touched;
 }
@@ -86,9 +93,9 @@ interface Ring {
 /** Outer rings in UTM metres. */
 function ringsIn(epsg: number, changes: readonly KnownChange[]): Ring[] {
   const outer = changes.flatMap(({ geometry }) =>
-    (geometry.type === 'Polygon' ? [geometry.coordinates] : geometry.coordinates).map(([ring]) => ring!),
+    (geometry.type === 'Polygon' ? [geometry.coordinates] : geometry.coordinates).map(([ring]) => ring),
   );
-  const rings = outer.map((ring) => ring.map(([lon, lat]) => toUtm(epsg, [lon!, lat!])));
+  const rings = outer.map((ring) => ring.map(([lon, lat]) => toUtm(epsg, [lon, lat])));
   return rings.map((ring) => ({ bounds: boundsOf(ring), ring }));
 }
 

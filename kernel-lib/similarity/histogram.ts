@@ -14,8 +14,8 @@ export function colourHistograms(images: Uint8Array, size: number): Float32Array
   const width = BINS ** 3;
   const histograms = new Float32Array((images.length / (pixels * 3)) * width);
   for (let pixel = 0, at = 0; at < images.length; pixel++, at += 3) {
-    const bin = ((images[at]! >> 6) * BINS + (images[at + 1]! >> 6)) * BINS + (images[at + 2]! >> 6);
-    histograms[Math.floor(pixel / pixels) * width + bin]! += 1;
+    const bin = ((images[at] >> 6) * BINS + (images[at + 1] >> 6)) * BINS + (images[at + 2] >> 6);
+    histograms[Math.floor(pixel / pixels) * width + bin] += 1;
   }
   return histograms.map((count) => Math.sqrt(count / pixels));
 }

@@ -3,5 +3,12 @@
 export { colourHistograms } from './histogram.ts';
 export { type Neighbour, type Vectors, cosine, nearest, rowsOf, vectorAt } from './nearest.ts';
 export { type Embedding, type SearchHit, type SearchOptions, deployStore, searchStore } from './store.ts';
-export { type LabelScore, type Question, type RetrievalReport, averagePrecision, retrievalReport, sampleQuestions } from './report.ts';
+export {
+  type LabelScore,
+  type Question,
+  type RetrievalReport,
+  averagePrecision,
+  retrievalReport,
+  sampleQuestions,
+} from './report.ts';
 export { type ChipChange, type KnownChange, rankChange, readKnownChanges, touchedChips } from './change.ts';

@@ -25,7 +25,7 @@ export function rowsOf(vectors: Vectors, indices: readonly number[]): Vectors {
 /** The cosine of two vectors of length 1. */
 export function cosine(a: Float32Array, b: Float32Array): number {
   let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
+  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
   return sum;
 }
 

@@ -39,12 +39,14 @@ export function retrievalReport(
   split?: Split,
 ): RetrievalReport {
   if (vectors.values.length !== rows.length * vectors.width) {
-    throw new RangeError(`retrievalReport got ${rows.length} rows and ${vectors.values.length / vectors.width} vectors: one each`);
+    throw new RangeError(
+      `retrievalReport got ${rows.length} rows and ${vectors.values.length / vectors.width} vectors: one each`,
+    );
   }
-  const held = [...rows.keys()].filter((index) => split === undefined || rows[index]!.split === split);
-  if (held.length < rows.length) return retrievalReport(rowsOf(vectors, held), held.map((index) => rows[index]!), labels); // prettier-ignore
+  const held = [...rows.keys()].filter((index) => split === undefined || rows[index].split === split);
+  if (held.length < rows.length) return retrievalReport(rowsOf(vectors, held), held.map((index) => rows[index]), labels); // prettier-ignore
   const rankings = rows.map((row, index) =>
-    nearest(vectors, vectorAt(vectors, index), { admit: (other) => rows[other]!.id !== row.id }).map((hit) => hit.index),
+    nearest(vectors, vectorAt(vectors, index), { admit: (other) => rows[other].id !== row.id }).map((hit) => hit.index),
   );
   const scores: LabelScore[] = [];
   const undefinedLabels: RetrievalReport['undefinedLabels'] = [];
@@ -53,7 +55,8 @@ export function retrievalReport(
     if (typeof score === 'string') undefinedLabels.push({ label, reason: score });
     else scores.push(score);
   }
-  const mean = (of: (score: LabelScore) => number): number => scores.reduce((sum, score) => sum + of(score), 0) / scores.length;
+  const mean = (of: (score: LabelScore) => number): number =>
+    scores.reduce((sum, score) => sum + of(score), 0) / scores.length;
   return {
     labels: scores,
     meanAveragePrecision: mean(({ meanAveragePrecision }) => meanAveragePrecision),
@@ -63,14 +66,14 @@ export function retrievalReport(
 }
 
 function scoreLabel(label: string, rows: readonly DatasetRow[], rankings: readonly number[][]): LabelScore | string {
-  const value = (index: number): number | null => rows[index]!.labels[label] ?? null;
+  const value = (index: number): number | null => rows[index].labels[label] ?? null;
   const positives = rows.filter((row) => row.labels[label] === 1);
   const places = new Set(positives.map(({ id }) => id)).size;
   const known = rows.filter((row) => row.labels[label] !== null).length;
   if (places < 2) return `${places} place${places === 1 ? '' : 's'} with it among ${rows.length} chips: two are needed`;
   if (known === positives.length) return 'every chip whose label is known has it: nothing can be told apart';
   const precisions = rankings.flatMap((ranking, query) =>
-    value(query) === 1 ? [averagePrecision(ranking.map(value).filter((known) => known !== null))] : [],
+    value(query) === 1 ? [averagePrecision(ranking.map(value).filter((answer) => answer !== null))] : [],
   );
   return {
     label,
@@ -109,8 +112,8 @@ export interface Question {
  * @param count how many; fewer where there are not so many labels on the test ground
  */
 export function sampleQuestions(rows: readonly DatasetRow[], labels: readonly string[], count: number): Question[] {
-  const test = [...rows.keys()].filter((index) => rows[index]!.split === 'test');
-  const having = (label: string): number[] => test.filter((index) => rows[index]!.labels[label] === 1);
+  const test = [...rows.keys()].filter((index) => rows[index].split === 'test');
+  const having = (label: string): number[] => test.filter((index) => rows[index].labels[label] === 1);
   const rarestFirst = labels.toSorted((a, b) => having(a).length - having(b).length);
   const asked = new Set<number>();
   const questions: Question[] = [];

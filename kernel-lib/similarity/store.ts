@@ -6,6 +6,9 @@ import type { DatasetRow } from '../datasets/index.ts';
 import type { Vectors } from './nearest.ts';
 import { vectorAt } from './nearest.ts';
 
+/** LanceDB's own name for the distance of an answer. */
+const DISTANCE = '_distance';
+
 /** One chip of the store, and an answer of a search. */
 export interface Embedding {
   id: string;
@@ -91,11 +94,9 @@ export async function searchStore(
     label ? `labels LIKE ${quoted(`%,${label.replace(/[\\%_]/g, (mark) => `\\${mark}`)},%`)}` : '',
   ].filter(Boolean);
   if (filters.length > 0) query = query.where(filters.join(' AND '));
-  const found = (await query.toArray()) as (Embedding & { _distance: number })[];
-  return found.map((hit) => ({
-    id: hit.id, catid: hit.catid, date: hit.date, cell: hit.cell, lon: hit.lon, lat: hit.lat, labels: hit.labels,
-    model: hit.model, similarity: 1 - hit._distance,
-  })); // prettier-ignore
+  const columns: (keyof Embedding)[] = ['id', 'catid', 'date', 'cell', 'lon', 'lat', 'labels', 'model'];
+  const found = (await query.select([...columns, DISTANCE]).toArray()) as (Embedding & { [DISTANCE]: number })[];
+  return found.map(({ [DISTANCE]: distance, ...hit }) => ({ ...hit, similarity: 1 - distance }));
 }
 
 function quoted(text: string): string {
@@ -107,7 +108,9 @@ async function openTable(dataPath: string, table: string): Promise<Table> {
   const store = await connect(path);
   const names = await store.tableNames();
   if (!names.includes(table)) {
-    throw new Error(`no table ${table} in ${path} (it holds ${names.join(', ') || 'none'}): run notebook 07-similarity`);
+    throw new Error(
+      `no table ${table} in ${path} (it holds ${names.join(', ') || 'none'}): run notebook 07-similarity`,
+    );
   }
   return store.openTable(table);
 }

@@ -74,5 +74,5 @@ function atlasRow(tag: string, rows: readonly ChipTag[], chips: number): AtlasRo
 export function frame(rows: readonly object[]): DataFrame {
   if (rows.length === 0) throw new RangeError('frame requires at least one row, got none');
   const danfo = createRequire(import.meta.url)('danfojs-node') as typeof import('danfojs-node'); // loaded on use: it takes a second
-  return new danfo.DataFrame(rows as object[]);
+  return new danfo.DataFrame(rows);
 }

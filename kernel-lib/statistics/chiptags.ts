@@ -40,7 +40,10 @@ export async function chipTags(
 ): Promise<ZoneChipTags> {
   const cells = await cellsOnDisk(dataPath, zone);
   if (cells.length === 0) throw new Error(`no cell of zone ${zone} under ${dataPath}/ard: sync a delivery first`);
-  const perCell = await eachUnit(cells, 'cells', (cell) => tagsOfCell(dataPath, cell, only), { concurrency: 1, ...options });
+  const perCell = await eachUnit(cells, 'cells', (cell) => tagsOfCell(dataPath, cell, only), {
+    concurrency: 1,
+    ...options,
+  });
   return {
     rows: perCell.flatMap(({ rows }) => rows),
     cells,
@@ -57,9 +60,9 @@ async function tagsOfCell(
   const ids = chipIds(cell);
   const rows = new Map<string, ChipTag>();
   for (const { chip, element, area, length, points } of chipCoverage(found, cell)) {
-    const id = ids[chip]!;
+    const id = ids[chip];
     if (only && !only.has(id)) continue;
-    for (const [key, value] of Object.entries(found[element]!.tags)) {
+    for (const [key, value] of Object.entries(found[element].tags)) {
       const tag = `${key}=${value}`;
       const name = `${id} ${tag}`;
       const row = rows.get(name) ?? { chip: id, tag, elements: 0, area: 0, length: 0, points: 0 };

@@ -60,7 +60,9 @@ export interface Association {
 export function association(both: number, first: number, second: number, n: number): Association {
   const neither = n - first - second + both;
   if (both > Math.min(first, second) || neither < 0 || both < 0) {
-    throw new RangeError(`association requires counts of one table, got both ${both}, first ${first}, second ${second}, of ${n}`);
+    throw new RangeError(
+      `association requires counts of one table, got both ${both}, first ${first}, second ${second}, of ${n}`,
+    );
   }
   const determinant = both * neither - (first - both) * (second - both);
   const margins = first * second * (n - first) * (n - second);
@@ -97,7 +99,11 @@ export interface TagPair extends Association {
  * @param tags those to pair
  * @param chips how many chips were looked at, those without any tag included
  */
-export function associations(rows: readonly { chip: string; tag: string }[], tags: readonly string[], chips: number): TagPair[] {
+export function associations(
+  rows: readonly { chip: string; tag: string }[],
+  tags: readonly string[],
+  chips: number,
+): TagPair[] {
   const chipsOf = new Map(tags.map((tag) => [tag, new Set<string>()]));
   for (const { chip, tag } of rows) chipsOf.get(tag)?.add(chip);
   const pairs = tags.flatMap((first, index) =>

@@ -73,5 +73,7 @@ export async function readSchema(path: string): Promise<LabelSchema> {
   const { success, data, error } = schema.safeParse(await readJson(path));
   if (success) return data;
   const [issue] = error.issues;
-  throw new Error(`${path} is no label schema at ${issue!.path.join('.')}: ${issue!.message}; mend it, or run 04-statistics again`);
+  throw new Error(
+    `${path} is no label schema at ${issue.path.join('.')}: ${issue.message}; mend it, or run 04-statistics again`,
+  );
 }

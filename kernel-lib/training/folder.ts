@@ -1,6 +1,6 @@
 import { copyFile, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { partName } from '../ard/files.ts';
+import { partName } from '../ard/index.ts';
 
 /**
  * Writes a folder whole or not at all: under a temporary name beside it, then renamed. A folder already there is moved aside first, and back on failure.

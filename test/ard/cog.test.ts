@@ -27,7 +27,8 @@ function picture(column: number, row: number, bands: 1 | 3): CogBlock | undefine
   return mask.includes(1) ? { pixels, mask } : undefined;
 }
 const real = (x: number, y: number): boolean => x + 0.37 * y > 1200 && y < 1900;
-const colour = (x: number, y: number, band: number): number => Math.round(127 + 90 * Math.sin(x / 90 + band) * Math.cos(y / 130 - band));
+const colour = (x: number, y: number, band: number): number =>
+  Math.round(127 + 90 * Math.sin(x / 90 + band) * Math.cos(y / 130 - band));
 
 async function python(code: string, ...args: string[]): Promise<string> {
   return (await run(PYTHON, ['-c', code, ...args], { maxBuffer: 1e9 })).stdout.trim();
@@ -56,7 +57,13 @@ describe('writeCog', () => {
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'cog-'));
     path = join(folder, 'tile.tif');
-    const written = await writeCog(path, { ...FORM, width: 2560, height: 2048, bands: 3, blocks: (column, row) => picture(column, row, 3) });
+    const written = await writeCog(path, {
+      ...FORM,
+      width: 2560,
+      height: 2048,
+      bands: 3,
+      blocks: (column, row) => picture(column, row, 3),
+    });
     assert.equal(written.blocks, 17, 'of 20 blocks, three in the west are empty');
   });
   after(() => rm(folder, { recursive: true }));
@@ -64,13 +71,20 @@ describe('writeCog', () => {
   it('makes what gdalinfo calls a COG of YCbCr JPEG with overviews and a mask of the dataset', async () => {
     const info = JSON.parse((await run('gdalinfo', ['-json', path])).stdout);
     const structure = info.metadata.IMAGE_STRUCTURE;
-    assert.deepEqual([structure.LAYOUT, structure.COMPRESSION, structure.JPEG_QUALITY, structure.INTERLEAVE], ['COG', 'YCbCr JPEG', '85', 'PIXEL']);
+    assert.deepEqual(
+      [structure.LAYOUT, structure.COMPRESSION, structure.JPEG_QUALITY, structure.INTERLEAVE],
+      ['COG', 'YCbCr JPEG', '85', 'PIXEL'],
+    );
     assert.deepEqual(info.geoTransform, [ORIGIN[0], FORM.metresPerPixel, 0, ORIGIN[1], 0, -FORM.metresPerPixel]);
     assert.match(info.coordinateSystem.wkt, /UTM zone 33N[\s\S]*ID\["EPSG",32633\]\]$/);
     const [band] = info.bands;
     assert.deepEqual([band.block, band.mask.flags], [[512, 512], ['PER_DATASET']]);
     const sizes = [[1280, 1024], [640, 512], [320, 256]]; // prettier-ignore
-    for (const { overviews } of [band, band.mask]) assert.deepEqual(overviews.map(({ size }: { size: number[] }) => size), sizes);
+    for (const { overviews } of [band, band.mask])
+      assert.deepEqual(
+        overviews.map(({ size }: { size: number[] }) => size),
+        sizes,
+      );
   });
 
   it('passes the full check of GDAL’s own validator, where that is installed', async function () {
@@ -90,7 +104,8 @@ describe('writeCog', () => {
     for (const [k, [x, y]] of places.entries()) {
       assert.equal(values[k][3], real(x, y) ? 1 : 0, `mask at ${x}, ${y}`);
       if (!real(x - 16, y + 16) || !real(x - 16, y - 16)) continue; // JPEG rings across the edge
-      for (const band of [0, 1, 2]) assert.ok(Math.abs(values[k][band] - colour(x, y, band)) <= 8, `band ${band} at ${x}, ${y}`);
+      for (const band of [0, 1, 2])
+        assert.ok(Math.abs(values[k][band] - colour(x, y, band)) <= 8, `band ${band} at ${x}, ${y}`);
     }
   });
 
@@ -112,21 +127,35 @@ describe('writeCog', () => {
       const step = 4 * 2 ** (overview - 1);
       const { shape, sum } = await level(path, overview, []);
       let expected = 0;
-      for (let y = 0; y < shape[0]; y++) for (let x = 0; x < shape[1]; x++) expected += anyReal(x * step, y * step, step) ? 1 : 0;
+      for (let y = 0; y < shape[0]; y++)
+        for (let x = 0; x < shape[1]; x++) expected += anyReal(x * step, y * step, step) ? 1 : 0;
       assert.equal(sum, expected, `overview ${overview}`);
     }
   });
 
   it('stores what no acquisition reaches as sparse blocks', async () => {
-    const { stdout } = await run(PYTHON, ['-c', "import sys; from osgeo import gdal; d = gdal.Open(sys.argv[1]); b = d.GetRasterBand(1); print(b.GetMetadataItem('BLOCK_OFFSET_0_0', 'TIFF'), b.GetMetadataItem('BLOCK_OFFSET_2_0', 'TIFF'))", path]);
+    const { stdout } = await run(PYTHON, [
+      '-c',
+      "import sys; from osgeo import gdal; d = gdal.Open(sys.argv[1]); b = d.GetRasterBand(1); print(b.GetMetadataItem('BLOCK_OFFSET_0_0', 'TIFF'), b.GetMetadataItem('BLOCK_OFFSET_2_0', 'TIFF'))",
+      path,
+    ]);
     assert.match(stdout, /^None \d+/);
   });
 
   it('writes one band as DEFLATE, without loss', async () => {
     const grey = join(folder, 'grey.tif');
-    await writeCog(grey, { ...FORM, width: 1024, height: 2048, bands: 1, blocks: (column, row) => picture(column, row, 1) });
+    await writeCog(grey, {
+      ...FORM,
+      width: 1024,
+      height: 2048,
+      bands: 1,
+      blocks: (column, row) => picture(column, row, 1),
+    });
     const info = JSON.parse((await run('gdalinfo', ['-json', grey])).stdout);
-    assert.deepEqual([info.metadata.IMAGE_STRUCTURE.LAYOUT, info.metadata.IMAGE_STRUCTURE.COMPRESSION], ['COG', 'DEFLATE']);
+    assert.deepEqual(
+      [info.metadata.IMAGE_STRUCTURE.LAYOUT, info.metadata.IMAGE_STRUCTURE.COMPRESSION],
+      ['COG', 'DEFLATE'],
+    );
     const places = Array.from({ length: 400 }, (_, k) => [(k * 373) % 1024, (k * 641) % 2048]);
     const { values } = await level(grey, -1, places);
     for (const [k, [x, y]] of places.entries()) assert.deepEqual(values[k], real(x, y) ? [colour(x, y, 0), 1] : [0, 0]);
@@ -134,7 +163,13 @@ describe('writeCog', () => {
 
   it('gives the same bytes each time, however the blocks’ compression is scheduled', async () => {
     const again = join(folder, 'again.tif');
-    await writeCog(again, { ...FORM, width: 2560, height: 2048, bands: 3, blocks: async (column, row) => picture(column, row, 3) });
+    await writeCog(again, {
+      ...FORM,
+      width: 2560,
+      height: 2048,
+      bands: 3,
+      blocks: async (column, row) => picture(column, row, 3),
+    });
     await run('cmp', [path, again]);
   });
 
@@ -145,15 +180,30 @@ describe('writeCog', () => {
       return picture(column, row, 3);
     };
     await assert.rejects(writeCog(join(folder, 'none.tif'), { ...form, blocks: failing }), /the source broke off/);
-    await assert.rejects(writeCog(join(folder, 'none.tif'), { ...form, blocks: () => undefined, signal: AbortSignal.abort() }), { name: 'AbortError' });
-    assert.deepEqual((await readdir(folder)).filter((name) => name.includes('none')), []);
+    await assert.rejects(
+      writeCog(join(folder, 'none.tif'), { ...form, blocks: () => undefined, signal: AbortSignal.abort() }),
+      { name: 'AbortError' },
+    );
+    assert.deepEqual(
+      (await readdir(folder)).filter((name) => name.includes('none')),
+      [],
+    );
   });
 
   it('refuses, in one line, a side that is no multiple of a block and a block of the wrong size', async () => {
-    await assert.rejects(writeCog(path, { ...FORM, width: 1000, height: 512, bands: 3, blocks: () => undefined }), /tile\.tif: sides must be multiples of 512 .*got 1000 × 512$/);
-    await assert.rejects(writeCog(path, { ...FORM, epsg: 4326, width: 512, height: 512, bands: 3, blocks: () => undefined }), /epsg must be a UTM zone .*got 4326$/);
+    await assert.rejects(
+      writeCog(path, { ...FORM, width: 1000, height: 512, bands: 3, blocks: () => undefined }),
+      /tile\.tif: sides must be multiples of 512 .*got 1000 × 512$/,
+    );
+    await assert.rejects(
+      writeCog(path, { ...FORM, epsg: 4326, width: 512, height: 512, bands: 3, blocks: () => undefined }),
+      /epsg must be a UTM zone .*got 4326$/,
+    );
     const small = { pixels: new Uint8Array(12), mask: new Uint8Array(4) };
-    await assert.rejects(writeCog(join(folder, 'small.tif'), { ...FORM, width: 512, height: 512, bands: 3, blocks: () => small }), /12 pixel and 4 mask bytes: hand over 786432 and 262144$/);
+    await assert.rejects(
+      writeCog(join(folder, 'small.tif'), { ...FORM, width: 512, height: 512, bands: 3, blocks: () => small }),
+      /12 pixel and 4 mask bytes: hand over 786432 and 262144$/,
+    );
   });
 
   it('has the order of IFDs that a delivered visual has', async () => {
@@ -172,7 +222,7 @@ function anyReal(x: number, y: number, step: number): boolean {
 /** NewSubfileType of each IFD, in file order. */
 async function subfileTypes(read: (at: number, bytes: number) => Promise<Buffer>): Promise<number[]> {
   const types: number[] = [];
-  for (let at = (await read(4, 4)).readUInt32LE(); at !== 0; ) {
+  for (let at = (await read(4, 4)).readUInt32LE(); at !== 0;) {
     const count = (await read(at, 2)).readUInt16LE();
     const entries = await read(at + 2, count * 12 + 4);
     types.push(entries.readUInt16LE(0) === 254 ? entries.readUInt32LE(8) : 0);

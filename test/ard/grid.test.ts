@@ -10,7 +10,7 @@ const vectors = new URL('../../../shared/vectors/', import.meta.url);
 const near = (found: number[], expected: number[], tolerance: number): void => {
   assert.equal(found.length, expected.length);
   found.forEach((value, index) => {
-    assert.ok(Math.abs(value - expected[index]!) <= tolerance, `${found} is not ${expected}`);
+    assert.ok(Math.abs(value - expected[index]) <= tolerance, `${found.join()} is not ${expected.join()}`);
   });
 };
 
@@ -32,7 +32,12 @@ describe('ard grid', () => {
     });
 
     it('returns to the same place through UTM to a tenth of a millimetre, north and south', () => {
-      for (const place of [[12.5, 41.9], [9.001, 0.0001], [17.99, 71.3], [14.2, -33.9]] as [number, number][]) {
+      for (const place of [
+        [12.5, 41.9],
+        [9.001, 0.0001],
+        [17.99, 71.3],
+        [14.2, -33.9],
+      ] as [number, number][]) {
         const epsg = (place[1] < 0 ? 32700 : 32600) + 33;
         near(toLonLat(epsg, toUtm(epsg, place)), place, 1e-9);
       }
@@ -59,9 +64,9 @@ describe('ard grid', () => {
       const ids = chipIds(cell);
       assert.equal(new Set(ids).size, 4096);
       assert.equal(ids[65], chipIdAt(cell, 1, 1));
-      assert.deepEqual(chipWindow(parseChip(ids[0]!)), [512, 512, 256, 256]);
-      assert.deepEqual(chipWindow(parseChip(ids[4095]!)), [16640, 16640, 256, 256]);
-      assert.deepEqual(chipBounds(ids[0]!), [265000, 4094921.875, 265078.125, 4095000]);
+      assert.deepEqual(chipWindow(parseChip(ids[0])), [512, 512, 256, 256]);
+      assert.deepEqual(chipWindow(parseChip(ids[4095])), [16640, 16640, 256, 256]);
+      assert.deepEqual(chipBounds(ids[0]), [265000, 4094921.875, 265078.125, 4095000]);
     });
 
     it('has four children that lie in their parent and lead back to it', () => {
@@ -75,7 +80,10 @@ describe('ard grid', () => {
     });
 
     it('counts zones from 180° west, six degrees each, and 180° east as zone 1', () => {
-      assert.deepEqual([-180, -174.0001, -174, 11.999, 12, 17.999, 179.99, 180].map(zoneOf), [1, 1, 2, 32, 33, 33, 60, 1]);
+      assert.deepEqual(
+        [-180, -174.0001, -174, 11.999, 12, 17.999, 179.99, 180].map(zoneOf),
+        [1, 1, 2, 32, 33, 33, 60, 1],
+      );
     });
 
     it('knows when a cell lies in the overlap that the next zone owns', () => {
@@ -112,12 +120,12 @@ describe('ard grid', () => {
         assert.deepEqual(cell.cellBounds, derived.cell_bounds);
         assert.deepEqual(cell.tileBounds, derived.padded_bounds);
         const [nw, ne, se, sw] = derived.cell_lonlat_corners_nw_ne_se_sw;
-        [nw, sw, se, ne, nw].forEach((corner, index) => near(cell.geometry.coordinates[0]![index]!, corner, 1e-9));
+        [nw, sw, se, ne, nw].forEach((corner, index) => near(cell.geometry.coordinates[0][index], corner, 1e-9));
         const [south, west, north, east] = derived.overpass_bbox_s_w_n_e_7dp_outward;
         near(lonLatBounds(cell), [west, south, east, north], 1.01e-7);
         assert.equal(cellAt(derived.center_lonlat, cell.zone).id, cell.id);
-        assert.deepEqual(chipBounds(chipIds(cell)[0]!), derived.chip_z18_nw.bounds);
-        assert.equal(parseChip(chipIds(cell)[0]!).quadkey, derived.chip_z18_nw.quadkey);
+        assert.deepEqual(chipBounds(chipIds(cell)[0]), derived.chip_z18_nw.bounds);
+        assert.equal(parseChip(chipIds(cell)[0]).quadkey, derived.chip_z18_nw.quadkey);
         assert.equal(zoneMembership(cell), derived.membership);
       }
     });
@@ -129,7 +137,8 @@ describe('ard grid', () => {
     });
 
     it('reads every spelling of an id and writes one', () => {
-      for (const spelling of grid().valid_id_spellings_of_one_cell) assert.equal(parseCell(spelling).id, 'Z04-122000313223');
+      for (const spelling of grid().valid_id_spellings_of_one_cell)
+        assert.equal(parseCell(spelling).id, 'Z04-122000313223');
     });
 
     it('refuses every invalid id, naming it', () => {

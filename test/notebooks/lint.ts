@@ -1,8 +1,10 @@
 /**
- * Lints the notebooks' cells: each notebook's code joined into one TypeScript file beside it (so that imports resolve), oxlint over all of them, and the
- * files taken away again. It catches a call of the library that nobody awaits, which the kernel itself calls ok.
+ * Lints the notebooks' cells: each notebook's code joined into one TypeScript file beside it (so that imports
+ * resolve), oxlint over all of them, and the files taken away again. It catches a call of the library that nobody
+ * awaits, which the kernel itself calls ok.
  *
- * Run it as `node --import tsx test/notebooks/lint.ts [folder]`; it says notebook, cell and line of each finding and exits 1 where there is one.
+ * Run it as `node --import tsx test/notebooks/lint.ts [folder]`; it says notebook, cell and line of each finding and
+ * exits 1 where there is one.
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,7 +13,10 @@ import { basename, join, resolve } from 'node:path';
 const root = join(import.meta.dirname, '..', '..');
 const folder = resolve(process.argv[2] ?? join(root, 'notebooks'));
 
-/** What a module should keep and a notebook need not: cells leave names for the reader, and end on a bare value to show. */
+/**
+ * What a module should keep and a notebook need not: cells leave names for the reader, and end on a bare value to
+ * show.
+ */
 const allowed = ['no-unused-vars', 'no-unused-expressions', 'no-shadow', 'import/no-duplicates'];
 
 /** A notebook's code cells as one text. */

@@ -310,7 +310,7 @@ describe('osm fetch', () => {
 
   it('says to sync first when the zone has no cell, and refuses what is no zone', async () => {
     await start((response) => response.end(whole()));
-    await assert.rejects(run(), /no cell under .*\/ard\/33: sync the zone first/);
+    await assert.rejects(run(), /no cell under .*\/ard\/33: sync a delivery first/);
     await assert.rejects(fetchOsmByQuadkey(61, folder), /no such UTM zone: 61/);
     await assert.rejects(
       readOsm(folder, parseCell(FIRST)),

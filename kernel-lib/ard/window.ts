@@ -1,0 +1,82 @@
+import type { GeoTIFFImage } from 'geotiff';
+import sharp from 'sharp';
+import type { Level, Raster } from './raster.ts';
+
+/** The shared tables of a TIFF's JPEG blocks, without their start and end marks. */
+async function tablesOf(image: GeoTIFFImage): Promise<Buffer> {
+  const value = (await image.fileDirectory.loadValue('JPEGTables')) as ArrayLike<number> | undefined;
+  return value ? Buffer.from(Array.from(value)).subarray(2, -2) : Buffer.alloc(0);
+}
+
+/** Reads a window of one level: RGB `[row, col, 3]`, uint8. */
+export type WindowReader = (column: number, row: number, width: number, height: number) => Promise<Uint8Array>;
+
+/**
+ * How windows of a level are read: JPEG blocks through sharp, all else through geotiff's own decoders.
+ *
+ * @param path for messages
+ */
+export async function windowReader(
+  path: string,
+  { image, ...table }: Level,
+  readBytes: Raster['readBytes'],
+): Promise<WindowReader> {
+  if (table.compression !== 7 || image.getSamplesPerPixel() !== 3 || !image.isTiled) {
+    return (...window) => readAnyWindow(path, image, window);
+  }
+  const jpegTables = await tablesOf(image);
+  return async (column, row, width, height) => {
+    const pixels = new Uint8Array(width * height * 3);
+    const size = table.blockSize;
+    for (let by = Math.floor(row / size); by * size < row + height; by++) {
+      for (let bx = Math.floor(column / size); bx * size < column + width; bx++) {
+        const block = await decodeJpegBlock(path, await readBytes(table, bx, by), jpegTables);
+        if (block) paste(block, size, bx * size - column, by * size - row, pixels, width, height);
+      }
+    }
+    return pixels;
+  };
+}
+
+/** Pixels of a block, as libtiff decodes them to the last bit (jpeg-turbo's npm binding takes a faster, rougher transform). */
+async function decodeJpegBlock(path: string, bytes: Buffer, tables: Buffer): Promise<Uint8Array | undefined> {
+  if (bytes.length === 0) return undefined;
+  const whole = Buffer.concat([bytes.subarray(0, 2), tables, bytes.subarray(2)]);
+  try {
+    return await sharp(whole, { failOn: 'warning' }).raw().toBuffer();
+  } catch (error) {
+    throw new Error(`${path} holds a damaged JPEG block (${(error as Error).message}): fetch it again`, {
+      cause: error,
+    });
+  }
+}
+
+function paste(
+  block: Uint8Array,
+  size: number,
+  left: number,
+  top: number,
+  pixels: Uint8Array,
+  width: number,
+  height: number,
+): void {
+  const from = Math.max(0, left);
+  const to = Math.min(width, left + size);
+  for (let y = Math.max(0, top); y < Math.min(height, top + size); y++) {
+    const start = ((y - top) * size + from - left) * 3;
+    pixels.set(block.subarray(start, start + (to - from) * 3), (y * width + from) * 3);
+  }
+}
+
+/** Any other 8-bit TIFF, through geotiff's own decoders. */
+async function readAnyWindow(
+  path: string,
+  image: GeoTIFFImage,
+  [column, row, width, height]: number[],
+): Promise<Uint8Array> {
+  const bits = image.getBitsPerSample(0);
+  if (bits !== 8) throw new Error(`${path} has ${bits} bits a sample: expected an 8-bit visual product`);
+  const window = [column, row, column + width, row + height];
+  const samples = image.getSamplesPerPixel() === 3 ? [0, 1, 2] : [0, 0, 0];
+  return (await image.readRasters({ window, samples, interleave: true })) as unknown as Uint8Array;
+}
