@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type StepOptions, dataRoot, zonesOnDisk } from '../ard/index.ts';
 import { type Scale } from './settings.ts';
 
@@ -26,8 +26,10 @@ export async function findDelivery(
   { address = '', scale = 'tiny', ...options }: { address?: string; scale?: Scale } & StepOptions = {},
 ): Promise<FoundDelivery> {
   const sample = join(dataRoot(dataPath), 'sample', scale);
-  if (address && address !== sample)
-    return { address, kind: 'the delivery that was given', overpass: overpassOf(address) };
+  if (address && address !== sample) {
+    const whole = address.startsWith('s3://') ? address : resolve(address); // notebooks run in a folder of their own
+    return { address: whole, kind: 'the delivery that was given', overpass: overpassOf(whole) };
+  }
   const tilesThere = (await zonesOnDisk(dataPath)).length > 0;
   if (!existsSync(sample) && tilesThere) {
     return { address: undefined, kind: 'the tiles that the data folder holds', overpass: undefined };
