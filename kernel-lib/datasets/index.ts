@@ -6,7 +6,9 @@ export {
   type DatasetManifest,
   type DatasetRow,
   type DatasetVersion,
+  type LabelCount,
   type Licence,
+  countLabels,
   readDataset,
   writeDataset,
 } from './version.ts';

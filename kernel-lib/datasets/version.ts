@@ -125,6 +125,28 @@ export async function readDataset(dataPath: string, name: string, version?: stri
   return { manifest, rows: await readRows(file, manifest.labels), folder };
 }
 
+/** How often a label is present on each side of a split, and how often it is not known where it would be learnt from. */
+export interface LabelCount {
+  label: string;
+  train: number;
+  validation: number;
+  test: number;
+  unknownInTrain: number;
+}
+
+/** Counts every label of a dataset version, in the order of its manifest. */
+export function countLabels({ manifest, rows }: DatasetVersion): LabelCount[] {
+  const count = (label: string, split: Split, value: LabelValue): number =>
+    rows.filter((row) => row.split === split && row.labels[label] === value).length;
+  return manifest.labels.map((label) => ({
+    label,
+    train: count(label, 'train', 1),
+    validation: count(label, 'validation', 1),
+    test: count(label, 'test', 1),
+    unknownInTrain: count(label, 'train', null),
+  }));
+}
+
 function keyOf({ id, catid }: DatasetRow): string {
   return `${id}_${catid}`;
 }

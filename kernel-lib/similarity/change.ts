@@ -5,6 +5,7 @@ import type { MultiPolygon, Polygon, Position } from 'geojson';
 import { clipPolygon } from 'lineclip';
 import { type Bounds, boundsOf, chipBounds, dataRoot, parseChip, readJson, toUtm } from '../ard/index.ts';
 import type { DatasetRow } from '../datasets/index.ts';
+import { averagePrecision } from './report.ts';
 import { type Vectors, cosine, vectorAt } from './nearest.ts';
 
 /** How much one square of ground changed between two dates. */
@@ -101,4 +102,9 @@ function ringsIn(epsg: number, changes: readonly KnownChange[]): Ring[] {
 
 function overlap(a: Bounds, b: Bounds): boolean {
   return a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
+}
+
+/** Average precision of a change list: how early the chips come that a known change touches, 0–1. */
+export function changeScore(changes: readonly ChipChange[], touched: ReadonlySet<string>): number {
+  return averagePrecision(changes.map(({ id }) => (touched.has(id) ? 1 : 0)));
 }

@@ -11,4 +11,4 @@ export {
   retrievalReport,
   sampleQuestions,
 } from './report.ts';
-export { type ChipChange, type KnownChange, rankChange, readKnownChanges, touchedChips } from './change.ts';
+export { type ChipChange, type KnownChange, changeScore, rankChange, readKnownChanges, touchedChips } from './change.ts';

@@ -107,21 +107,26 @@ export interface Question {
 }
 
 /**
- * Questions for people to look at: for each label, the rarest first, one chip of the test ground that has it.
+ * Questions for people to look at: labels from the rarest to the most frequent, in even steps, and for each the chip of the test
+ * ground that has it and fewest labels beside it.
  *
- * @param count how many; fewer where there are not so many labels on the test ground
+ * Only labels that two places of the training ground and two of the test ground have: of others nothing can be expected.
+ *
+ * @param count how many; fewer where there are not so many labels
  */
 export function sampleQuestions(rows: readonly DatasetRow[], labels: readonly string[], count: number): Question[] {
-  const test = [...rows.keys()].filter((index) => rows[index].split === 'test');
-  const having = (label: string): number[] => test.filter((index) => rows[index].labels[label] === 1);
-  const rarestFirst = labels.toSorted((a, b) => having(a).length - having(b).length);
-  const asked = new Set<number>();
-  const questions: Question[] = [];
-  for (const label of rarestFirst) {
-    const index = having(label).find((candidate) => !asked.has(candidate));
-    if (index === undefined || questions.length === count) continue;
-    asked.add(index);
-    questions.push({ index, label });
+  const having = (label: string, split: Split): number[] =>
+    [...rows.keys()].filter((index) => rows[index].split === split && rows[index].labels[label] === 1);
+  const places = (indices: number[]): number => new Set(indices.map((index) => rows[index].id)).size;
+  const labelsOf = (index: number): number => Object.values(rows[index].labels).filter((value) => value === 1).length;
+  const fit = labels
+    .filter((label) => places(having(label, 'train')) > 1 && places(having(label, 'test')) > 1)
+    .toSorted((a, b) => having(a, 'test').length - having(b, 'test').length);
+  const questions = new Map<number, Question>();
+  for (let step = 0; step < Math.min(count, fit.length); step++) {
+    const label = fit[Math.floor(((step + 0.5) * fit.length) / Math.min(count, fit.length))];
+    const [index] = having(label, 'test').filter((candidate) => !questions.has(candidate)).sort((a, b) => labelsOf(a) - labelsOf(b));
+    if (index !== undefined) questions.set(index, { index, label });
   }
-  return questions;
+  return [...questions.values()];
 }

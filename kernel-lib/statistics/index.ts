@@ -4,5 +4,6 @@ export { type ChipTag, type ZoneChipTags, chipTags } from './chiptags.ts';
 export { type AtlasRow, frame, tagAtlas } from './atlas.ts';
 export { type Association, type TagPair, association, associations, chipsNeeded, wilsonInterval } from './inference.ts';
 export {
-  type LabelRule, type LabelSchema, type SchemaOptions, proposeSchema, readSchema, writeSchema,
+  type LabelRule, type LabelSchema, type SchemaOptions, measureOf,
+  proposeSchema, readSchema, writeSchema,
 } from './schema.ts'; // prettier-ignore

@@ -42,10 +42,16 @@ export function proposeSchema(
 ): LabelSchema {
   if (atlas.length === 0) throw new RangeError('proposeSchema requires at least one tag, got none: loosen the filters');
   const labels = atlas.map((row): LabelRule => {
-    const measure = row.hectares > 0 ? 'area' : row.kilometres > 0 ? 'length' : 'points';
+    const measure = measureOf(row);
     return { label: row.tag, tags: [row.tag], measure, atLeast: { area, length, points }[measure] };
   });
   return { version: 1, labels };
+}
+
+/** What a tag is measured by: area where it has any, else length, else points. */
+export function measureOf({ hectares, kilometres }: AtlasRow): LabelRule['measure'] {
+  if (hectares > 0) return 'area';
+  return kilometres > 0 ? 'length' : 'points';
 }
 
 const schema: z.ZodType<LabelSchema> = z.strictObject({
