@@ -2,10 +2,7 @@ import jpeg from '@julusian/jpeg-turbo';
 import { open, rm, type FileHandle } from 'node:fs/promises';
 import { deflateSync } from 'node:zlib';
 import { partName, replaceWhole } from './files.ts';
-
-/** Side of a block, in pixels: the internal tiling of every ARD raster. */
-const BLOCK = 512;
-const LIMIT = 2 ** 32 - 1;
+import { BLOCK, type StoredLevel, layOut } from './ifd.ts';
 
 /** One block of pixels at full resolution, as the source hands it over. The arrays are the writer's from then on. */
 export interface CogBlock {
@@ -42,11 +39,7 @@ interface Spooled {
 }
 
 /** One resolution: its compressed blocks, and the row of blocks that is being averaged into it. */
-interface Level {
-  width: number;
-  height: number;
-  across: number;
-  down: number;
+interface Level extends StoredLevel {
   images: (Spooled | undefined)[];
   masks: (Spooled | undefined)[];
   /** One block each, `across` of them, filled from the next finer level. Empty at full resolution. */
@@ -254,40 +247,12 @@ async function encodeJpeg(pixels: Uint8Array, quality: number): Promise<{ tables
   return { tables: Buffer.concat([...tables, whole.subarray(-2)]), stream: Buffer.concat(stream) };
 }
 
-// ---- the file
-
-const SHORT = 3;
-const LONG = 4;
-/** A TIFF tag: number, type, count, and its bytes. */
-interface Entry {
-  tag: number;
-  type: number;
-  count: number;
-  bytes: Uint8Array;
-}
-
-/** GDAL's ghost area. What it claims is what `assemble` does; an editor that changes it must set the last claim but one. */
-const GHOST = [
-  'LAYOUT=IFDS_BEFORE_DATA',
-  'BLOCK_ORDER=ROW_MAJOR',
-  'BLOCK_LEADER=SIZE_AS_UINT4',
-  'BLOCK_TRAILER=LAST_4_BYTES_REPEATED',
-  'KNOWN_INCOMPATIBLE_EDITION=NO',
-  ' MASK_INTERLEAVED_WITH_IMAGERY=YES',
-  '',
-].join('\n');
-
 /** Writes header, IFDs and data. @returns the size of the file in bytes */
 async function assemble(path: string, part: string, pipe: Pipe, options: CogOptions): Promise<number> {
-  const head = header(pipe, options, 0).length;
-  const size = head + pipe.levels.reduce((sum, { images, masks }) => sum + stored(images) + stored(masks), 0);
-  if (size > LIMIT)
-    throw new RangeError(
-      `writeCog ${path}: ${size} bytes pass the 4 GiB of a classic TIFF: lower the quality or part the raster`,
-    );
+  const { header, size } = layOut(path, pipe.levels, { ...options, tables: pipe.tables });
   const file = await open(part, 'wx');
   try {
-    await file.writeFile(header(pipe, options, head));
+    await file.writeFile(header);
     for (const { images, masks } of pipe.levels.toReversed()) {
       for (const [i, image] of images.entries()) {
         if (image)
@@ -300,9 +265,6 @@ async function assemble(path: string, part: string, pipe: Pipe, options: CogOpti
   return size;
 }
 
-const stored = (blocks: (Spooled | undefined)[]): number =>
-  blocks.reduce((sum, block) => sum + (block ? block.bytes + 8 : 0), 0);
-
 /** A block between its leader (its length) and its trailer (its last four bytes again). */
 async function framed({ spool }: Pipe, { at, bytes }: Spooled): Promise<Uint8Array> {
   const frame = Buffer.alloc(bytes + 8);
@@ -310,150 +272,4 @@ async function framed({ spool }: Pipe, { at, bytes }: Spooled): Promise<Uint8Arr
   await spool.read(frame, 4, bytes, at);
   frame.copy(frame, bytes + 4, bytes, bytes + 4);
   return frame;
-}
-
-/** Everything before the data. `head` is its own length, which the block offsets begin from. */
-function header(pipe: Pipe, options: CogOptions, head: number): Uint8Array {
-  const placed = place(pipe.levels, head);
-  const image = (i: number): Entry[] => imageEntries(pipe, options, i, placed[i].images);
-  const mask = (i: number): Entry[] => maskEntries(pipe.levels[i], i, placed[i].masks);
-  const coarser = pipe.levels.map((_, i) => i).slice(1);
-  const directories = [image(0), mask(0), ...coarser.map(image), ...coarser.map(mask)];
-  const ghost = `GDAL_STRUCTURAL_METADATA_SIZE=${String(GHOST.length).padStart(6, '0')} bytes\n${GHOST}`;
-  const parts: Uint8Array[] = [new Uint8Array(8), Buffer.from(ghost.padEnd(ghost.length + (ghost.length % 2), '\0'))];
-  let at = parts[0].length + parts[1].length;
-  parts[0] = Buffer.concat([Buffer.from('II*\0'), longs([at])]);
-  for (const [i, entries] of directories.entries()) {
-    const bytes = directory(entries, at, i + 1 === directories.length);
-    parts.push(bytes);
-    at += bytes.length;
-  }
-  return Buffer.concat(parts);
-}
-
-/** Offsets of all blocks of all levels: the coarsest level first, row by row, each image block followed by its mask. */
-function place(levels: Level[], head: number): { images: number[]; masks: number[] }[] {
-  let at = head;
-  const step = (block: Spooled | undefined): number => {
-    if (!block) return 0;
-    at += block.bytes + 8;
-    return at - block.bytes - 4;
-  };
-  const placed = levels.toReversed().map(({ images, masks, across, down }) => {
-    const offsets = { images: [] as number[], masks: [] as number[] };
-    for (let i = 0; i < across * down; i++) {
-      offsets.images.push(step(images[i]));
-      offsets.masks.push(step(masks[i]));
-    }
-    return offsets;
-  });
-  return placed.toReversed();
-}
-
-function imageEntries(pipe: Pipe, options: CogOptions, depth: number, offsets: number[]): Entry[] {
-  const { bands } = pipe;
-  const level = pipe.levels[depth];
-  const common = [
-    ...(depth > 0 ? [entry(254, LONG, [1])] : []),
-    ...sizeEntries(level),
-    entry(
-      258,
-      SHORT,
-      Array.from({ length: bands }, () => 8),
-    ),
-    entry(259, SHORT, [bands === 3 ? 7 : 8]), // JPEG or DEFLATE
-    entry(262, SHORT, [bands === 3 ? 6 : 1]), // YCbCr or black is zero
-    entry(277, SHORT, [bands]),
-    entry(284, SHORT, [1]),
-    ...blockEntries(level, level.images, offsets),
-    entry(
-      339,
-      SHORT,
-      Array.from({ length: bands }, () => 1),
-    ),
-  ];
-  return [...common, ...(bands === 3 ? colourEntries(pipe.tables) : []), ...(depth === 0 ? geoEntries(options) : [])];
-}
-
-function maskEntries(level: Level, depth: number, offsets: number[]): Entry[] {
-  return [
-    entry(254, LONG, [depth > 0 ? 5 : 4]),
-    ...sizeEntries(level),
-    entry(258, SHORT, [1]),
-    entry(259, SHORT, [8]),
-    entry(262, SHORT, [4]), // transparency mask
-    entry(277, SHORT, [1]),
-    entry(284, SHORT, [1]),
-    entry(317, SHORT, [1]),
-    ...blockEntries(level, level.masks, offsets),
-    entry(339, SHORT, [1]),
-  ];
-}
-
-const sizeEntries = ({ width, height }: Level): Entry[] => [entry(256, SHORT, [width]), entry(257, SHORT, [height])];
-
-function blockEntries({ across, down }: Level, blocks: (Spooled | undefined)[], offsets: number[]): Entry[] {
-  const counts = Array.from({ length: across * down }, (_, i) => blocks[i]?.bytes ?? 0);
-  return [entry(322, SHORT, [BLOCK]), entry(323, SHORT, [BLOCK]), entry(324, LONG, offsets), entry(325, LONG, counts)];
-}
-
-/** JPEGTables, YCbCrSubSampling 2 × 2 and ReferenceBlackWhite of full-range YCbCr. */
-function colourEntries(tables: Uint8Array): Entry[] {
-  const reference = longs([0, 1, 255, 1, 128, 1, 255, 1, 128, 1, 255, 1]);
-  return [
-    { tag: 347, type: 7, count: tables.length, bytes: tables },
-    entry(530, SHORT, [2, 2]),
-    { tag: 532, type: 5, count: 6, bytes: reference },
-  ];
-}
-
-/** Pixel scale, tie point and GeoKeys: a projected system of WGS 84 in metres, named as GDAL names it. */
-function geoEntries({ epsg, origin, metresPerPixel }: CogOptions): Entry[] {
-  const name = `WGS 84 / UTM zone ${epsg % 100}${epsg < 32700 ? 'N' : 'S'}|`;
-  const names = `${name}WGS 84|\0`;
-  const keys = [1, 1, 0, 7, 1024, 0, 1, 1, 1025, 0, 1, 1, 1026, 34737, name.length, 0];
-  keys.push(2049, 34737, 7, name.length, 2054, 0, 1, 9102, 3072, 0, 1, epsg, 3076, 0, 1, 9001);
-  const doubles = (tag: number, values: number[]): Entry => ({
-    tag,
-    type: 12,
-    count: values.length,
-    bytes: new Uint8Array(new Float64Array(values).buffer),
-  });
-  return [
-    doubles(33550, [metresPerPixel, metresPerPixel, 0]),
-    doubles(33922, [0, 0, 0, origin[0], origin[1], 0]),
-    entry(34735, SHORT, keys),
-    { tag: 34737, type: 2, count: names.length, bytes: Buffer.from(names) },
-  ];
-}
-
-const longs = (values: number[]): Uint8Array => new Uint8Array(new Uint32Array(values).buffer);
-
-function entry(tag: number, type: number, values: number[]): Entry {
-  const bytes = type === SHORT ? new Uint8Array(new Uint16Array(values).buffer) : longs(values);
-  return { tag, type, count: values.length, bytes };
-}
-
-/** One IFD with the values that do not fit into it right behind, padded to an even length. */
-function directory(unsorted: Entry[], at: number, last: boolean): Uint8Array {
-  const entries = unsorted.toSorted((a, b) => a.tag - b.tag);
-  const size = 2 + 12 * entries.length + 4;
-  const values: Uint8Array[] = [];
-  const ifd = Buffer.alloc(size);
-  let next = at + size;
-  ifd.writeUInt16LE(entries.length, 0);
-  for (const [i, { tag, type, count, bytes }] of entries.entries()) {
-    const slot = 2 + 12 * i;
-    ifd.writeUInt16LE(tag, slot);
-    ifd.writeUInt16LE(type, slot + 2);
-    ifd.writeUInt32LE(count, slot + 4);
-    if (bytes.length <= 4) ifd.set(bytes, slot + 8);
-    else {
-      ifd.writeUInt32LE(next, slot + 8);
-      values.push(bytes, new Uint8Array(bytes.length % 2));
-      next += bytes.length + (bytes.length % 2);
-    }
-  }
-  ifd.writeUInt32LE(last ? 0 : next, size - 4);
-  return Buffer.concat([ifd, ...values]);
 }

@@ -50,13 +50,7 @@ export async function makeSample(
   folder: string,
   { scale = 'tiny', seed = 33, signal, onProgress }: SampleOptions = {},
 ): Promise<Sample> {
-  if (!(scale in REACH))
-    throw new RangeError(`makeSample knows the scales ${Object.keys(REACH).join(', ')}, got "${scale}"`);
-  if (!Number.isInteger(seed)) throw new RangeError(`makeSample requires a whole number as seed, got ${seed}`);
-  await claim(folder, { scale, seed });
-  const world = new World(seed);
-  const [across, up] = REACH[scale].map((blocks) => blocks * BLOCK_METRES);
-  const area: Box = [-across, -up, across, up];
+  const { world, area } = await begin(folder, scale, seed);
   const cells = [cellBeside(-1), cellBeside(1)];
   const files = ['sample.json', 'README.md', 'LICENSE.txt'];
   const units = cells.flatMap((cell) => ACQUISITIONS.map((acquisition) => ({ cell, acquisition })));
@@ -79,6 +73,48 @@ export async function makeSample(
     files,
     changes,
   };
+}
+
+/** One tile of a sample. */
+export interface SampleTile {
+  /** The western cell. */
+  cell: Cell;
+  /** The earlier date, YYYY-MM-DD. */
+  date: string;
+  /** The tile and its STAC item, relative to the sample's folder. */
+  files: string[];
+  /** The Overpass answer of its cell, relative to the sample's folder. */
+  overpass: string;
+}
+
+/**
+ * Makes the first tile of a sample alone, with the OSM of its cell: enough to measure on, in a quarter of the time.
+ *
+ * The bytes are those of {@link makeSample}, which completes the folder when it is called on it.
+ *
+ * @throws {Error} when the folder holds a sample of another seed or scale
+ */
+export async function makeSampleTile(
+  folder: string,
+  { scale = 'tiny', seed = 33, signal, onProgress }: SampleOptions = {},
+): Promise<SampleTile> {
+  const { world, area } = await begin(folder, scale, seed);
+  const cell = cellBeside(-1);
+  const [acquisition] = ACQUISITIONS;
+  const onRow = rowProgress(onProgress, 0, 1, cell, acquisition.date);
+  const files = await writeTile({ folder, world, cell, acquisition, area, signal, onRow });
+  onProgress?.({ done: 1, total: 1, unit: 'tiles' });
+  return { cell, date: acquisition.date, files, overpass: await writeOverpass(folder, world, cell, area) };
+}
+
+/** Checks the options, claims the folder, and says which part of which world the tiles show. */
+async function begin(folder: string, scale: SampleScale, seed: number): Promise<{ world: World; area: Box }> {
+  if (!(scale in REACH))
+    throw new RangeError(`makeSample knows the scales ${Object.keys(REACH).join(', ')}, got "${scale}"`);
+  if (!Number.isInteger(seed)) throw new RangeError(`makeSample requires a whole number as seed, got ${seed}`);
+  await claim(folder, { scale, seed });
+  const [across, up] = REACH[scale].map((blocks) => blocks * BLOCK_METRES);
+  return { world: new World(seed), area: [-across, -up, across, up] };
 }
 
 /** The cell west (−1) or east (1) of the sample's origin. */

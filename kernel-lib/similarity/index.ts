@@ -8,7 +8,16 @@ export {
   type Question,
   type RetrievalReport,
   averagePrecision,
+  labelAgreement,
+  labelsOfRow,
   retrievalReport,
   sampleQuestions,
 } from './report.ts';
-export { type ChipChange, type KnownChange, changeScore, rankChange, readKnownChanges, touchedChips } from './change.ts';
+export {
+  type ChipChange,
+  type KnownChange,
+  changeScore,
+  rankChange,
+  readKnownChanges,
+  touchedChips,
+} from './change.ts';

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { connect, type Table } from '@lancedb/lancedb';
 import { chipBounds, dataRoot, parseChip, toLonLat } from '../ard/index.ts';
 import type { DatasetRow } from '../datasets/index.ts';
+import { labelsOfRow } from './report.ts';
 import type { Vectors } from './nearest.ts';
 import { vectorAt } from './nearest.ts';
 
@@ -57,8 +58,7 @@ function embeddingOf({ id, catid, date, labels }: DatasetRow, model: string): Em
   const { cell } = parseChip(id);
   const [west, south, east, north] = chipBounds(id);
   const [lon, lat] = toLonLat(cell.epsg, [(west + east) / 2, (south + north) / 2]);
-  const present = Object.keys(labels).filter((label) => labels[label] === 1);
-  return { id, catid, date, cell: cell.id, lon, lat, labels: `,${present.join(',')},`, model };
+  return { id, catid, date, cell: cell.id, lon, lat, labels: `,${labelsOfRow({ labels }).join(',')},`, model };
 }
 
 /** Options of {@link searchStore}. */

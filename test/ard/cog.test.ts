@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type CogBlock, writeCog } from 'imagesim/ard';
+import { type StoredLevel, layOut } from '../../kernel-lib/ard/ifd.ts';
 
 const run = promisify(execFile);
 const PYTHON = '/usr/bin/python3'; // the one that has GDAL and rasterio
@@ -211,6 +212,36 @@ describe('writeCog', () => {
     const types = await subfileTypes(async (at, bytes) => (await file.read(Buffer.alloc(bytes), 0, bytes, at)).buffer);
     await file.close();
     assert.deepEqual(types, [0, 4, 1, 1, 1, 5, 5, 5]);
+  });
+});
+
+describe('layOut', () => {
+  const form = { ...FORM, bands: 3, tables: new Uint8Array(574) } as const;
+  /** One level of 34 × 34 blocks: the first of `first` bytes, the others of 3,700,000, masks of 40. */
+  const level = (first: number): StoredLevel => ({
+    width: 17_408,
+    height: 17_408,
+    across: 34,
+    down: 34,
+    images: Array.from({ length: 34 * 34 }, (_, i) => ({ bytes: i ? 3_700_000 : first })),
+    masks: Array.from({ length: 34 * 34 }, () => ({ bytes: 40 })),
+  });
+
+  it('fills a classic TIFF to its last byte, and refuses one more, naming the size and the remedy', () => {
+    const { size } = layOut('a.tif', [level(0)], form);
+    const room = 2 ** 32 - 1 - size;
+    assert.ok(room > 0, 'the other blocks alone stay below');
+    assert.equal(layOut('a.tif', [level(room)], form).size, 2 ** 32 - 1);
+    assert.throws(() => layOut('a.tif', [level(room + 1)], form), {
+      name: 'RangeError',
+      message:
+        'writeCog a.tif: 4294967296 bytes pass the 4 GiB of a classic TIFF: lower the quality or part the raster',
+    });
+  });
+
+  it('counts for each block its length before and its last four bytes after', () => {
+    const { header, size } = layOut('a.tif', [level(1000)], form);
+    assert.equal(size, header.length + 1000 + (34 * 34 - 1) * 3_700_000 + 34 * 34 * (40 + 2 * 8));
   });
 });
 

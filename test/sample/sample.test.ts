@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { parseCell, toUtm } from 'imagesim/ard';
-import { ACQUISITIONS, Painter, type Sample, World, makeSample } from 'imagesim/sample';
+import { ACQUISITIONS, Painter, type Sample, World, makeSample, makeSampleTile } from 'imagesim/sample';
 
 const run = promisify(execFile);
 
@@ -256,6 +256,17 @@ out = [green(json.loads(a)) for a in sys.argv[2:4]]`;
     for (const file of sample.files)
       assert.equal(await digest(join(other, file)), await digest(join(folder, file)), file);
     assert.equal((await stat(first)).mtimeMs, made, 'a tile that was whole is kept');
+    await rm(other, { recursive: true });
+  });
+
+  it('makes the first tile alone of the same bytes, and leaves the rest to a later call', async () => {
+    const other = await mkdtemp(join(tmpdir(), 'sample-'));
+    const { cell, date, files, overpass } = await makeSampleTile(other);
+    assert.deepEqual([cell.id, date, overpass], [sample.cells[0], sample.dates[0], `overpass/${sample.cells[0]}.json`]);
+    for (const file of [...files, overpass])
+      assert.equal(await digest(join(other, file)), await digest(join(folder, file)), file);
+    assert.equal((await readdir(join(other, 'ard/33'))).length, 1, 'no second cell');
+    assert.deepEqual((await makeSample(other)).files, sample.files);
     await rm(other, { recursive: true });
   });
 
