@@ -11,9 +11,23 @@ const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.
 const program = new Command('imagesim')
   .description('Finds places that look alike in very-high-resolution satellite imagery.')
   .version(version)
-  .showHelpAfterError('(imagesim --help lists the verbs)');
+  .configureOutput({
+    outputError: (text, write) =>
+      write(
+        `${text
+          .trim()
+          .replace(/^error:/, 'imagesim:')
+          .replace(/\s*\n\s*/g, ' ')} (imagesim --help lists the verbs)\n`,
+      ),
+  });
+
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true'; // five lines on every use of S3 with Node 20
 
 const stop = new AbortController();
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(); // whoever read has read enough: `imagesim cell - | head -1`
+  throw error;
+});
 process.once('SIGINT', () => stop.abort(new Error('interrupted: run the same command again to go on')));
 
 program
@@ -47,7 +61,7 @@ program
   .description('make the synthetic delivery')
   .argument('<folder>', 'where it goes')
   .addOption(new Option('--scale <scale>', 'how much ground').choices(['tiny', 'city', 'full']).default('tiny'))
-  .option('--seed <n>', 'another country', Number, 33)
+  .option('--seed <n>', 'another country', between(-1e9, 1e9), 33)
   .action(async (folder: string, { scale, seed }: { scale: 'tiny' | 'city' | 'full'; seed: number }) => {
     const { makeSample } = await import('./sample/index.ts');
     const made = await makeSample(resolve(folder), { scale, seed, ...steps() });
@@ -89,7 +103,7 @@ program
   .option('--chip-dir <folder>', 'where chips go, its last part the zone; default: chips/<zone> in the data folder')
   .option('--ard-dir <folder>', 'the delivery; default: ard in the data folder')
   .option('--zone <n>', 'UTM zone; default: the last part of --chip-dir', zoneNumber)
-  .option('--quality <n>', 'JPEG quality, 1 to 100', Number, 90)
+  .option('--quality <n>', 'JPEG quality, 1 to 100', between(1, 100), 90)
   .option('--min-valid <share>', 'least share of real pixels of a chip that is cut', Number, 1)
   .option('--index-only', 'write the index and cut nothing')
   .option('--force', 'cut again what is there')
@@ -123,7 +137,7 @@ program
 program
   .command('lab')
   .description('open Jupyter on the notebooks, on 127.0.0.1')
-  .option('--port <n>', 'default: 8888, or a free one', Number)
+  .option('--port <n>', 'default: 8888, or a free one', between(1, 65_535))
   .action(async ({ port }: { port?: number }) => {
     const { runLab } = await import('./run.ts');
     await runLab({ ...(port ? { port } : {}), print, signal: stop.signal });
@@ -140,10 +154,18 @@ interface ChipFlags {
   force?: boolean;
 }
 
+/** A parser of whole numbers in a range. */
+function between(low: number, high: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!Number.isInteger(value) || value < low || value > high)
+      throw new InvalidArgumentError(`expected a whole number, ${low} to ${high}.`);
+    return value;
+  };
+}
+
 function zoneNumber(text: string): number {
-  const zone = Number(text);
-  if (!Number.isInteger(zone) || zone < 1 || zone > 60) throw new InvalidArgumentError(`expected 1 to 60.`);
-  return zone;
+  return between(1, 60)(text);
 }
 
 function print(line: string): void {

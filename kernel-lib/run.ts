@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type StepOptions, dataRoot, openDelivery, tilesOf, zonesOnDisk } from './ard/index.ts';
+import { type StepOptions, dataRoot, makeFolder, openDelivery, tilesOf, zonesOnDisk } from './ard/index.ts';
 import {
+  chooseNotebooks,
   dataPath,
   findDelivery,
   HOME_ZONE,
@@ -36,6 +36,8 @@ export interface RunOptions extends StepOptions {
  * Where the delivery has a folder `overpass/`, a loopback Overpass endpoint answers from it while they run.
  */
 export async function runAll({ names = [], print, signal, onProgress }: RunOptions): Promise<void> {
+  const notebooksDir = join(projectRoot(), 'notebooks');
+  const chosen = await chooseNotebooks(notebooksDir, names.length > 0 ? names : undefined); // before a sample is made
   const stage = await setStage({ signal, onProgress });
   const outputDir = join(dataRoot(dataPath()), 'notebooks');
   try {
@@ -43,9 +45,9 @@ export async function runAll({ names = [], print, signal, onProgress }: RunOptio
     let finished = 0;
     const started = performance.now();
     const runs = await runNotebooks({
-      notebooksDir: join(projectRoot(), 'notebooks'),
+      notebooksDir,
       outputDir,
-      ...(names.length > 0 ? { names } : {}),
+      names: chosen,
       env: stage.env,
       signal,
       onProgress: (progress) => {
@@ -84,7 +86,7 @@ export async function runLab({ port, print, signal }: RunOptions): Promise<void>
 
 async function setStage(options: StepOptions): Promise<Stage> {
   const path = dataPath();
-  await mkdir(dataRoot(path), { recursive: true }).catch((error: unknown) => {
+  await makeFolder(dataRoot(path)).catch((error: unknown) => {
     throw new Error(`cannot make the data folder ${dataRoot(path)}: set IMAGESIM_DATA to one that can be written`, {
       cause: error,
     });

@@ -1,7 +1,8 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { type Cell, cellOf } from './grid.ts';
-import { ardRoot, dataRoot } from './layout.ts';
+import { type Cell, cellOf, paddedZone } from './grid.ts';
+import { dataRoot } from './layout.ts';
 import { type Source, type SourceFile, openSource } from './source.ts';
 import { eachUnit } from './step.ts';
 
@@ -39,7 +40,7 @@ export interface TileMetadata {
 
 const TILE_AREA_KM2 = 5.3125 ** 2;
 const FILE =
-  /(?:^|\/)(?<zone>\d{2})\/(?<quadkey>[0-3]{12})\/(?<date>\d{4}-\d{2}-\d{2})\/(?<catid>10[1-6][0-9A-F]{13}|[0-9a-f-]{36}-inv)(?:-(?<kind>[a-z-]+))?\.(?<ext>\w+)$/;
+  /^(?:ard\/)?(?<zone>\d{2})\/(?<quadkey>[0-3]{12})\/(?<date>\d{4}-\d{2}-\d{2})\/(?<catid>10[1-6][0-9A-F]{13}|[0-9a-f-]{36}-inv)(?:-(?<kind>[a-z-]+))?\.(?<ext>\w+)$/;
 
 const itemSchema = z.object({
   properties: z.looseObject({
@@ -121,16 +122,20 @@ export async function tilesOf({ source, prefix, files }: Delivery): Promise<Tile
  */
 export async function readTiles(dataPath: string, { zone }: { zone?: number } = {}): Promise<Tile[]> {
   const root = dataRoot(dataPath);
-  const source = openSource(root);
-  const files = await source.list(join('ard', zone === undefined ? '' : String(zone).padStart(2, '0')));
-  const tiles = await tilesOf({ source, prefix: 'ard/', files });
+  const place = join('ard', zone === undefined ? '' : paddedZone(zone));
+  const tiles = existsSync(join(root, place)) ? await tilesUnder(openSource(root), place) : [];
   if (tiles.length === 0) {
-    const where = zone === undefined ? ardRoot(root) : join(ardRoot(root), String(zone).padStart(2, '0'));
-    throw new Error(`no ARD tile under ${where}: sync a delivery first (imagesim sync, or notebook 01-infra)`);
+    throw new Error(
+      `no ARD tile under ${join(root, place)}: sync a delivery first (imagesim sync, or notebook 01-infra), or set IMAGESIM_DATA`,
+    );
   }
   const absolute = (paths: Record<string, string>): Record<string, string> =>
     Object.fromEntries(Object.entries(paths).map(([kind, path]) => [kind, join(root, path)]));
   return tiles.map((tile) => ({ ...tile, files: absolute(tile.files) }));
+}
+
+async function tilesUnder(source: Source, place: string): Promise<Tile[]> {
+  return tilesOf({ source, prefix: 'ard/', files: await source.list(place) });
 }
 
 async function readMetadata(source: Source, key: string | undefined): Promise<TileMetadata | undefined> {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -22,21 +23,38 @@ export async function writeWhole(path: string, content: string | Uint8Array): Pr
 export async function replaceWhole(path: string, write: (part: string) => Promise<unknown>): Promise<void> {
   const part = partName(path);
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     await write(part);
     await rename(part, path);
   } catch (error) {
     await rm(part, { force: true }).catch(() => undefined); // the first error is the one to tell
-    throw cannotWrite(path, error);
+    throw cannotWrite(path, part, error);
   }
 }
 
-function cannotWrite(path: string, error: unknown): unknown {
-  const code = (error as NodeJS.ErrnoException).code;
+/**
+ * Makes a folder and those above it that are missing. Node's own `recursive` never ends below /proc (nodejs/node 20).
+ *
+ * @throws the system's error, where the folder cannot be made
+ */
+export async function makeFolder(folder: string): Promise<void> {
+  if (existsSync(folder)) return;
+  await makeFolder(dirname(folder));
+  await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error; // another worker was first
+  });
+}
+
+function cannotWrite(path: string, part: string, error: unknown): unknown {
+  const { code, path: at } = error as NodeJS.ErrnoException;
+  if (at !== undefined && at !== part && !path.startsWith(at)) return error; // about a file that `write` read
   const reasons: Record<string, string> = {
     EACCES: 'no permission: give the folder to this user, or set IMAGESIM_DATA to one that is',
     EROFS: 'the disk is read-only: set IMAGESIM_DATA to a folder on a writable one',
     ENOSPC: 'the disk is full: free some space, or set IMAGESIM_DATA to a folder on a larger one',
+    EPERM: 'no permission: give the folder to this user, or set IMAGESIM_DATA to one that is',
+    ENOENT: 'no folder can be made there: set IMAGESIM_DATA to one on a disk',
+    EISDIR: 'a folder stands where the file is to go: move it away',
     ENOTDIR: 'a file stands where a folder is needed: move it away, or set IMAGESIM_DATA to another folder',
   };
   return code !== undefined && code in reasons

@@ -14,5 +14,5 @@ export { type Delivery, type Tile, type TileMetadata, openDelivery, readTiles, t
 export { type CogBlock, type CogOptions, writeCog } from './cog.ts';
 export { overviewPng } from './overview.ts';
 export { type BlockTable, type Raster, type RasterLevel, openRaster } from './raster.ts';
-export { partName, readJson, replaceWhole, writeWhole } from './files.ts';
+export { makeFolder, partName, readJson, replaceWhole, writeWhole } from './files.ts';
 export { type Progress, type StepOptions, eachUnit } from './step.ts';

@@ -1,4 +1,4 @@
-import { createReadStream, createWriteStream, existsSync } from 'node:fs';
+import { createReadStream, createWriteStream, existsSync, statSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { Readable } from 'node:stream';
@@ -38,11 +38,13 @@ export interface SourceOptions {
  * Opens a folder or an S3 prefix for reading.
  *
  * @param address `/data/delivery` or `s3://bucket/prefix`
- * @throws {Error} when a folder is not there, naming it
+ * @throws {Error} when a folder is not there, or is a file, naming it; a bucket is asked only once it is read
  */
 export function openSource(address: string, options: SourceOptions = {}): Source {
   if (address.startsWith('s3://')) return bucketSource(address, options);
-  if (!existsSync(address)) throw new Error(`no folder ${address}: give a folder or s3://bucket/prefix`);
+  const found = statSync(address, { throwIfNoEntry: false });
+  if (!found) throw new Error(`no folder ${address}: give a folder or s3://bucket/prefix`);
+  if (!found.isDirectory()) throw new Error(`${address} is a file: give the folder that holds ard/`);
   return folderSource(resolve(address));
 }
 
@@ -58,8 +60,7 @@ function folderSource(root: string): Source {
       return files.filter((file) => file !== undefined).sort((a, b) => (a.key < b.key ? -1 : 1));
     },
     read: (key) => readFile(join(root, key)),
-    copy: (key, path, signal) =>
-      pipeline(createReadStream(join(root, key)), createWriteStream(path), withSignal(signal)),
+    copy: (key, path, signal) => writeStream(createReadStream(join(root, key)), path, signal),
   };
 }
 
@@ -72,6 +73,9 @@ async function fileAt(root: string, path: string): Promise<SourceFile | undefine
   return found?.isFile() ? { key: relative(root, path), bytes: found.size } : undefined;
 }
 
+/** The SDK asks for credentials even where nothing is signed with them. */
+const NOBODY = { accessKeyId: '', secretAccessKey: '' };
+
 function bucketSource(address: string, { endpoint, region, anonymous }: SourceOptions): Source {
   const [, bucket, path] = /^s3:\/\/([^/]+)\/?(.*)$/.exec(address) ?? [];
   if (!bucket) throw new Error(`no bucket in ${address}: expected s3://bucket/prefix`);
@@ -80,32 +84,77 @@ function bucketSource(address: string, { endpoint, region, anonymous }: SourceOp
   const client = new S3Client({
     region: region ?? process.env.AWS_REGION ?? process.env.AWS_DEFAULT_REGION ?? 'us-west-2',
     ...(endpoint ? { endpoint } : {}),
-    ...(endpoint || process.env.AWS_ENDPOINT_URL_S3 ? { forcePathStyle: true } : {}),
-    ...(unsigned ? { signer: { sign: async (request) => request } } : {}),
+    ...(endpoint || process.env.AWS_ENDPOINT_URL_S3 || process.env.AWS_ENDPOINT_URL ? { forcePathStyle: true } : {}),
+    ...(unsigned ? { signer: { sign: async (request) => request }, credentials: NOBODY } : {}),
   });
-  const get = async (key: string): Promise<Readable> => {
-    const answer = await client.send(new GetObjectCommand({ Bucket: bucket, Key: prefix + key }));
+  const get = async (key: string, signal?: AbortSignal): Promise<Readable> => {
+    const command = new GetObjectCommand({ Bucket: bucket, Key: prefix + key });
+    const answer = await client.send(command, signal ? { abortSignal: signal } : {});
     return answer.Body as Readable;
   };
+  const named = async <Result>(name: string, work: () => Promise<Result>, signal?: AbortSignal): Promise<Result> =>
+    work().catch((error: unknown) => {
+      signal?.throwIfAborted();
+      throw bucketFault(name, error);
+    });
+  const addressOf = (key: string): string => `s3://${bucket}/${prefix}${key}`;
   return {
     address,
-    async list(within = '') {
-      const files: SourceFile[] = [];
-      const pages = paginateListObjectsV2({ client }, { Bucket: bucket, Prefix: prefix + within });
-      for await (const page of pages) {
-        for (const { Key = '', Size = 0 } of page.Contents ?? []) {
-          if (!Key.endsWith('/')) files.push({ key: Key.slice(prefix.length), bytes: Size });
+    list: async (within = '') =>
+      named(address, async () => {
+        const files: SourceFile[] = [];
+        const pages = paginateListObjectsV2({ client }, { Bucket: bucket, Prefix: prefix + within });
+        for await (const page of pages) {
+          for (const { Key = '', Size = 0 } of page.Contents ?? []) {
+            if (!Key.endsWith('/')) files.push({ key: Key.slice(prefix.length), bytes: Size });
+          }
         }
-      }
-      return files;
-    },
-    async read(key) {
-      return Buffer.concat(await (await get(key)).toArray());
-    },
-    copy: async (key, to, signal) => pipeline(await get(key), createWriteStream(to), withSignal(signal)),
+        return files;
+      }),
+    read: async (key) => named(addressOf(key), async () => Buffer.concat(await (await get(key)).toArray())),
+    copy: async (key, path, signal) =>
+      named(addressOf(key), async () => writeStream(await get(key, signal), path, signal), signal),
   };
 }
 
-function withSignal(signal: AbortSignal | undefined): { signal?: AbortSignal } {
-  return signal ? { signal } : {};
+/** Writes a stream to a file; when it is stopped, the error is the signal's own reason. */
+async function writeStream(stream: Readable, path: string, signal?: AbortSignal): Promise<void> {
+  await pipeline(stream, createWriteStream(path), signal ? { signal } : {}).catch((error: unknown) => {
+    signal?.throwIfAborted();
+    throw error;
+  });
+}
+
+const LOGIN = 'set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY';
+const REACH = 'check the network, and AWS_ENDPOINT_URL_S3 where the bucket is not at AWS';
+
+/** What S3 and the way to it answer, by the error's name or code: what that means and what to do. */
+const FAULTS: Record<string, string> = {
+  NoSuchBucket: 'there is no such bucket: check its name, and AWS_ENDPOINT_URL_S3 where it is not at AWS',
+  NoSuchKey: 'there is no such file any more: run again',
+  AccessDenied: `access is denied: ask for s3:ListBucket and s3:GetObject there, or ${LOGIN} of somebody who has them`,
+  CredentialsProviderError: `there are no credentials: ${LOGIN}`,
+  InvalidAccessKeyId: `the access key is not known there: ${LOGIN}`,
+  SignatureDoesNotMatch: `the secret key does not fit the access key: ${LOGIN}`,
+  ExpiredToken: `the session has expired: sign in again, or ${LOGIN}`,
+  PermanentRedirect: 'the bucket lies in another region: set AWS_REGION to it',
+  AuthorizationHeaderMalformed: 'the bucket lies in another region: set AWS_REGION to it',
+  ECONNREFUSED: `nobody answers: ${REACH}`,
+  ENOTFOUND: `there is no such host: ${REACH}`,
+  EAI_AGAIN: `the host's name cannot be looked up: ${REACH}`,
+  ETIMEDOUT: `no answer in time: ${REACH}`,
+  TimeoutError: `no answer in time: ${REACH}`,
+  ECONNRESET: `the connection broke: run again, or ${REACH}`,
+};
+
+/** One line with the address, what was found and the remedy; an error that is not S3's, of the disk say, as it is. */
+function bucketFault(address: string, error: unknown): unknown {
+  const { name, code, message, $metadata } = error as NodeJS.ErrnoException & { $metadata?: object };
+  const known = [name, code ?? ''].find((word) => word in FAULTS);
+  if (known === undefined && $metadata === undefined) return error;
+  const detail = message.split('\n')[0];
+  return new Error(
+    `cannot read ${address}: ${known ? `${FAULTS[known]} (${detail})` : `S3 answers ${name}: ${detail}; try again later`}`,
+    { cause: error },
+  );
 }

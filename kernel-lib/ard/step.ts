@@ -30,6 +30,7 @@ export interface StepOptions {
  * @param units what to work on, in order
  * @param unit what a unit is, in the plural
  * @returns the results, in the order of `units`
+ * @throws {RangeError} when `concurrency` is less than 1
  */
 export async function eachUnit<Unit, Result>(
   units: readonly Unit[],
@@ -37,25 +38,24 @@ export async function eachUnit<Unit, Result>(
   work: (unit: Unit, index: number) => Promise<Result>,
   { signal, onProgress, concurrency = 2 }: StepOptions = {},
 ): Promise<Result[]> {
+  if (!(concurrency >= 1)) throw new RangeError(`concurrency is ${concurrency}: expected 1 or more ${unit} at once`);
   const results: Result[] = Array.from({ length: units.length });
   let next = 0;
   let done = 0;
-  let failed = false;
+  const failures: unknown[] = [];
   const worker = async (): Promise<void> => {
-    while (next < units.length && !failed) {
-      signal?.throwIfAborted();
-      const index = next++;
-      try {
+    try {
+      while (next < units.length && failures.length === 0) {
+        signal?.throwIfAborted();
+        const index = next++;
         results[index] = await work(units[index], index);
-      } catch (error) {
-        failed = true;
-        throw error;
+        onProgress?.({ done: ++done, total: units.length, unit });
       }
-      onProgress?.({ done: ++done, total: units.length, unit });
+    } catch (error) {
+      failures.push(error);
     }
   };
-  const workers = Array.from({ length: Math.min(concurrency, units.length) }, worker);
-  const failure = (await Promise.allSettled(workers)).find((ended) => ended.status === 'rejected');
-  if (failure) throw failure.reason;
+  await Promise.all(Array.from({ length: Math.min(concurrency, units.length) }, worker));
+  if (failures.length > 0) throw failures[0];
   return results;
 }

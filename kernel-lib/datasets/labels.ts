@@ -44,7 +44,7 @@ export function labelChips(
 }
 
 function valueOf({ tags, measure, atLeast }: LabelRule, found: Map<string, ChipTag> | undefined): LabelValue {
-  const amount = tags.reduce((sum, tag) => sum + (found?.get(tag)?.[measure] ?? 0), 0);
-  if (amount === 0) return 0;
-  return amount >= atLeast ? 1 : null;
+  const there = tags.flatMap((tag) => found?.get(tag) ?? []);
+  if (there.length === 0) return 0; // a tag that is there in another measure alone, such as a point, leaves it unknown
+  return there.reduce((sum, row) => sum + row[measure], 0) >= atLeast ? 1 : null;
 }

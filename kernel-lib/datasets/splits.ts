@@ -28,12 +28,20 @@ const DRAWS = 400;
  *
  * @param chips by chip id
  * @returns the split of each chip id
- * @throws {RangeError} when there are fewer than three blocks: nothing can be held out
+ * @throws {RangeError} when there are fewer than three blocks: nothing can be held out; or when an option is out of range
  */
 export function splitByPlace(
   chips: ReadonlyMap<string, ChipLabels>,
   { blockZoom = 15, buffer = 1, validation = 0.15, test = 0.25, seed = 1 }: SplitOptions = {},
 ): Map<string, Split> {
+  if (!(validation > 0 && test > 0 && validation + test < 1)) {
+    throw new RangeError(
+      `splitByPlace requires shares above 0 that leave some to train on, got validation ${validation}, test ${test}`,
+    );
+  }
+  if (!(Number.isInteger(buffer) && buffer >= 0)) {
+    throw new RangeError(`splitByPlace requires a buffer of 0 or more whole rings, got ${buffer}`);
+  }
   const blocks = blocksOf(chips.keys(), blockZoom);
   if (blocks.size < 3) {
     throw new RangeError(
@@ -79,13 +87,16 @@ function drawSides(counts: number[][], shares: { validation: number; test: numbe
   const all = counts.reduce((sum, [chips]) => sum + chips, 0);
   const sides: Split[] = Array.from({ length: counts.length }, () => 'train');
   let next = 0;
-  for (const side of ['test', 'validation'] as const) {
+  for (const [side, left] of [
+    ['test', 2],
+    ['validation', 1],
+  ] as const) {
     let filled = 0;
     do {
       const block = order[next++][1];
       sides[block] = side;
       filled += counts[block][0];
-    } while (filled < all * shares[side] * 0.8 && next < order.length - 1);
+    } while (filled < all * shares[side] * 0.8 && next < order.length - left);
   }
   return sides;
 }

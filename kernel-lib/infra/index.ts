@@ -5,5 +5,5 @@ export { type Finding, doctor } from './doctor.ts';
 export { type DataManifest, readManifest } from './manifest.ts';
 export { type FoundDelivery, findDelivery } from './delivery.ts';
 export { type SyncOptions, type SyncReport, syncDelivery } from './sync.ts';
-export { type NotebookRun, type NotebooksOptions, runNotebooks } from './notebooks.ts';
+export { type NotebookRun, type NotebooksOptions, chooseNotebooks, runNotebooks } from './notebooks.ts';
 export { type Lab, type LabOptions, openLab } from './lab.ts';

@@ -1,6 +1,6 @@
-import { mkdir, readFile, readdir, rename, rm } from 'node:fs/promises';
+import { readFile, readdir, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { partName, readJson, writeWhole } from '../ard/index.ts';
+import { makeFolder, partName, readJson, writeWhole } from '../ard/index.ts';
 import type { StepOptions } from '../ard/index.ts';
 import { execute, firstError, type ExecutionOptions } from './execution.ts';
 
@@ -48,10 +48,10 @@ export async function runNotebooks({
   signal,
   onProgress,
 }: NotebooksOptions): Promise<NotebookRun[]> {
-  const chosen = choose(await listNotebooks(notebooksDir), names, notebooksDir);
+  const chosen = await chooseNotebooks(notebooksDir, names);
   const cells = await Promise.all(chosen.map((name) => countCells(join(notebooksDir, `${name}.ipynb`))));
   const total = cells.reduce((sum, count) => sum + count, 0);
-  await mkdir(outputDir, { recursive: true });
+  await makeFolder(outputDir);
   const runs: NotebookRun[] = [];
   let before = 0;
   for (const [index, name] of chosen.entries()) {
@@ -63,6 +63,15 @@ export async function runNotebooks({
     onProgress?.({ done: before, total, unit: 'cells', note: `${name}: done` });
   }
   return runs;
+}
+
+/**
+ * The notebooks of a folder that are asked for, without their ending, in the order of their numbers.
+ *
+ * @throws {Error} naming one that is not there, or the folder
+ */
+export async function chooseNotebooks(folder: string, names?: readonly string[]): Promise<string[]> {
+  return choose(await listNotebooks(folder), names, folder);
 }
 
 async function listNotebooks(folder: string): Promise<string[]> {

@@ -19,14 +19,13 @@ interface Member {
   type: 'way';
   ref: number;
   role: 'outer' | 'inner';
-  geometry: LatLon[];
 }
 
-/** An element as Overpass writes it for `out geom`. */
+/** An element as Overpass writes it: nodes and ways with their places, relations with their members' ids alone. */
 export type SampleElement =
-  | { type: 'node'; id: number; lat: number; lon: number; tags: Tags }
-  | { type: 'way'; id: number; bounds: Bounds; nodes: number[]; geometry: LatLon[]; tags: Tags }
-  | { type: 'relation'; id: number; bounds: Bounds; members: Member[]; tags: Tags };
+  | { type: 'node'; id: number; lat: number; lon: number; tags?: Tags }
+  | { type: 'way'; id: number; bounds: Bounds; nodes: number[]; geometry: LatLon[]; tags?: Tags }
+  | { type: 'relation'; id: number; members: Member[]; tags: Tags };
 
 /** An Overpass answer, whole. */
 export interface SampleAnswer {
@@ -44,12 +43,16 @@ const HALF = 2 ** 19;
 /**
  * What a map maker drew of the world at its second date: an Overpass answer for the part of a cell that the picture shows.
  *
- * Whatever touches the box is there whole; ids do not depend on the box, so neighbouring answers share their elements.
+ * Whatever touches the box is there whole, with the untagged nodes of its ways; ids do not depend on the box, so neighbouring answers share their elements.
  *
  * @param box metres east and north of the origin
  */
 export function osmAnswer(world: World, box: Box): SampleAnswer {
-  const found = world.quarters(box).flatMap((quarter) => elementsOf(quarter, box));
+  const found = new Map<string, SampleElement>();
+  for (const element of world.quarters(box).flatMap((quarter) => elementsOf(quarter, box))) {
+    const key = `${element.type}/${element.id}`;
+    if (element.tags || !found.has(key)) found.set(key, element); // a tree may stand on a corner of a way: one node, with its tags
+  }
   const order = { node: 0, way: 1, relation: 2 };
   return {
     version: 0.6,
@@ -59,7 +62,7 @@ export function osmAnswer(world: World, box: Box): SampleAnswer {
       copyright:
         'Synthetic data made by imagesim, CC0-1.0. Not from www.openstreetmap.org: no place on Earth looks like this.',
     },
-    elements: found.toSorted((a, b) => order[a.type] - order[b.type] || a.id - b.id),
+    elements: [...found.values()].sort((a, b) => order[a.type] - order[b.type] || a.id - b.id),
   };
 }
 
@@ -68,7 +71,9 @@ function elementsOf(quarter: Quarter, box: Box): SampleElement[] {
   const first = ((quarter.i + 2048) * 4096 + quarter.j + 2048) * 4096;
   const mapped = quarter.things.filter(({ tags, when }) => tags && when !== 1);
   const drawn = mapped.map((thing, n) => ({ id: (first + n) * 4, thing: thing.nudge ? nudged(thing) : thing }));
-  return drawn.filter(({ thing }) => meet(grow(boxOf(thing.rings)), box)).map(({ id, thing }) => elementOf(id, thing));
+  return drawn
+    .filter(({ thing }) => meet(grow(boxOf(thing.rings)), box))
+    .flatMap(({ id, thing }) => elementsOfThing(id, thing));
 }
 
 const grow = ([west, south, east, north]: Box): Box => [west - 0.01, south - 0.01, east + 0.01, north + 0.01]; // a point has no ground
@@ -78,27 +83,26 @@ function nudged(thing: Thing): Thing {
   return { ...thing, rings: thing.rings.map((ring) => ring.map((value, k) => value + (k % 2 ? dy : dx))) };
 }
 
-function elementOf(id: number, { form, rings, tags = {}, layer }: Thing): SampleElement {
-  if (form === 'point') return { type: 'node', ...nodesOf(rings[0], false)[0], tags };
-  if (rings.length === 1) {
-    const nodes = nodesOf(rings[0], form === 'area');
-    return {
-      type: 'way',
-      id: id + 1,
-      bounds: boundsOf(nodes),
-      nodes: nodes.map((node) => node.id),
-      geometry: nodes.map(place),
-      tags,
-    };
-  }
-  const members = rings.map((ring, k): Member => ({
-    type: 'way',
-    ref: id + k + 1,
-    role: k ? 'inner' : 'outer',
-    geometry: nodesOf(ring, true).map(place),
-  }));
+function elementsOfThing(id: number, { form, rings, tags = {}, layer }: Thing): SampleElement[] {
+  if (form === 'point') return [{ type: 'node', ...nodesOf(rings[0], false)[0], tags }];
+  if (rings.length === 1) return wayOf(id + 1, rings[0], form === 'area', tags);
+  const ways = rings.flatMap((ring, k) => wayOf(id + k + 1, ring, true));
+  const members = rings.map((_, k): Member => ({ type: 'way', ref: id + k + 1, role: k ? 'inner' : 'outer' }));
   const kind = layer === LAYER.building ? { type: 'multipolygon', ...tags } : { ...tags, type: 'multipolygon' };
-  return { type: 'relation', id, bounds: boundsOf(members[0].geometry), members, tags: kind };
+  return [...ways, { type: 'relation', id, members, tags: kind }];
+}
+
+/** A way and its nodes. */
+function wayOf(id: number, ring: Ring, closed: boolean, tags?: Tags): SampleElement[] {
+  const nodes = nodesOf(ring, closed);
+  const way = {
+    type: 'way' as const,
+    id,
+    bounds: boundsOf(nodes),
+    nodes: nodes.map((node) => node.id),
+    geometry: nodes.map(place),
+  };
+  return [...nodes.map((node) => ({ type: 'node' as const, ...node })), tags ? { ...way, tags } : way];
 }
 
 const place = ({ lat, lon }: LatLon): LatLon => ({ lat, lon });

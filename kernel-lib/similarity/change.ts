@@ -1,10 +1,11 @@
 import { readdir } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { MultiPolygon, Polygon, Position } from 'geojson';
-import { clipPolygon } from 'lineclip';
-import { type Bounds, boundsOf, chipBounds, dataRoot, parseChip, readJson, toUtm } from '../ard/index.ts';
+import type { MultiPolygon, Polygon } from 'geojson';
+import { z } from 'zod';
+import { chipIds, dataRoot, parseChip, readJson } from '../ard/index.ts';
 import type { DatasetRow } from '../datasets/index.ts';
+import { type Element, chipCoverage } from '../osm/index.ts';
 import { averagePrecision } from './report.ts';
 import { type Vectors, cosine, vectorAt } from './nearest.ts';
 
@@ -48,7 +49,7 @@ export interface KnownChange {
 /**
  * The known changes of `demo-ard/vectors/*.geojson`; none where there is no such folder.
  *
- * @throws {Error} naming a file that is not GeoJSON of polygons
+ * @throws {Error} naming a file that is not GeoJSON of polygons in degrees
  */
 export async function readKnownChanges(dataPath: string): Promise<KnownChange[]> {
   const folder = join(dataRoot(dataPath), 'demo-ard', 'vectors');
@@ -58,50 +59,52 @@ export async function readKnownChanges(dataPath: string): Promise<KnownChange[]>
   return perFile.flat();
 }
 
+const position = z.tuple([z.number().min(-180).max(180), z.number().min(-90).max(90)]).rest(z.number());
+const rings = z.array(z.array(position).min(4)).min(1);
+const collection = z.looseObject({
+  type: z.literal('FeatureCollection'),
+  features: z.array(
+    z.looseObject({
+      geometry: z.discriminatedUnion('type', [
+        z.looseObject({ type: z.literal('Polygon'), coordinates: rings }),
+        z.looseObject({ type: z.literal('MultiPolygon'), coordinates: z.array(rings).min(1) }),
+      ]),
+      properties: z.record(z.string(), z.unknown()).nullish(),
+    }),
+  ),
+});
+
 async function readPolygons(path: string): Promise<KnownChange[]> {
-  const json = (await readJson(path)) as { type?: string; features?: KnownChange[] };
-  const good = json.features?.every(
-    ({ geometry }) => geometry?.type === 'Polygon' || geometry?.type === 'MultiPolygon',
+  const { success, data, error } = collection.safeParse(await readJson(path));
+  if (success) return data.features.map(({ geometry, properties }) => ({ geometry, properties: properties ?? {} }));
+  const at = error.issues[0].path.join('.') || 'the top';
+  throw new Error(
+    `${path} is no GeoJSON FeatureCollection of polygons (at ${at}): draw known changes as polygons in lon/lat`,
   );
-  if (json.type !== 'FeatureCollection' || !good) {
-    throw new Error(`${path} is no GeoJSON FeatureCollection of polygons: draw known changes as polygons in lon/lat`);
-  }
-  return json.features!;
 }
 
 /**
- * The chips that known changes touch: those of whose square a polygon covers some part.
+ * The chips that known changes touch: those of whose square a polygon covers some part, holes left out.
  *
- * @param ids chips to look at, of one zone and hemisphere
+ * @param ids chips to look at
  */
 export function touchedChips(changes: readonly KnownChange[], ids: Iterable<string>): Set<string> {
-  const touched = new Set<string>();
-  let rings: Ring[] | undefined;
-  for (const id of ids) {
-    rings ??= ringsIn(parseChip(id).cell.epsg, changes);
-    const square = chipBounds(id);
-    if (rings.some(({ bounds, ring }) => overlap(square, bounds) && clipPolygon(ring, square).length > 2))
-      touched.add(id);
-  }
-  return touched;
-}
-
-interface Ring {
-  bounds: Bounds;
-  ring: Position[];
-}
-
-/** Outer rings in UTM metres. */
-function ringsIn(epsg: number, changes: readonly KnownChange[]): Ring[] {
-  const outer = changes.flatMap(({ geometry }) =>
-    (geometry.type === 'Polygon' ? [geometry.coordinates] : geometry.coordinates).map(([ring]) => ring),
+  const shapes = changes.map(({ geometry }, id): Element => ({
+    type: 'way',
+    id,
+    key: `way/${id}`,
+    tags: {},
+    geometry,
+  }));
+  const wanted = [...ids];
+  const cells = new Map(wanted.map((id) => [id.slice(0, 16), parseChip(id).cell]));
+  const covered = new Set(
+    [...cells.values()].flatMap((cell) => {
+      const names = chipIds(cell);
+      return chipCoverage(shapes, cell).map(({ chip }) => names[chip]);
+    }),
   );
-  const rings = outer.map((ring) => ring.map(([lon, lat]) => toUtm(epsg, [lon, lat])));
-  return rings.map((ring) => ({ bounds: boundsOf(ring), ring }));
-}
-
-function overlap(a: Bounds, b: Bounds): boolean {
-  return a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
+  return new Set(wanted.filter((id) => covered.has(id)));
 }
 
 /** Average precision of a change list: how early the chips come that a known change touches, 0–1. */

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect, type Table } from '@lancedb/lancedb';
@@ -46,6 +47,11 @@ export async function deployStore(
   model: string,
 ): Promise<{ path: string; rows: number }> {
   if (rows.length === 0) throw new RangeError(`deployStore requires at least one chip for ${table}, got none`);
+  if (vectors.values.length !== rows.length * vectors.width) {
+    throw new RangeError(
+      `deployStore got ${rows.length} rows and ${vectors.values.length / vectors.width} vectors: one each`,
+    );
+  }
   const path = join(dataRoot(dataPath), 'embeddings');
   await mkdir(path, { recursive: true });
   const store = await connect(path);
@@ -105,9 +111,9 @@ function quoted(text: string): string {
 
 async function openTable(dataPath: string, table: string): Promise<Table> {
   const path = join(dataRoot(dataPath), 'embeddings');
-  const store = await connect(path);
-  const names = await store.tableNames();
-  if (!names.includes(table)) {
+  const store = existsSync(path) ? await connect(path) : undefined; // connect would make the folder
+  const names = (await store?.tableNames()) ?? [];
+  if (!store || !names.includes(table)) {
     throw new Error(
       `no table ${table} in ${path} (it holds ${names.join(', ') || 'none'}): run notebook 07-similarity`,
     );

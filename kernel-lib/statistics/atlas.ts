@@ -36,6 +36,8 @@ export interface AtlasRow {
  * @throws {RangeError} when more chips have tags than were looked at
  */
 export function tagAtlas(rows: readonly ChipTag[], chips: number): AtlasRow[] {
+  const tagged = new Set(rows.map(({ chip }) => chip)).size;
+  if (tagged > chips) throw new RangeError(`tagAtlas got tags of ${tagged} chips, but ${chips} were looked at`);
   const tags = new Map<string, ChipTag[]>();
   for (const row of rows) {
     const found = tags.get(row.tag);

@@ -4,20 +4,23 @@ import { probit } from 'simple-statistics';
  * Wilson score interval of a share, without continuity correction; as R's `prop.test(x, n, correct = FALSE)$conf.int`.
  *
  * @param successes of `n`
- * @param confidence 0–1, two-sided
+ * @param confidence above 0 and below 1, two-sided
  * @returns lower and upper bound, 0–1
- * @throws {RangeError} unless 0 ≤ successes ≤ n and n > 0
+ * @throws {RangeError} unless 0 ≤ successes ≤ n, n > 0 and 0 < confidence < 1
  * @see Wilson 1927, JASA 22(158) 209–212
  */
 export function wilsonInterval(successes: number, n: number, confidence = 0.95): [low: number, high: number] {
   if (!(n > 0 && successes >= 0 && successes <= n)) {
     throw new RangeError(`wilsonInterval requires 0 ≤ successes ≤ n and n > 0, got ${successes} of ${n}`);
   }
+  if (!(confidence > 0 && confidence < 1)) {
+    throw new RangeError(`wilsonInterval requires a confidence above 0 and below 1, got ${confidence}`);
+  }
   const z = probitExact((1 + confidence) / 2);
   const share = successes / n;
   const centre = (share + z ** 2 / (2 * n)) / (1 + z ** 2 / n);
   const half = (z / (1 + z ** 2 / n)) * Math.sqrt((share * (1 - share)) / n + z ** 2 / (4 * n ** 2));
-  return [Math.max(0, centre - half), Math.min(1, centre + half)];
+  return [successes === 0 ? 0 : centre - half, successes === n ? 1 : centre + half]; // rounding would leave the share outside
 }
 
 /** simple-statistics' probit is good to 2e-4: two Newton steps on its own error function bring it to 1e-9 and better. */

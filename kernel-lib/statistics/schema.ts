@@ -31,7 +31,7 @@ export interface SchemaOptions {
 }
 
 /**
- * One label for each tag that was kept; areas by share, lines by metres, points by number, whichever the tag has most of.
+ * One label for each tag that was kept, measured as {@link measureOf} says: areas by share, lines by metres, points by number.
  *
  * @param atlas the rows to learn
  * @throws {RangeError} when there is none
@@ -80,6 +80,6 @@ export async function readSchema(path: string): Promise<LabelSchema> {
   if (success) return data;
   const [issue] = error.issues;
   throw new Error(
-    `${path} is no label schema at ${issue.path.join('.')}: ${issue.message}; mend it, or run 04-statistics again`,
+    `${path} is no label schema at ${issue.path.join('.') || 'the top'}: ${issue.message}; mend it, or run 04-statistics again`,
   );
 }

@@ -218,7 +218,7 @@ describe('writeCog', () => {
 describe('layOut', () => {
   const form = { ...FORM, bands: 3, tables: new Uint8Array(574) } as const;
   /** One level of 34 × 34 blocks: the first of `first` bytes, the others of 3,700,000, masks of 40. */
-  const level = (first: number): StoredLevel => ({
+  const stored = (first: number): StoredLevel => ({
     width: 17_408,
     height: 17_408,
     across: 34,
@@ -228,11 +228,11 @@ describe('layOut', () => {
   });
 
   it('fills a classic TIFF to its last byte, and refuses one more, naming the size and the remedy', () => {
-    const { size } = layOut('a.tif', [level(0)], form);
+    const { size } = layOut('a.tif', [stored(0)], form);
     const room = 2 ** 32 - 1 - size;
     assert.ok(room > 0, 'the other blocks alone stay below');
-    assert.equal(layOut('a.tif', [level(room)], form).size, 2 ** 32 - 1);
-    assert.throws(() => layOut('a.tif', [level(room + 1)], form), {
+    assert.equal(layOut('a.tif', [stored(room)], form).size, 2 ** 32 - 1);
+    assert.throws(() => layOut('a.tif', [stored(room + 1)], form), {
       name: 'RangeError',
       message:
         'writeCog a.tif: 4294967296 bytes pass the 4 GiB of a classic TIFF: lower the quality or part the raster',
@@ -240,7 +240,7 @@ describe('layOut', () => {
   });
 
   it('counts for each block its length before and its last four bytes after', () => {
-    const { header, size } = layOut('a.tif', [level(1000)], form);
+    const { header, size } = layOut('a.tif', [stored(1000)], form);
     assert.equal(size, header.length + 1000 + (34 * 34 - 1) * 3_700_000 + 34 * 34 * (40 + 2 * 8));
   });
 });

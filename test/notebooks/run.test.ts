@@ -116,7 +116,7 @@ describe('notebooks, executed', function () {
       for (const name of ['04-statistics', '06-training']) {
         assert.match(
           readFileSync(join(data, 'notebooks', `${name}.html`), 'utf8'),
-          /Plotly\.newPlot|Plotly\.react/,
+          /plotly\.newPlot\(/,
           name,
         );
       }

@@ -25,12 +25,12 @@ const digest = async (path: string): Promise<string> =>
 interface Element {
   type: 'node' | 'way' | 'relation';
   id: number;
-  tags: Record<string, string>;
+  tags?: Record<string, string>;
   lat?: number;
   lon?: number;
   nodes?: number[];
   geometry?: { lat: number; lon: number }[];
-  members?: { role: string; geometry: { lat: number; lon: number }[] }[];
+  members?: { ref: number; role: string }[];
 }
 interface Item {
   id: string;
@@ -188,7 +188,9 @@ for ring in json.loads(sys.argv[1]):
       for (const { nodes, geometry } of answers[k].filter(({ type }) => type === 'way'))
         assert.equal(nodes?.length, geometry?.length);
       for (const { members, tags } of answers[k].filter(({ type }) => type === 'relation')) {
-        assert.equal(tags.type, 'multipolygon');
+        assert.equal(tags!.type, 'multipolygon');
+        const ways = new Set(answers[k].filter(({ type }) => type === 'way').map(({ id }) => id));
+        assert.ok(members?.every(({ ref }) => ways.has(ref)));
         assert.deepEqual(members?.map(({ role }) => role), ['outer', 'inner']); // prettier-ignore
       }
     }
@@ -219,7 +221,7 @@ for ring in json.loads(sys.argv[1]):
   });
 
   it('paints roofs where the map has houses, and not in the gardens beside them', async () => {
-    const houses = answers[0].filter(({ type, tags }) => type === 'way' && tags.building === 'house');
+    const houses = answers[0].filter(({ type, tags }) => type === 'way' && tags?.building === 'house');
     const centres = houses.map(({ geometry = [] }) => {
       const corners = geometry.slice(0, -1).map(({ lon, lat }) => toUtm(32633, [lon, lat]));
       return [0, 1].map((axis) => corners.reduce((sum, corner) => sum + corner[axis], 0) / corners.length);
@@ -259,14 +261,13 @@ out = [green(json.loads(a)) for a in sys.argv[2:4]]`;
     await rm(other, { recursive: true });
   });
 
-  it('makes the first tile alone of the same bytes, and leaves the rest to a later call', async () => {
+  it('makes the first tile alone, with its cell’s map, of the same bytes', async () => {
     const other = await mkdtemp(join(tmpdir(), 'sample-'));
     const { cell, date, files, overpass } = await makeSampleTile(other);
     assert.deepEqual([cell.id, date, overpass], [sample.cells[0], sample.dates[0], `overpass/${sample.cells[0]}.json`]);
     for (const file of [...files, overpass])
       assert.equal(await digest(join(other, file)), await digest(join(folder, file)), file);
     assert.equal((await readdir(join(other, 'ard/33'))).length, 1, 'no second cell');
-    assert.deepEqual((await makeSample(other)).files, sample.files);
     await rm(other, { recursive: true });
   });
 

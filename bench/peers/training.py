@@ -1,0 +1,60 @@
+"""The network of buildNetwork with its default widths, in PyTorch, on one thread or one a core, whichever is quicker here and now:
+on a machine that others use too, PyTorch's threads wait for each other."""
+
+import os
+import time
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from rounds import serve, task
+
+asked = task()
+what, size, batch, classes, count = (asked[key] for key in ("what", "size", "batch", "classes", "images"))
+torch.manual_seed(1)
+
+layers, before = [], 3
+for width in (32, 64, 128, 256):
+    layers += [nn.Conv2d(before, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+    before = width
+body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, 128))
+head = nn.Linear(128, classes)
+adam = torch.optim.Adam([*body.parameters(), *head.parameters()], lr=2e-3)
+images = torch.randint(0, 256, (batch, 3, size, size)).float()
+labels = torch.randint(0, 2, (batch, classes)).float()
+
+
+def embed(x):
+    return F.normalize(body(x / 127.5 - 1), dim=1)
+
+
+def train():
+    for _ in range(count // batch):
+        adam.zero_grad()
+        F.binary_cross_entropy_with_logits(head(8 * embed(images)), labels).backward()
+        adam.step()
+    return count, None
+
+
+def encode():
+    body.eval()
+    with torch.no_grad():
+        for _ in range(count // batch):
+            embed(images)
+    return count, None
+
+
+work = {"train": train, "encode": encode}[what]
+
+
+def seconds_on(threads):
+    torch.set_num_threads(threads)
+    work()
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+torch.set_num_threads(min({1, len(os.sched_getaffinity(0))}, key=seconds_on))
+threads = torch.get_num_threads()
+serve(f"PyTorch {torch.__version__}, {threads} thread{'s' if threads > 1 else ''}", work)
