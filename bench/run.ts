@@ -46,7 +46,7 @@ async function runAll(benches: Bench[], rounds: number, scale: SampleScale): Pro
 
 /** The command as typed, through npm where it was. */
 function command(): string {
-  const words = process.argv.slice(2).join(' ');
+  const words = process.argv.slice(2).map((word) => (/\s/.test(word) ? `'${word}'` : word)).join(' '); // prettier-ignore
   return process.env.npm_lifecycle_event === 'bench'
     ? `npm run bench${words && ` -- ${words}`}`
     : `node --import tsx bench/run.ts ${words}`;

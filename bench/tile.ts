@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { type Tile, readTiles } from 'imagesim/ard';
 import { type SampleScale, makeSampleTile } from 'imagesim/sample';
 
-/** A tile, the delivery that it lies in, and a folder of the bench's own beside it. */
+/** A tile and the delivery that it lies in. */
 export interface BenchTile {
   tile: Tile;
   /** The delivery's folder. */
