@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import jpegTurbo from '@julusian/jpeg-turbo';
-import { type Raster, type Tile, CHIP_PIXELS, CHIPS_PER_SIDE, chipIdAt } from '../ard/index.ts';
+import { type Raster, type Tile, CHIP_PIXELS, CHIPS_PER_SIDE, chipIdAt, eachUnit } from '../ard/index.ts';
 import { blockWindow } from './nodata.ts';
 
 /** A chip on disk: one square of ground in one acquisition. */
@@ -17,6 +17,8 @@ export interface Chip {
 }
 
 const BLOCK = 512;
+/** While one block is decoded others are encoded and written. */
+const BLOCKS_AT_ONCE = 4;
 
 /** Where a chip lies: `<chipDir>/<quadkey12>/<date>/<id>_<catid>.jpg`. */
 export function chipPath(
@@ -47,14 +49,14 @@ export async function cutTile(
   await mkdir(folder, { recursive: true });
   const there = new Set(force ? [] : await readdir(folder));
   const missing = rowColumns.filter((index) => !there.has(`${idOf(tile, index)}_${tile.catid}.jpg`));
-  for (const [block, indices] of byBlock(missing)) {
-    signal?.throwIfAborted();
+  const cutBlock = async ([block, indices]: [number, number[]]): Promise<void> => {
     const [left, top] = blockWindow(Math.floor(block / BLOCK), block % BLOCK);
     const pixels = await raster.readWindow(left, top, BLOCK, BLOCK);
     await Promise.all(
       indices.map((index) => writeChip(pixels, index, chipPath(chipDir, tile, idOf(tile, index)), quality)),
     );
-  }
+  };
+  await eachUnit([...byBlock(missing)], 'blocks', cutBlock, { signal, concurrency: BLOCKS_AT_ONCE });
   return missing.length;
 }
 
