@@ -71,11 +71,10 @@ export async function openRaster(path: string): Promise<Raster> {
 async function describe(path: string, handle: FileHandle, tiff: GeoTIFF, size: number): Promise<Raster> {
   const levels: Level[] = [];
   const masks: Level[] = [];
-  for (const image of await allImages(path, tiff, size)) {
-    const table = await blockTable(image);
-    checkWhole(path, table, size);
-    const subfile = image.fileDirectory.getValue('NewSubfileType') ?? 0;
-    (subfile & 4 ? masks : levels).push({ ...table, image });
+  for (const level of await readDirectories(path, tiff, size)) {
+    checkWhole(path, level, size);
+    const subfile = level.image.fileDirectory.getValue('NewSubfileType') ?? 0;
+    (subfile & 4 ? masks : levels).push(level);
   }
   levels.sort((a, b) => b.width - a.width);
   const first = levels[0]?.image;
@@ -112,10 +111,12 @@ async function describe(path: string, handle: FileHandle, tiff: GeoTIFF, size: n
   };
 }
 
-async function allImages(path: string, tiff: GeoTIFF, size: number): Promise<GeoTIFFImage[]> {
+/** Every image of the file with the table of its blocks. */
+async function readDirectories(path: string, tiff: GeoTIFF, size: number): Promise<Level[]> {
   try {
     const count = await tiff.getImageCount();
-    return await Promise.all(Array.from({ length: count }, (_, index) => tiff.getImage(index)));
+    const images = await Promise.all(Array.from({ length: count }, (_, index) => tiff.getImage(index)));
+    return await Promise.all(images.map(async (image) => ({ ...(await blockTable(image)), image })));
   } catch (error) {
     throw new Error(`${path} ends in the middle of its directory (${size} bytes): fetch it again`, { cause: error });
   }
@@ -123,14 +124,19 @@ async function allImages(path: string, tiff: GeoTIFF, size: number): Promise<Geo
 
 async function blockTable(image: GeoTIFFImage): Promise<BlockTable> {
   const directory = image.fileDirectory;
-  const tiled = image.isTiled;
+  const [offsets, byteCounts] = await Promise.all(
+    (image.isTiled ? (['TileOffsets', 'TileByteCounts'] as const) : (['StripOffsets', 'StripByteCounts'] as const)).map(
+      async (tag) => (await directory.loadValue(tag)) as ArrayLike<number> | undefined,
+    ),
+  );
+  if (!offsets || !byteCounts) throw new Error('the directory does not say where the blocks lie');
   return {
     width: image.getWidth(),
     height: image.getHeight(),
     blockSize: image.getTileWidth(),
     blocksAcross: Math.ceil(image.getWidth() / image.getTileWidth()),
-    offsets: (await directory.loadValue(tiled ? 'TileOffsets' : 'StripOffsets')) as ArrayLike<number>,
-    byteCounts: (await directory.loadValue(tiled ? 'TileByteCounts' : 'StripByteCounts')) as ArrayLike<number>,
+    offsets,
+    byteCounts,
     compression: directory.getValue('Compression') ?? 1,
   };
 }

@@ -28,7 +28,7 @@ export interface Source {
 export interface SourceOptions {
   /** S3 endpoint of one's own. Default: `$AWS_ENDPOINT_URL_S3`, else AWS. */
   endpoint?: string;
-  /** Default: the SDK's own, else us-west-2, where Maxar's open data lies. */
+  /** Default: `$AWS_REGION` or `$AWS_DEFAULT_REGION`, else us-west-2, where Maxar's open data lies. */
   region?: string;
   /** Unsigned requests, for open data. Default: `true` for the bucket `maxar-opendata`. */
   anonymous?: boolean;
@@ -42,9 +42,8 @@ export interface SourceOptions {
  */
 export function openSource(address: string, options: SourceOptions = {}): Source {
   if (address.startsWith('s3://')) return bucketSource(address, options);
-  const found = statSync(address, { throwIfNoEntry: false });
-  if (!found) throw new Error(`no folder ${address}: give a folder or s3://bucket/prefix`);
-  if (!found.isDirectory()) throw new Error(`${address} is a file: give the folder that holds ard/`);
+  if (!existsSync(address)) throw new Error(`no folder ${address}: give a folder or s3://bucket/prefix`);
+  if (!statSync(address).isDirectory()) throw new Error(`${address} is a file: give the folder that holds ard/`);
   return folderSource(resolve(address));
 }
 
@@ -112,8 +111,8 @@ function bucketSource(address: string, { endpoint, region, anonymous }: SourceOp
         return files;
       }),
     read: async (key) => named(addressOf(key), async () => Buffer.concat(await (await get(key)).toArray())),
-    copy: async (key, path, signal) =>
-      named(addressOf(key), async () => writeStream(await get(key, signal), path, signal), signal),
+    copy: async (key, to, signal) =>
+      named(addressOf(key), async () => writeStream(await get(key, signal), to, signal), signal),
   };
 }
 

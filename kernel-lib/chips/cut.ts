@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rename, writeFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import jpegTurbo from '@julusian/jpeg-turbo';
-import { type Raster, type Tile, CHIP_PIXELS, CHIPS_PER_SIDE, chipIdAt, eachUnit } from '../ard/index.ts';
+import { type Raster, type Tile, CHIP_PIXELS, CHIPS_PER_SIDE, chipIdAt, eachUnit, writeWhole } from '../ard/index.ts';
 import { blockWindow } from './nodata.ts';
 
 /** A chip on disk: one square of ground in one acquisition. */
@@ -46,8 +46,7 @@ export async function cutTile(
   { quality = 90, force = false, signal }: { quality?: number; force?: boolean; signal?: AbortSignal | undefined } = {},
 ): Promise<number> {
   const folder = join(chipDir, tile.cell.quadkey, tile.date);
-  await mkdir(folder, { recursive: true });
-  const there = new Set(force ? [] : await readdir(folder));
+  const there = new Set(force || !existsSync(folder) ? [] : await readdir(folder));
   const missing = rowColumns.filter((index) => !there.has(`${idOf(tile, index)}_${tile.catid}.jpg`));
   const cutBlock = async ([block, indices]: [number, number[]]): Promise<void> => {
     const [left, top] = blockWindow(Math.floor(block / BLOCK), block % BLOCK);
@@ -91,9 +90,7 @@ async function writeChip(block: Uint8Array, index: number, path: string, quality
     height: CHIP_PIXELS,
     quality,
   });
-  const part = `${path}.${process.pid}.part`;
-  await writeFile(part, jpeg);
-  await rename(part, path);
+  await writeWhole(path, jpeg);
 }
 
 /** The chips on disk under a chip folder, in order of cell, date and name. */

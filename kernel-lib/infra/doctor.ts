@@ -3,6 +3,7 @@ import { statfs } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { promisify } from 'node:util';
 import { dataRoot } from '../ard/index.ts';
+import { readJupyter } from './jupyter.ts';
 
 /** One thing that the machine has or lacks. */
 export interface Finding {
@@ -22,8 +23,8 @@ const GB = 1e9;
  */
 export async function doctor(dataPath: string): Promise<Finding[]> {
   const free = await freeBytes(dataPath);
-  const gpus = await firstLine('nvidia-smi', ['--query-gpu=name,memory.total', '--format=csv,noheader']);
-  const jupyter = await firstLine('jupyter', ['nbconvert', '--version']);
+  const gpus = await linesOf('nvidia-smi', ['--query-gpu=name,memory.total', '--format=csv,noheader']);
+  const jupyter = await jupyterVersion();
   const [major, minor] = process.versions.node.split('.').map(Number) as [number, number];
   return [
     finding('Node', process.versions.node, major > 20 || (major === 20 && minor >= 19), 'install Node 20.19 or newer'),
@@ -41,7 +42,12 @@ export async function doctor(dataPath: string): Promise<Finding[]> {
       `free some space under ${dataRoot(dataPath)}, or set IMAGESIM_DATA`,
     ),
     finding('Jupyter', jupyter ?? 'not found', jupyter !== undefined, 'run ./setup.sh'),
-    finding('GPU', gpus ?? 'none', gpus !== undefined, 'training runs on the CPU: enough for tiny and city scale'),
+    finding(
+      'GPU',
+      counted(gpus) || 'none',
+      gpus.length > 0,
+      'training runs on the CPU: enough for tiny and city scale',
+    ),
   ];
 }
 
@@ -58,8 +64,21 @@ async function freeBytes(dataPath: string): Promise<string> {
   return `${((bavail * bsize) / GB).toFixed(1)} GB`;
 }
 
-/** The first line that a program prints; `undefined` where there is no such program, or it fails. */
-async function firstLine(program: string, args: string[]): Promise<string | undefined> {
+/** Of the Jupyter that setup.sh found, wherever that lies; `undefined` where it has not run, or that is gone. */
+async function jupyterVersion(): Promise<string | undefined> {
+  const found = await readJupyter().catch(() => undefined);
+  const [version] = found ? await linesOf(found.python, ['-m', 'nbconvert', '--version']) : [];
+  return version && `nbconvert ${version}`;
+}
+
+/** Equal lines once, with their number: `4 × Tesla V100`. */
+function counted(lines: string[]): string {
+  const times = (line: string): number => lines.filter((other) => other === line).length;
+  return [...new Set(lines)].map((line) => (times(line) > 1 ? `${times(line)} × ${line}` : line)).join(', ');
+}
+
+/** The lines that a program prints; none where there is no such program, or it fails. */
+async function linesOf(program: string, args: string[]): Promise<string[]> {
   const run = promisify(execFile)(program, args, { timeout: 20_000 });
-  return run.then(({ stdout }) => stdout.split('\n')[0] || undefined).catch(() => undefined);
+  return run.then(({ stdout }) => stdout.split('\n').filter(Boolean)).catch(() => []);
 }

@@ -32,7 +32,7 @@ export function setting(name: string, otherwise: string | number | boolean): str
     return text === '1' || text === 'true';
   }
   const value = Number(text);
-  if (Number.isNaN(value)) throw new RangeError(`${name} is "${text}": expected a number`);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new RangeError(`${name} is "${text}": expected a number`);
   return value;
 }
 
@@ -53,11 +53,14 @@ export function byScale<Value>(values: Record<Scale, Value>): Value {
 /**
  * The zone to work on: `$IMAGESIM_ZONE`, else 33 where the data folder has it, else the first that it has.
  *
+ * @throws {RangeError} when the variable is no zone
  * @throws {Error} when there is no zone on disk
  */
 export async function zoneOnDisk(path: string): Promise<number> {
   const zones = await zonesOnDisk(path);
   const wanted = setting('IMAGESIM_ZONE', 0);
+  if (!Number.isInteger(wanted) || wanted < 0 || wanted > 60)
+    throw new RangeError(`IMAGESIM_ZONE is "${wanted}": expected a zone of 1 to 60`);
   if (wanted) return wanted;
   if (zones.length === 0) throw new Error(`no zone under ${path}/ard: run notebook 01-infra, or imagesim sync, first`);
   return zones.includes(HOME_ZONE) ? HOME_ZONE : zones[0];

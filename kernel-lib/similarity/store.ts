@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect, type Table } from '@lancedb/lancedb';
-import { chipBounds, dataRoot, parseChip, toLonLat } from '../ard/index.ts';
+import { chipBounds, dataRoot, makeFolder, parseChip, toLonLat } from '../ard/index.ts';
 import type { DatasetRow } from '../datasets/index.ts';
 import { labelsOfRow } from './report.ts';
 import type { Vectors } from './nearest.ts';
@@ -53,10 +52,11 @@ export async function deployStore(
     );
   }
   const path = join(dataRoot(dataPath), 'embeddings');
-  await mkdir(path, { recursive: true });
+  await makeFolder(path);
   const store = await connect(path);
   const records = rows.map((row, index) => ({ ...embeddingOf(row, model), vector: [...vectorAt(vectors, index)] }));
-  const made = await store.createTable(table, records, { mode: 'overwrite' });
+  const mode = (await store.tableNames()).includes(table) ? 'overwrite' : 'create'; // to overwrite nothing makes LanceDB warn
+  const made = await store.createTable(table, records, { mode });
   return { path, rows: await made.countRows() };
 }
 

@@ -1,6 +1,6 @@
-import { copyFile, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { copyFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { partName } from '../ard/index.ts';
+import { makeFolder, partName } from '../ard/index.ts';
 
 /**
  * Writes a folder whole or not at all: under a temporary name beside it, then renamed. A folder already there is moved aside first, and back on failure.
@@ -17,7 +17,7 @@ export async function replaceFolder(
   const path = resolve(folder);
   const part = partName(path);
   try {
-    await mkdir(part, { recursive: true });
+    await makeFolder(part);
     for (const [name, content] of Object.entries(files)) await writeFile(join(part, name), content);
     for (const name of keep) await unlessMissing(copyFile(join(path, name), join(part, name)));
     await swap(part, path);

@@ -114,11 +114,7 @@ describe('notebooks, executed', function () {
         );
       }
       for (const name of ['04-statistics', '06-training']) {
-        assert.match(
-          readFileSync(join(data, 'notebooks', `${name}.html`), 'utf8'),
-          /plotly\.newPlot\(/,
-          name,
-        );
+        assert.match(readFileSync(join(data, 'notebooks', `${name}.html`), 'utf8'), /plotly\.newPlot\(/, name);
       }
     });
 
@@ -156,6 +152,6 @@ interface Card {
 
 function newestCard(data: string): Card {
   const models = join(data, 'models/zone33');
-  const [version] = readdirSync(models, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  const version = readdirSync(models, { withFileTypes: true }).find((entry) => entry.isDirectory())!;
   return JSON.parse(readFileSync(join(models, version.name, 'card.json'), 'utf8'));
 }
