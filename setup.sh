@@ -164,7 +164,10 @@ kernel_spec() {
 link_command() {
   local folder=$HOME/.local/bin target=$here/kernel-lib/bin/imagesim.js
   [[ $(id -u) != 0 ]] || folder=/usr/local/bin
-  [[ ! -e $folder/imagesim ]] || return 0
+  if [[ -e $folder/imagesim ]]; then
+    [[ $folder/imagesim -ef $target ]] || say "the command imagesim in $folder belongs to $(readlink -f "$folder/imagesim"): here it is npx imagesim"
+    return 0
+  fi
   mkdir -p "$folder"
   ln -sfn "$target" "$folder/imagesim"
   say "the command imagesim in $folder"
@@ -174,7 +177,7 @@ link_command() {
 
 lay_out_data() {
   local data=${IMAGESIM_DATA:-/home/ubuntu/data} made='' folder
-  [[ $data == *://* ]] && return
+  [[ $data != *://* ]] || fail "IMAGESIM_DATA is $data: expected a folder on a disk; a bucket goes into IMAGESIM_DELIVERY"
   data=${data%/}
   data=${data%/ard}
   for folder in ard chips datasets models embeddings demo-ard notebooks; do

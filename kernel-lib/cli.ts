@@ -1,8 +1,8 @@
 import { createInterface } from 'node:readline';
 import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { type Progress, openDelivery, parseCell, readTiles, tilesOf } from './ard/index.ts';
+import { type Progress, openDelivery, paddedZone, parseCell, readTiles, tilesOf } from './ard/index.ts';
 import { dataPath } from './infra/index.ts';
 
 const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
@@ -101,7 +101,7 @@ program
   .description('index what is real and cut the chips of a zone')
   .option('--filename <path>', 'the no-data index; default: nodata-index.json in the data folder')
   .option('--chip-dir <folder>', 'where chips go, its last part the zone; default: chips/<zone> in the data folder')
-  .option('--ard-dir <folder>', 'the delivery; default: ard in the data folder')
+  .option('--ard-dir <folder>', 'where tiles are read, alone; default: ard in the data folder')
   .option('--zone <n>', 'UTM zone; default: the last part of --chip-dir', zoneNumber)
   .option('--quality <n>', 'JPEG quality, 1 to 100', between(1, 100), 90)
   .option('--min-valid <share>', 'least share of real pixels of a chip that is cut', Number, 1)
@@ -109,7 +109,7 @@ program
   .option('--force', 'cut again what is there')
   .action(async ({ ardDir = dataPath(), ...options }: ChipFlags) => {
     const { chipTiles } = await import('./chips/index.ts');
-    const report = await chipTiles({ ...options, dataPath: ardDir, ...steps() });
+    const report = await chipTiles({ ...chipPlaces(options.zone), ...options, dataPath: ardDir, ...steps() });
     printTable(report.tiles);
     report.leftOut.forEach((line) => console.error(`left out: ${line}`));
     print(`${report.chips.length} chips, ${report.cut} cut now; index: ${report.filename}`);
@@ -126,7 +126,7 @@ program
 program
   .command('notebooks')
   .description(
-    'run the seven notebooks, in order, on $IMAGESIM_DELIVERY, on what the data folder holds, or on the sample',
+    'run the seven notebooks, in order, on $IMAGESIM_DELIVERY, else the delivery used last, the tiles there, or a sample',
   )
   .argument('[names...]', 'only these, as 03-chips or 03')
   .action(async (names: string[]) => {
@@ -142,6 +142,12 @@ program
     const { runLab } = await import('./run.ts');
     await runLab({ ...(port ? { port } : {}), print, signal: stop.signal });
   });
+
+/** Where index and chips of a zone go, wherever its tiles are read; without a zone, `--chip-dir` is to name it. */
+function chipPlaces(zone: number | undefined): { filename: string; chipDir?: string } {
+  const filename = join(dataPath(), 'nodata-index.json');
+  return zone === undefined ? { filename } : { filename, chipDir: join(dataPath(), 'chips', paddedZone(zone)) };
+}
 
 interface ChipFlags {
   filename?: string;

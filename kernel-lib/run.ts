@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type StepOptions, dataRoot, makeFolder, openDelivery, tilesOf, zonesOnDisk } from './ard/index.ts';
+import { type StepOptions, dataRoot, makeFolder, openDelivery, readTiles, tilesOf } from './ard/index.ts';
 import {
   chooseNotebooks,
   dataPath,
@@ -106,10 +106,9 @@ async function setStage(options: StepOptions): Promise<Stage> {
   };
 }
 
-/** The zone of a delivery: 33 where it has several and that one among them, else its first. */
+/** The zone of a delivery, or of the tiles that are there: 33 where it is among them, else the first. */
 async function zoneOf(address: string | undefined, path: string): Promise<number> {
-  const zones = address
-    ? (await tilesOf(await openDelivery(address))).map(({ cell }) => cell.zone)
-    : await zonesOnDisk(path);
+  const tiles = address ? await tilesOf(await openDelivery(address)) : await readTiles(path);
+  const zones = tiles.map(({ cell }) => cell.zone);
   return zones.includes(HOME_ZONE) ? HOME_ZONE : Math.min(...zones);
 }

@@ -36,6 +36,8 @@ export interface TileMetadata {
   sunElevation: number | undefined;
   /** Degrees from north, clockwise. */
   sunAzimuth: number | undefined;
+  /** Whether no satellite took it: a tile of imagesim's own sample, which says so in `imagesim:synthetic`. */
+  synthetic: boolean;
 }
 
 const TILE_AREA_KM2 = 5.3125 ** 2;
@@ -52,6 +54,7 @@ const itemSchema = z.object({
     'view:sun_azimuth': z.number().nullish(),
     'tile:data_area': z.number().nullish(),
     'tile:clouds_percent': z.number().nullish(),
+    'imagesim:synthetic': z.boolean().nullish(),
   }),
 });
 
@@ -162,6 +165,7 @@ async function readMetadata(source: Source, key: string | undefined): Promise<Ti
     gsd: item.gsd ?? undefined,
     sunElevation: item['view:sun_elevation'] ?? undefined,
     sunAzimuth: item['view:sun_azimuth'] ?? undefined,
+    synthetic: item['imagesim:synthetic'] ?? false,
   };
 }
 

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 
 let serial = 0;
 
@@ -19,16 +19,45 @@ export async function writeWhole(path: string, content: string | Uint8Array): Pr
   await replaceWhole(path, (part) => writeFile(part, content));
 }
 
-/** Has `write` make a file under a temporary name, then renames it to `path`; the temporary file is removed on failure. */
+/**
+ * Has `write` make a file under a temporary name, then renames it to `path`; the temporary file is removed on failure.
+ *
+ * What a process that died has left half-written in the folder goes too, at the first file that this one writes there.
+ */
 export async function replaceWhole(path: string, write: (part: string) => Promise<unknown>): Promise<void> {
   const part = partName(path);
   try {
     await makeFolder(dirname(path));
+    await sweep(dirname(path));
     await write(part);
     await rename(part, path);
   } catch (error) {
     await rm(part, { force: true }).catch(() => undefined); // the first error is the one to tell
     throw cannotWrite(path, part, error);
+  }
+}
+
+/** Folders swept by this process: chips come by the thousand into one, which is listed once. */
+const swept = new Set<string>();
+
+/** Removes temporary files whose process is no more. Only tidies: what cannot be listed or removed stays. */
+async function sweep(folder: string): Promise<void> {
+  if (swept.has(folder)) return;
+  swept.add(folder);
+  const names = await readdir(folder).catch(() => []);
+  const stale = names.filter((name) => isStale(name));
+  await Promise.all(stale.map((name) => rm(join(folder, name), { force: true }).catch(() => undefined)));
+}
+
+/** Whether a name is one of {@link partName}'s, of a process that does not live. */
+function isStale(name: string): boolean {
+  const pid = Number(/^\..+\.(\d+)-\d+\.part$/.exec(name)?.[1] ?? 0);
+  if (!pid) return false;
+  try {
+    process.kill(pid, 0); // signal 0 only asks
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH'; // EPERM: another user's, alive
   }
 }
 

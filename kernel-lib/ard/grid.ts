@@ -227,7 +227,7 @@ export function neighbours(quadkey: ArdQuadkey): Partial<Record<Direction, ArdQu
 /**
  * Smallest longitudes and latitudes that hold the cell's four corners. Degrees.
  *
- * Never misses the cell by more than the bulge of its edges, and is at most 8.6 % larger (facts of the grid).
+ * Never misses the cell by more than the bulge of its edges.
  */
 export function lonLatBounds(cell: Cell): Bounds {
   return boundsOf(cell.geometry.coordinates[0]);

@@ -12,6 +12,7 @@ export { ardRoot, cellFolder, cellsOnDisk, dataRoot, zonesOnDisk } from './layou
 export { type Source, type SourceFile, type SourceOptions, openSource } from './source.ts';
 export { type Delivery, type Tile, type TileMetadata, openDelivery, readTiles, tilesOf } from './delivery.ts';
 export { type CogBlock, type CogOptions, writeCog } from './cog.ts';
+export { type Survey, isPlaced, surveyRasters } from './survey.ts';
 export { overviewPng } from './overview.ts';
 export { type BlockTable, type Raster, type RasterLevel, openRaster } from './raster.ts';
 export { makeFolder, partName, readJson, replaceWhole, writeWhole } from './files.ts';

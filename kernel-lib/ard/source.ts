@@ -1,5 +1,5 @@
 import { createReadStream, createWriteStream, existsSync, statSync } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -16,7 +16,7 @@ export interface SourceFile {
 export interface Source {
   /** The address it was opened by, for messages. */
   address: string;
-  /** Every file below a prefix, in order of key. */
+  /** Every file below a prefix, in order of key; on disk with links followed. */
   list(prefix?: string): Promise<SourceFile[]>;
   /** A small file, whole. */
   read(key: string): Promise<Uint8Array>;
@@ -53,23 +53,30 @@ function folderSource(root: string): Source {
     async list(prefix = '') {
       const folder = join(root, prefix);
       if (!existsSync(folder)) return [];
-      const entries = await readdir(folder, { withFileTypes: true, recursive: true });
-      const paths = entries.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));
-      const files = await Promise.all(paths.map((path) => fileAt(root, path)));
-      return files.filter((file) => file !== undefined).sort((a, b) => (a.key < b.key ? -1 : 1));
+      return (await filesUnder(root, folder)).sort((a, b) => (a.key < b.key ? -1 : 1));
     },
     read: (key) => readFile(join(root, key)),
     copy: (key, path, signal) => writeStream(createReadStream(join(root, key)), path, signal),
   };
 }
 
-/** A file of a folder; `undefined` for what is none, or is gone since the folder was listed. */
-async function fileAt(root: string, path: string): Promise<SourceFile | undefined> {
+/** Every file below a folder, links followed; a link to a folder that it lies in itself is passed over. */
+async function filesUnder(root: string, folder: string, above: readonly string[] = []): Promise<SourceFile[]> {
+  const place = await realpath(folder);
+  if (above.includes(place)) return [];
+  const names = await readdir(folder);
+  const found = await Promise.all(names.map((name) => filesAt(root, join(folder, name), [...above, place])));
+  return found.flat();
+}
+
+/** A file, or those of a folder; none for what is neither, or is gone since the folder above was listed. */
+async function filesAt(root: string, path: string, above: readonly string[]): Promise<SourceFile[]> {
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
+    if (error.code === 'ENOENT' || error.code === 'ELOOP') return undefined; // ELOOP: a link to itself
     throw error;
   });
-  return found?.isFile() ? { key: relative(root, path), bytes: found.size } : undefined;
+  if (found?.isDirectory()) return filesUnder(root, path, above);
+  return found?.isFile() ? [{ key: relative(root, path), bytes: found.size }] : [];
 }
 
 /** The SDK asks for credentials even where nothing is signed with them. */

@@ -9,9 +9,9 @@ import {
   openRaster,
   readTiles,
 } from '../ard/index.ts';
-import { chipPath, type Chip, cutTile } from './cut.ts';
+import { agreeOnCut, chipPath, type Chip, cutTile } from './cut.ts';
 import { checkPlace, NoMaskError, validFractions } from './nodata.ts';
-import { readNodataIndex, recordTile, writeNodataIndex } from './nodataindex.ts';
+import { forgetCell, readNodataIndex, recordTile, writeNodataIndex } from './nodataindex.ts';
 
 /** Options of {@link chipTiles}. */
 export interface ChipOptions extends StepOptions {
@@ -64,6 +64,8 @@ export async function chipTiles(options: ChipOptions): Promise<ChipReport> {
   const filename = options.filename ?? join(dataRoot(dataPath), 'nodata-index.json');
   const chipDir = options.chipDir ?? join(dataRoot(dataPath), 'chips', String(zone).padStart(2, '0'));
   const index = await readNodataIndex(filename);
+  if (!options.indexOnly)
+    await agreeOnCut(chipDir, { quality: options.quality ?? 90, minValid }, options.force ?? false);
   const leftOut: string[] = [];
   const tiles = (await readTiles(dataPath, { zone })).filter((tile) => {
     if (!tile.files.visual) leftOut.push(`${tile.cell.id} ${tile.date} ${tile.catid} has no visual raster`);
@@ -77,6 +79,7 @@ export async function chipTiles(options: ChipOptions): Promise<ChipReport> {
     if ('leftOut' in result) leftOut.push(result.leftOut);
     return 'leftOut' in result ? [] : [result];
   });
+  for (const cell of new Set(tiles.map((tile) => tile.cell.id))) forgetCell(index, cell); // acquisitions that are gone
   for (const { tile, valid } of results) recordTile(index, tile.catid, valid, chipIds(tile.cell));
   await writeNodataIndex(filename, index);
   return {

@@ -1,8 +1,18 @@
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { z } from 'zod';
 import jpegTurbo from '@julusian/jpeg-turbo';
-import { type Raster, type Tile, CHIP_PIXELS, CHIPS_PER_SIDE, chipIdAt, eachUnit, writeWhole } from '../ard/index.ts';
+import {
+  type Raster,
+  type Tile,
+  CHIP_PIXELS,
+  CHIPS_PER_SIDE,
+  chipIdAt,
+  eachUnit,
+  readJson,
+  writeWhole,
+} from '../ard/index.ts';
 import { blockWindow } from './nodata.ts';
 
 /** A chip on disk: one square of ground in one acquisition. */
@@ -27,6 +37,36 @@ export function chipPath(
   id: string,
 ): string {
   return join(chipDir, cell.quadkey, date, `${id}_${catid}.jpg`);
+}
+
+/** How the chips of a folder were cut: written beside them, so that no two kinds lie in one folder. */
+interface Cut {
+  quality: number;
+  minValid: number;
+}
+
+const cutSchema: z.ZodType<Cut> = z.object({ quality: z.number(), minValid: z.number() });
+
+/**
+ * Makes sure that the chips in a folder were cut as is asked for now, and writes down how.
+ *
+ * @param force whether all are to be cut again, and so may be cut otherwise
+ * @throws {Error} when those that are there were cut otherwise
+ */
+export async function agreeOnCut(chipDir: string, wanted: Cut, force: boolean): Promise<void> {
+  const path = join(chipDir, 'cut.json');
+  if (existsSync(path) && !force) {
+    const { success, data: there } = cutSchema.safeParse(await readJson(path));
+    if (!success)
+      throw new Error(`${path} does not say how the chips beside it were cut: delete it, and cut with --force`);
+    if (there.quality !== wanted.quality || there.minValid !== wanted.minValid) {
+      throw new Error(
+        `the chips in ${chipDir} were cut with quality ${there.quality} and at least ${there.minValid} real, not ${wanted.quality} and ${wanted.minValid}: ` +
+          'ask for the same, give another chip folder, or delete that one',
+      );
+    }
+  }
+  await writeWhole(path, `${JSON.stringify(wanted)}\n`);
 }
 
 /**

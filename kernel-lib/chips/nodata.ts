@@ -1,6 +1,7 @@
 import { inflateSync } from 'node:zlib';
 import {
   type BlockTable, type Raster, type Tile, APRON_PIXELS, CHIP_PIXELS, CHIPS_PER_SIDE, METRES_PER_PIXEL, TILE_PIXELS,
+  isPlaced,
 } from '../ard/index.ts'; // prettier-ignore
 
 const CHIPS = CHIPS_PER_SIDE ** 2;
@@ -87,15 +88,13 @@ function realPixels(bits: Uint8Array, y: number, x: number): number {
  *
  * @throws {Error} naming the file and both places
  */
-export function checkPlace(raster: Raster, { cell }: Tile): void {
-  const [west, , , north] = cell.tileBounds;
-  const off = Math.max(Math.abs(raster.origin[0] - west), Math.abs(raster.origin[1] - north));
-  if (raster.epsg !== cell.epsg || off > METRES_PER_PIXEL / 100 || raster.metresPerPixel !== METRES_PER_PIXEL) {
-    throw new Error(
-      `${raster.path} begins at ${raster.origin.join(', ')} of EPSG:${raster.epsg}, ${raster.metresPerPixel} m a pixel; ` +
-        `its folder says ${cell.id}, which begins at ${west}, ${north} of EPSG:${cell.epsg}, ${METRES_PER_PIXEL} m: move it to the right cell`,
-    );
-  }
+export function checkPlace(raster: Raster, tile: Tile): void {
+  if (isPlaced(raster, tile)) return;
+  const { id, tileBounds, epsg } = tile.cell;
+  throw new Error(
+    `${raster.path} begins at ${raster.origin.join(', ')} of EPSG:${raster.epsg}, ${raster.metresPerPixel} m a pixel; its folder says ` +
+      `${id}, which begins at ${tileBounds[0]}, ${tileBounds[3]} of EPSG:${epsg}, ${METRES_PER_PIXEL} m: move it to the right cell`,
+  );
 }
 
 /** The chip window of the 512 px block that a pair of chip rows and columns shares. */

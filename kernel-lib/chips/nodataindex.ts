@@ -65,3 +65,8 @@ export function recordTile(
     else delete index.chips[id];
   }
 }
+
+/** Takes every chip of a cell out of the index, to record anew what is there now. */
+export function forgetCell(index: NodataIndex, cell: string): void {
+  for (const id of Object.keys(index.chips)) if (id.startsWith(cell)) delete index.chips[id];
+}

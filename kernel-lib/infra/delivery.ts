@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { type StepOptions, ardRoot, dataRoot, zonesOnDisk } from '../ard/index.ts';
+import { basename, dirname, join, resolve } from 'node:path';
+import { z } from 'zod';
+import { type StepOptions, dataRoot, openSource, readJson, writeWhole } from '../ard/index.ts';
 import { type Scale } from './settings.ts';
 
 /** Where a run's pixels come from. */
@@ -14,39 +14,82 @@ export interface FoundDelivery {
   overpass: string | undefined;
 }
 
+/** The delivery used last in a data folder, as its `delivery.json` has it. */
+const lastSchema = z.object({ address: z.string().min(1), kind: z.enum(['given', 'sample']) });
+type Last = z.infer<typeof lastSchema>;
+
 /**
  * Finds the delivery that a run works on, or makes the sample.
  *
- * In this order: the one that is given; the tiles that the data folder holds already, unless a sample is where they
- * come from; the sample in `sample/<scale>` of the data folder, made where it is missing. Real tiles are never mixed
- * with a sample unasked.
+ * In this order: the one that is given; the one used last in this data folder, which `delivery.json` names; the tiles
+ * that are there; the sample in `sample/<scale>` of the data folder, made where it is missing.
  *
- * @param address folder or s3:// prefix; empty for none
+ * @param address folder, its `ard`, or s3:// prefix; empty for none
+ * @throws {Error} when the folder given, or the one used last, is not there
  */
 export async function findDelivery(
   dataPath: string,
   { address = '', scale = 'tiny', ...options }: { address?: string; scale?: Scale } & StepOptions = {},
 ): Promise<FoundDelivery> {
-  const sample = join(dataRoot(dataPath), 'sample', scale);
-  if (address && address !== sample) {
-    const whole = address.startsWith('s3://') ? address : resolve(address); // notebooks run in a folder of their own
-    return { address: whole, kind: 'the delivery that was given', overpass: overpassOf(whole) };
+  const root = dataRoot(dataPath);
+  const sample = join(root, 'sample', scale);
+  const given = address && wholeAddress(address);
+  if (given && given !== sample) {
+    openSource(given); // says where there is none, before it is written down
+    return use(root, { address: given, kind: 'given' }, 'the delivery that was given');
   }
-  if (!address && (await holdsOwnTiles(dataPath))) {
+  const last = given ? undefined : await readLast(root);
+  if (last?.kind === 'given' && isThere(last.address)) return found(last.address, 'the delivery used last');
+  if (!given && last?.kind !== 'sample' && (await holdsTiles(root))) {
     return { address: undefined, kind: 'the tiles that the data folder holds', overpass: undefined };
+  }
+  if (last?.kind === 'given') {
+    throw new Error(`${fileOf(root)} names ${last.address}, which is gone: set IMAGESIM_DELIVERY to where it lies now`);
   }
   const { makeSample } = await import('../sample/index.ts'); // loaded only where a sample is made
   await makeSample(sample, { scale, ...options });
-  return { address: sample, kind: `the synthetic sample, scale ${scale}`, overpass: overpassOf(sample) };
+  return use(root, { address: sample, kind: 'sample' }, `the synthetic sample, scale ${scale}`);
 }
 
-/** Whether the data folder holds a date of a cell that none of its samples has. */
-async function holdsOwnTiles(dataPath: string): Promise<boolean> {
-  const samples = join(dataRoot(dataPath), 'sample');
-  const scales = existsSync(samples) ? await readdir(samples) : [];
-  const paths = (await zonesOnDisk(dataPath)).length > 0 ? await readdir(ardRoot(dataPath), { recursive: true }) : [];
-  const dates = paths.filter((path) => /^\d\d\/[0-3]{12}\/\d{4}-\d\d-\d\d$/.test(path));
-  return dates.some((date) => !scales.some((name) => existsSync(join(samples, name, 'ard', date))));
+/**
+ * An address as it can be used anywhere: absolute, and of the delivery where its `ard` is named, so that what lies
+ * beside that is found. An s3:// address stays as it is.
+ */
+export function wholeAddress(address: string): string {
+  if (address.startsWith('s3://')) return address;
+  const folder = resolve(address); // notebooks run in a folder of their own
+  return basename(folder) === 'ard' && !existsSync(join(folder, 'ard')) ? dirname(folder) : folder;
+}
+
+/** Notes the delivery as the one used last. */
+async function use(root: string, last: Last, kind: string): Promise<FoundDelivery> {
+  await writeWhole(fileOf(root), `${JSON.stringify(last)}\n`);
+  return found(last.address, kind);
+}
+
+/** @throws {Error} when the file is there and is none of ours */
+async function readLast(root: string): Promise<Last | undefined> {
+  if (!existsSync(fileOf(root))) return undefined;
+  const { success, data } = lastSchema.safeParse(await readJson(fileOf(root)));
+  if (!success) throw new Error(`${fileOf(root)} names no delivery: remove it, or set IMAGESIM_DELIVERY`);
+  return data;
+}
+
+function fileOf(root: string): string {
+  return join(root, 'delivery.json');
+}
+
+function found(address: string, kind: string): FoundDelivery {
+  return { address, kind, overpass: overpassOf(address) };
+}
+
+function isThere(address: string): boolean {
+  return address.startsWith('s3://') || existsSync(address);
+}
+
+async function holdsTiles(root: string): Promise<boolean> {
+  const files = existsSync(join(root, 'ard')) ? await openSource(root).list('ard') : [];
+  return files.some(({ key }) => /^ard\/\d\d\/[0-3]{12}\/\d{4}-\d\d-\d\d\/[^/]+\.tif$/.test(key));
 }
 
 function overpassOf(address: string): string | undefined {

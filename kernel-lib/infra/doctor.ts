@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { statfs } from 'node:fs/promises';
+import { stat, statfs } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { promisify } from 'node:util';
 import { dataRoot } from '../ard/index.ts';
@@ -55,12 +55,13 @@ function finding(what: string, found: string, ok: boolean, remedy: string): Find
   return { what, found, verdict: ok ? 'ok' : 'warning', remedy: ok ? '' : remedy };
 }
 
-/** Free space on the disk of a folder, `123.4 GB`. @throws {Error} naming the folder when it is not there. */
+/** Free space on the disk of a folder, `123.4 GB`. @throws {Error} naming the folder when it is not there, or is a file. */
 async function freeBytes(dataPath: string): Promise<string> {
   const root = dataRoot(dataPath);
   const { bavail, bsize } = await statfs(root).catch((error: unknown) => {
     throw new Error(`no data folder ${root}: run ./setup.sh, or set IMAGESIM_DATA`, { cause: error });
   });
+  if (!(await stat(root)).isDirectory()) throw new Error(`${root} is a file: set IMAGESIM_DATA to a folder`);
   return `${((bavail * bsize) / GB).toFixed(1)} GB`;
 }
 

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { zonesOnDisk } from '../ard/index.ts';
+import { dataRoot, zonesOnDisk } from '../ard/index.ts';
 
 /** How much ground a run covers: `tiny` for a minute's try, `city` for an hour, `full` for all that is there. */
 export type Scale = 'tiny' | 'city' | 'full';
@@ -9,9 +9,16 @@ export type Scale = 'tiny' | 'city' | 'full';
 /** The project's own zone, taken where a data folder holds several. */
 export const HOME_ZONE = 33;
 
-/** Where all data lies: `$IMAGESIM_DATA`, else `/home/ubuntu/data`. */
+/**
+ * Where all data lies: `$IMAGESIM_DATA`, which may name its `ard` folder, else `/home/ubuntu/data`.
+ *
+ * @throws {RangeError} when the variable names a bucket
+ */
 export function dataPath(): string {
-  return process.env.IMAGESIM_DATA || '/home/ubuntu/data';
+  const path = process.env.IMAGESIM_DATA || '/home/ubuntu/data';
+  if (path.includes('://'))
+    throw new RangeError(`IMAGESIM_DATA is ${path}: expected a folder on a disk; a bucket goes into IMAGESIM_DELIVERY`);
+  return dataRoot(path);
 }
 
 /**

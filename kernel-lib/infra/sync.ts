@@ -1,9 +1,11 @@
 import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import {
-  type Delivery, type SourceFile, type StepOptions, type Tile, dataRoot, eachUnit, openDelivery, replaceWhole, tilesOf,
+  type Delivery, type SourceFile, type StepOptions, type Tile, ardRoot, dataRoot, eachUnit,
+  openDelivery, openSource, paddedZone, replaceWhole, tilesOf,
 } from '../ard/index.ts'; // prettier-ignore
+import { wholeAddress } from './delivery.ts';
 
 /** Options of {@link syncDelivery}. */
 export interface SyncOptions extends StepOptions {
@@ -25,25 +27,31 @@ export interface SyncReport {
   /** Files and bytes moved in this run; the others were there, of the right size. */
   moved: number;
   movedBytes: number;
+  /** Where the delivery's licence, provenance and readme lie in the data folder. */
+  licences: string[];
 }
 
 /**
- * Brings a delivery into the data folder: tiles, STAC items, collections and the demo's vectors.
+ * Brings a delivery into the data folder: tiles, STAC items, collections, the demo's vectors, and the terms it all comes
+ * under, to `licences/<delivery>`.
  *
  * A file is copied under a temporary name, checked by size, then renamed. A second run moves nothing.
  *
+ * Real tiles and those of the synthetic sample never come into one zone.
+ *
  * @param address a folder or s3:// prefix
  * @param dataPath data folder
- * @throws {Error} when there is no tile in the delivery, or a file arrives shorter than announced
+ * @throws {Error} when there is no tile in the delivery, a zone would mix, or a file arrives shorter than announced
  */
 export async function syncDelivery(address: string, dataPath: string, options: SyncOptions = {}): Promise<SyncReport> {
-  const delivery = await openDelivery(address);
+  const delivery = await openDelivery(wholeAddress(address));
   const tiles = (await tilesOf(delivery)).filter(
     ({ cell }) => options.zone === undefined || cell.zone === options.zone,
   );
   if (tiles.length === 0) throw new Error(`no tile of zone ${options.zone} in ${address}`);
   const wanted = wantedFiles(delivery, tiles, options.products ?? ['visual']);
   const root = dataRoot(dataPath);
+  for (const zone of new Set(tiles.map(({ cell }) => cell.zone))) await refuseMixture(delivery, tiles, zone, root);
   const missing = await missingFiles(wanted, root);
   const movedBytes = missing.reduce((sum, { file }) => sum + file.bytes, 0);
   if (!options.dryRun) await moveFiles(delivery, missing, options);
@@ -54,7 +62,28 @@ export async function syncDelivery(address: string, dataPath: string, options: S
     bytes: wanted.reduce((sum, { bytes }) => sum + bytes, 0),
     moved: missing.length,
     movedBytes,
+    licences: wanted.filter(({ to }) => to.startsWith('licences/')).map(({ to }) => join(root, to)),
   };
+}
+
+/** Throws where a zone holds other tiles than the delivery's, and those are synthetic and these are not, or the reverse. */
+async function refuseMixture({ files, prefix }: Delivery, tiles: Tile[], zone: number, root: string): Promise<void> {
+  const folder = join(ardRoot(root), paddedZone(zone));
+  if (!existsSync(folder)) return;
+  const own = new Set(files.map(({ key }) => `ard/${key.slice(prefix.length)}`)); // there from an earlier sync
+  const source = openSource(root);
+  const others = (await source.list(`ard/${paddedZone(zone)}`)).filter(({ key }) => !own.has(key));
+  const kinds = (await tilesOf({ source, prefix: 'ard/', files: others })).map(isSynthetic);
+  const synthetic = tiles.some((tile) => tile.cell.zone === zone && isSynthetic(tile));
+  if (kinds.every((kind) => kind === synthetic)) return;
+  const [there, coming] = synthetic ? ['real tiles', 'the synthetic sample'] : ['the synthetic sample', 'real tiles'];
+  throw new Error(
+    `${folder} holds ${there}, and ${coming} would be mixed with it: set IMAGESIM_DATA to another folder, or remove that one`,
+  );
+}
+
+function isSynthetic({ metadata }: Tile): boolean {
+  return metadata?.synthetic ?? false;
 }
 
 interface Move {
@@ -62,19 +91,27 @@ interface Move {
   path: string;
 }
 
-function wantedFiles({ files, prefix }: Delivery, tiles: Tile[], products: string[]): (SourceFile & { to: string })[] {
+/** What says at the top of a delivery under which terms it comes. */
+const TERMS = /^(LICEN[CS]E|PROVENANCE|README)[^/]*$/i;
+
+function wantedFiles(
+  { source, files, prefix }: Delivery,
+  tiles: Tile[],
+  products: string[],
+): (SourceFile & { to: string })[] {
   const kinds = new Set([...products, 'item']);
   const keys = new Set(
     tiles.flatMap((tile) => Object.entries(tile.files).flatMap(([kind, key]) => (kinds.has(kind) ? key : []))),
   );
   const beside = (key: string): boolean =>
     key.startsWith(`${prefix}acquisition_collections/`) || key.startsWith('demo-ard/');
+  const placeOf = (key: string): string => {
+    if (TERMS.test(key)) return `licences/${basename(source.address)}/${key}`;
+    return key.startsWith('demo-ard/') ? key : `ard/${key.slice(prefix.length)}`;
+  };
   return files
-    .filter(({ key }) => keys.has(key) || beside(key))
-    .map((file) => ({
-      ...file,
-      to: file.key.startsWith('demo-ard/') ? file.key : `ard/${file.key.slice(prefix.length)}`,
-    }));
+    .filter(({ key }) => keys.has(key) || beside(key) || TERMS.test(key))
+    .map((file) => ({ ...file, to: placeOf(file.key) }));
 }
 
 async function missingFiles(wanted: (SourceFile & { to: string })[], root: string): Promise<Move[]> {

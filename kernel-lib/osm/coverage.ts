@@ -112,3 +112,10 @@ function turns(positions: Position[], [west]: Bounds): Position[][] {
   const count = Math.round((west - least) / 360) - first + 1;
   return Array.from({ length: count }, (_, k) => joined.map(([lon, lat]) => [lon + 360 * (first + k), lat]));
 }
+
+/** How many elements reach into each chip that has any; by chip index. */
+export function countPerChip(rows: readonly ChipCoverage[]): Map<number, number> {
+  const counts = new Map<number, number>();
+  for (const { chip } of rows) counts.set(chip, (counts.get(chip) ?? 0) + 1);
+  return counts;
+}

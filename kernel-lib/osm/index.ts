@@ -15,7 +15,7 @@ export type {
   OverpassAnswer,
 } from './schema.ts';
 export { type BrokenElement, type Element, type Elements, elements } from './elements.ts';
-export { type ChipCoverage, chipCoverage } from './coverage.ts';
+export { type ChipCoverage, chipCoverage, countPerChip } from './coverage.ts';
 export { overpassQuery } from './query.ts';
 export { type OverpassFailure, OverpassError } from './answer.ts';
 export { type OverpassOptions, fetchOverpass } from './overpass.ts';

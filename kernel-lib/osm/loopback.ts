@@ -17,7 +17,8 @@ const MAX_QUERY_BYTES = 100_000;
 /**
  * Serves a delivery's `overpass/` folder as an Overpass server does, on 127.0.0.1 only: map data without a network.
  *
- * Understands the one query that imagesim asks, everything in a rectangle, and answers 400 to any other. Files are
+ * Understands the one query that imagesim asks, everything in a rectangle, and answers 400 to any other, 413 to one
+ * that is too long. Files are
  * answers of a real server, named `Z<zone>-<quadkey, 12 digits>.json`; nothing else in or outside the folder is read.
  *
  * @throws {Error} naming the folder or file, when there is none or it is no Overpass answer
@@ -36,11 +37,14 @@ export async function serveOverpass(folder: string): Promise<LoopbackOverpass> {
 }
 
 async function answer(shelf: Shelf, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const { pathname, searchParams } = new URL(request.url ?? '/', 'http://127.0.0.1');
+  const [path, base] = [request.url ?? '/', 'http://127.0.0.1'];
+  if (!URL.canParse(path, base)) return send(request, response, 400, errorPage(`malformed address ${path}`));
+  const { pathname, searchParams } = new URL(path, base);
   if (pathname === '/api/status') return send(request, response, 200, statusPage(), 'text/plain');
   if (pathname !== '/api/interpreter') return send(request, response, 404, errorPage('no such page'));
-  const query =
-    request.method === 'POST' ? new URLSearchParams(await bodyOf(request)).get('data') : searchParams.get('data');
+  const asked = request.method === 'POST' ? await bodyOf(request) : searchParams;
+  if (!asked) return send(request, response, 413, errorPage(`the query is longer than ${MAX_QUERY_BYTES} bytes`));
+  const query = asked.get('data');
   const fault = faultOf(query ?? '');
   if (fault) return send(request, response, 400, errorPage(fault));
   const content = await shelf.within(queryBounds(query!));
@@ -58,13 +62,15 @@ function faultOf(query: string): unknown {
   }
 }
 
-async function bodyOf(request: IncomingMessage): Promise<string> {
-  let body = '';
-  for await (const piece of request.setEncoding('utf8')) {
-    body += piece as string;
-    if (body.length > MAX_QUERY_BYTES) throw new Error(`the query is longer than ${MAX_QUERY_BYTES} characters`);
+/** The fields that were posted; `undefined` where they are too long, read to their end so that the answer is heard. */
+async function bodyOf(request: IncomingMessage): Promise<URLSearchParams | undefined> {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  for await (const piece of request as AsyncIterable<Buffer>) {
+    bytes += piece.length;
+    if (bytes <= MAX_QUERY_BYTES) pieces.push(piece);
   }
-  return body;
+  return bytes <= MAX_QUERY_BYTES ? new URLSearchParams(Buffer.concat(pieces).toString('utf8')) : undefined;
 }
 
 function statusPage(): string {

@@ -33,19 +33,23 @@ export async function openShelf(folder: string): Promise<Shelf> {
   const load = keeping(KEPT, readAnswer);
   const entries: Entry[] = [];
   for (const path of await answerFiles(folder)) entries.push(entryOf(path, await load(path)));
-  const timestamps = entries.map(({ timestamp }) => timestamp).sort();
+  const nothing = nothingOf(entries);
   return {
     within: async (bounds) => {
       const parts: OverpassAnswer[] = [];
       for (const { path } of entries.filter(({ extent }) => overlap(extent, bounds))) {
         parts.push(selection(await load(path), bounds));
       }
-      return {
-        ...mergeAnswers(parts),
-        osm3s: { timestamp_osm_base: timestamps.at(-1)!, copyright: entries[0]?.copyright },
-      };
+      return parts.length > 0 ? mergeAnswers(parts) : nothing;
     },
   };
+}
+
+/** The answer where no file has anything: no fresher than the oldest of them, under the same terms. */
+function nothingOf(entries: Entry[]): OverpassAnswer {
+  return mergeAnswers(
+    entries.map(({ timestamp, copyright }) => ({ osm3s: { timestamp_osm_base: timestamp, copyright }, elements: [] })),
+  );
 }
 
 async function answerFiles(folder: string): Promise<string[]> {

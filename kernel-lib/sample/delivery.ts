@@ -151,6 +151,7 @@ function itemOf({ cell, acquisition, area }: TilePlan, catid: string, extent: Ex
       'tile:clouds_area': 0,
       'tile:clouds_percent': 0,
       'grid:code': `MXRA-Z33-${cell.quadkey}`,
+      'imagesim:synthetic': true,
     },
     bbox: lonLatBox(lonLats),
     geometry: { type: 'Polygon', coordinates: [lonLats] },

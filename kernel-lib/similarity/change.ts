@@ -19,23 +19,27 @@ export interface ChipChange {
 }
 
 /**
- * Every chip that is there at both dates, the most changed first.
+ * Every square of ground that was seen whole on two days or more, its first acquisition against its last, the most changed first.
  *
- * @param rows the chips, in the order of `vectors`
- * @param dates the earlier and the later one
+ * One row a square, whatever the dates of its cell.
+ *
+ * @param rows the chips, in the order of `vectors`; leave out those of dates that are not to count
  */
-export function rankChange(
-  vectors: Vectors,
-  rows: readonly DatasetRow[],
-  [earlier, later]: [string, string],
-): ChipChange[] {
-  const first = new Map<string, number>();
-  rows.forEach((row, index) => row.date === earlier && first.set(row.id, index));
-  const changes = rows.flatMap((row, index): ChipChange[] => {
-    const before = row.date === later ? first.get(row.id) : undefined;
-    if (before === undefined) return [];
-    const change = 1 - cosine(vectorAt(vectors, before), vectorAt(vectors, index));
-    return [{ id: row.id, before: rows[before], after: row, change }];
+export function rankChange(vectors: Vectors, rows: readonly DatasetRow[]): ChipChange[] {
+  if (vectors.values.length !== rows.length * vectors.width) {
+    throw new RangeError(
+      `rankChange got ${rows.length} rows and ${vectors.values.length / vectors.width} vectors: one each`,
+    );
+  }
+  const visits = new Map<string, number[]>();
+  rows.forEach(({ id }, index) => visits.set(id, [...(visits.get(id) ?? []), index]));
+  const when = (index: number): string => `${rows[index].date} ${rows[index].catid}`;
+  const changes = [...visits].flatMap(([id, indices]): ChipChange[] => {
+    const inOrder = indices.toSorted((a, b) => (when(a) < when(b) ? -1 : 1));
+    const [first, last] = [inOrder[0], inOrder.at(-1)!];
+    if (rows[first].date === rows[last].date) return [];
+    const change = 1 - cosine(vectorAt(vectors, first), vectorAt(vectors, last));
+    return [{ id, before: rows[first], after: rows[last], change }];
   });
   return changes.sort((a, b) => b.change - a.change || (a.id < b.id ? -1 : 1));
 }

@@ -1,3 +1,5 @@
+import type { Vectors } from './nearest.ts';
+
 const BINS = 4;
 
 /**
@@ -6,10 +8,10 @@ const BINS = 4;
  * 4 × 4 × 4 bins of RGB; the square root of each share, so that the dot product of two is their Bhattacharyya coefficient.
  *
  * @param images `[n, size, size, 3]`, uint8
- * @returns `[n, 64]`, each row of length 1
+ * @returns vectors of width 64, each of length 1
  * @see Arandjelović and Zisserman 2012, CVPR, on the square root
  */
-export function colourHistograms(images: Uint8Array, size: number): Float32Array {
+export function colourHistograms(images: Uint8Array, size: number): Vectors {
   const pixels = size * size;
   const width = BINS ** 3;
   const histograms = new Float32Array((images.length / (pixels * 3)) * width);
@@ -17,5 +19,5 @@ export function colourHistograms(images: Uint8Array, size: number): Float32Array
     const bin = ((images[at] >> 6) * BINS + (images[at + 1] >> 6)) * BINS + (images[at + 2] >> 6);
     histograms[Math.floor(pixel / pixels) * width + bin] += 1;
   }
-  return histograms.map((count) => Math.sqrt(count / pixels));
+  return { values: histograms.map((count) => Math.sqrt(count / pixels)), width };
 }

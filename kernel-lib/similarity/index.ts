@@ -2,12 +2,21 @@
 // Takes chips and their embeddings; makes the store in embeddings/, answers, scores and change lists.
 export { colourHistograms } from './histogram.ts';
 export { type Neighbour, type Vectors, cosine, nearest, rowsOf, vectorAt } from './nearest.ts';
-export { type Embedding, type SearchHit, type SearchOptions, deployStore, searchStore } from './store.ts';
+export {
+  type Answer,
+  type Embedding,
+  type SearchHit,
+  type SearchOptions,
+  askStore,
+  deployStore,
+  searchStore,
+} from './store.ts';
 export {
   type LabelScore,
   type Question,
   type RetrievalReport,
   averagePrecision,
+  chancePrecision,
   labelAgreement,
   labelsOfRow,
   retrievalReport,

@@ -8,7 +8,7 @@ export interface LabelScore {
   queries: number;
   /** Mean of the average precision of their answers, 0–1. */
   meanAveragePrecision: number;
-  /** What an answer in random order would score: the label's share of the chips that may be an answer. */
+  /** What answers in random order would score on average. */
   chance: number;
 }
 
@@ -72,15 +72,33 @@ function scoreLabel(label: string, rows: readonly DatasetRow[], rankings: readon
   const known = rows.filter((row) => row.labels[label] !== null).length;
   if (places < 2) return `${places} place${places === 1 ? '' : 's'} with it among ${rows.length} chips: two are needed`;
   if (known === positives.length) return 'every chip whose label is known has it: nothing can be told apart';
-  const precisions = rankings.flatMap((ranking, query) =>
-    value(query) === 1 ? [averagePrecision(ranking.map(value).filter((answer) => answer !== null))] : [],
+  const answers = rankings.flatMap((ranking, query) =>
+    value(query) === 1 ? [ranking.map(value).filter((answer) => answer !== null)] : [],
   );
+  const mean = (of: (relevant: number[]) => number): number =>
+    answers.reduce((sum, relevant) => sum + of(relevant), 0) / answers.length;
   return {
     label,
     queries: positives.length,
-    meanAveragePrecision: precisions.reduce((sum, precision) => sum + precision, 0) / precisions.length,
-    chance: positives.length / known,
+    meanAveragePrecision: mean(averagePrecision),
+    chance: mean((relevant) => chancePrecision(relevant.filter((answer) => answer === 1).length, relevant.length)),
   };
+}
+
+/**
+ * Average precision that a ranking in random order has on average; somewhat above the share of what is relevant.
+ *
+ * @param relevant how many of the answers are relevant
+ * @param n how many answers there are
+ * @returns 0–1; 0 where nothing is relevant
+ * @see Bestgen 2015, Exact expected average precision of the random baseline, PBML 103
+ */
+export function chancePrecision(relevant: number, n: number): number {
+  if (relevant === 0) return 0;
+  if (n === 1) return 1;
+  let harmonic = 0;
+  for (let rank = 1; rank <= n; rank++) harmonic += 1 / rank;
+  return (harmonic + ((relevant - 1) * (n - harmonic)) / (n - 1)) / n;
 }
 
 /**

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { connect, type Table } from '@lancedb/lancedb';
 import { chipBounds, dataRoot, makeFolder, parseChip, toLonLat } from '../ard/index.ts';
 import type { DatasetRow } from '../datasets/index.ts';
-import { labelsOfRow } from './report.ts';
+import { labelAgreement, labelsOfRow } from './report.ts';
 import type { Vectors } from './nearest.ts';
 import { vectorAt } from './nearest.ts';
 
@@ -119,4 +119,41 @@ async function openTable(dataPath: string, table: string): Promise<Table> {
     );
   }
   return store.openTable(table);
+}
+
+/** An answer beside the chip that it was asked for. */
+export interface Answer {
+  row: DatasetRow;
+  /** Cosine, −1 to 1. */
+  similarity: number;
+  /** How far the map agrees, 0–1, as {@link labelAgreement}. */
+  agreement: number;
+}
+
+/**
+ * Asks the store with one of the chips in it; its own ground is no answer.
+ *
+ * @param rows the chips in the store, in the order of `vectors`
+ * @param index the chip to ask with
+ * @throws {Error} when the store holds a chip that is not among `rows`: it was made of others
+ */
+export async function askStore(
+  dataPath: string,
+  table: string,
+  rows: readonly DatasetRow[],
+  vectors: Vectors,
+  index: number,
+  options: Omit<SearchOptions, 'notAt'> = {},
+): Promise<Answer[]> {
+  const asked = rows[index];
+  const hits = await searchStore(dataPath, table, vectorAt(vectors, index), { ...options, notAt: asked.id });
+  const byChip = new Map(rows.map((row) => [`${row.id} ${row.catid}`, row]));
+  return hits.map(({ id, catid, similarity }) => {
+    const row = byChip.get(`${id} ${catid}`);
+    if (!row)
+      throw new Error(
+        `table ${table} holds ${id} of ${catid}, which is not among the chips asked with: deploy it again`,
+      );
+    return { row, similarity, agreement: labelAgreement(asked, row) };
+  });
 }

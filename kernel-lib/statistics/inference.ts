@@ -23,7 +23,7 @@ export function wilsonInterval(successes: number, n: number, confidence = 0.95):
   return [successes === 0 ? 0 : centre - half, successes === n ? 1 : centre + half]; // rounding would leave the share outside
 }
 
-/** simple-statistics' probit is good to 2e-4: two Newton steps on its own error function bring it to 1e-9 and better. */
+/** simple-statistics' probit is good to 2e-4: three Newton steps on its own error function bring it to 1e-9 and better. */
 function probitExact(p: number): number {
   let z = probit(p);
   for (let step = 0; step < 3; step++) z -= (normalCdf(z) - p) / (Math.exp(-(z ** 2) / 2) / Math.sqrt(2 * Math.PI));

@@ -81,6 +81,7 @@ async function choose({ name, load = (packageName) => import(packageName) }: Bac
     if ('found' in result && (name === undefined || name === result.found))
       return described(result.found, [result.why, ...reasons]);
     reasons.push('found' in result ? `${result.found} would run` : result.missing);
+    if ('found' in result) break; // one native package is up: another registers the same once more, and runs on the first
   }
   const remedy =
     name === undefined
@@ -103,7 +104,11 @@ function attempts(load: (name: string) => Promise<unknown>, name: BackendName | 
 
 /** Native TensorFlow is read from the backend that the package brings up, never from an import that worked: a stand-in imports as well. */
 async function tryNative(packageName: string, load: (name: string) => Promise<unknown>): Promise<Attempt> {
-  const loaded = await load(packageName).catch((error: unknown) => ({ missing: reasonOf(error, packageName) }));
+  const before = new Set(nativeKernels());
+  const loaded = await load(packageName).catch((error: unknown) => {
+    withdrawNativeKernels(before);
+    return { missing: reasonOf(error, packageName) };
+  });
   if (typeof loaded === 'object' && loaded !== null && 'missing' in loaded) return { missing: String(loaded.missing) };
   const module = ((loaded as { default?: object }).default ?? loaded) as { getBackend?: () => string };
   const engine = module.getBackend?.();
@@ -116,6 +121,15 @@ async function tryNative(packageName: string, load: (name: string) => Promise<un
     found: isUsingGpuDevice ? 'tensorflow-gpu' : 'tensorflow',
     why: `${packageName} runs native TensorFlow on ${where}`,
   };
+}
+
+function nativeKernels(): string[] {
+  return tf.getKernelsForBackend('tensorflow').map(({ kernelName }) => kernelName);
+}
+
+/** A native package registers its kernels before it looks for its binary: left there when that is missing, the next package's would each draw a warning. */
+function withdrawNativeKernels(before: ReadonlySet<string>): void {
+  for (const name of nativeKernels()) if (!before.has(name)) tf.unregisterKernel(name, 'tensorflow');
 }
 
 /** The first line of an error, plain where the package is simply not there. */

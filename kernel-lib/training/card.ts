@@ -1,15 +1,6 @@
 import { z } from 'zod';
+import type { Licence } from '../datasets/index.ts';
 import type { Network } from './network.ts';
-
-/** A licence that the model's data came under, and with it the model. */
-export interface Licence {
-  /** What it covers: `Maxar Open Data`, `OpenStreetMap`. */
-  source: string;
-  /** Its name: `CC BY-NC 4.0`, `ODbL 1.0`. */
-  licence: string;
-  /** What must be said wherever the data or the model is shown. */
-  attribution: string;
-}
 
 /** What a network does not know of itself. */
 export interface ModelFacts {
@@ -21,6 +12,7 @@ export interface ModelFacts {
   backend: string;
   /** Figures by their name: `validation mAP`. */
   metrics: Record<string, number>;
+  /** Of the data that it was trained on, and with it of the model. */
   licences: readonly Licence[];
 }
 

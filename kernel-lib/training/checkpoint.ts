@@ -52,30 +52,38 @@ export async function writeCheckpoint(
   await writeWhole(path, Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), ...blocks]));
 }
 
+/** What a checkpoint gave. */
+interface Resumed {
+  /** The epochs that are done; empty where training begins. */
+  log: EpochLog[];
+  /** Whether there was a checkpoint, but of another run: it was left unread. */
+  ofAnotherRun: boolean;
+}
+
+/** Where there is no checkpoint. */
+export const nothingDone = (): Resumed => ({ log: [], ofAnotherRun: false });
+
 /**
- * Reads the state into a network and its optimiser, where the file is there.
+ * Reads the state into a network and its optimiser, where the file is there and of this run. Else both stay as they are.
  *
- * @returns the log so far; empty where there is no file
- * @throws {Error} when the file is damaged, or of another run
+ * @throws {Error} naming the file, when it is damaged
  */
-export async function readCheckpoint(path: string, run: string, { model, optimiser }: State): Promise<EpochLog[]> {
-  if (!existsSync(path)) return [];
+export async function readCheckpoint(path: string, run: string, { model, optimiser }: State): Promise<Resumed> {
+  if (!existsSync(path)) return nothingDone();
   const bytes = await readFile(path);
   const head = headOf(path, bytes);
-  if (head.run !== run)
-    throw new Error(
-      `${path} is the checkpoint of another run (other network, data or options): remove it, or give another checkpointPath`,
-    );
+  if (head.run !== run) return { log: [], ofAnotherRun: true };
   const shapes = [...model.weights.map(({ shape }) => shape as number[]), ...head.moments.map(({ shape }) => shape)];
-  const values = Float32Array.from(new Float32Array(Uint8Array.from(bytes.subarray(bytes.indexOf('\n') + 1)).buffer));
-  const length = shapes.reduce((sum, shape) => sum + tf.util.sizeFromShape(shape), 0);
-  if (values.length !== length) throw damaged(path, `${values.length} values, where it says ${length}`);
+  const body = bytes.subarray(bytes.indexOf('\n') + 1);
+  const length = 4 * shapes.reduce((sum, shape) => sum + tf.util.sizeFromShape(shape), 0);
+  if (body.length !== length) throw damaged(path, `${body.length} bytes of values, where it says ${length}`);
+  const values = new Float32Array(Uint8Array.from(body).buffer); // a copy, for a file's bytes need not lie at a multiple of four
   let at = 0;
   const tensors = shapes.map((shape) => tf.tensor(values.subarray(at, (at += tf.util.sizeFromShape(shape))), shape));
   model.weights.forEach((weight, i) => weight.write(tensors[i]));
   await optimiser.setWeights(head.moments.map(({ name }, i) => ({ name, tensor: tensors[model.weights.length + i] })));
   tf.dispose(tensors);
-  return head.log;
+  return { log: head.log, ofAnotherRun: false };
 }
 
 function headOf(path: string, bytes: Buffer): z.infer<typeof headSchema> {
@@ -88,5 +96,5 @@ function headOf(path: string, bytes: Buffer): z.infer<typeof headSchema> {
 }
 
 function damaged(path: string, found: string, cause?: unknown): Error {
-  return new Error(`${path} is no whole checkpoint (${found}): remove it, and training begins again`, { cause });
+  return new Error(`${path} is no whole checkpoint (${found}): delete it, and training begins again`, { cause });
 }

@@ -7,5 +7,5 @@ export type { Augmentation } from './batches.ts';
 export type { EpochLog, TrainingSet, TrainOptions } from './settings.ts';
 export { train } from './loop.ts';
 export { type EncodeOptions, classify, encode } from './encode.ts';
-export type { Licence, ModelCard, ModelFacts } from './card.ts';
+export type { ModelCard, ModelFacts } from './card.ts';
 export { type Model, loadModel, saveModel } from './model.ts';

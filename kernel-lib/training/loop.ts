@@ -1,15 +1,18 @@
+import { createHash } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { writeWhole } from '../ard/index.ts';
 import { readyBackend } from './backend.ts';
 import { batchesOf, gathered, imagesOf, randomFor, shuffled } from './batches.ts';
-import { readCheckpoint, writeCheckpoint } from './checkpoint.ts';
+import { nothingDone, readCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { layersOf } from './layers.ts';
 import { binaryCrossEntropy, supervisedContrastive, targetsOf } from './losses.ts';
 import type { Network } from './network.ts';
 import { checkSet, settingsOf, type EpochLog, type Settings, type TrainingSet, type TrainOptions } from './settings.ts';
 
 type Batch = { set: TrainingSet; rows: Uint32Array; images: Float32Array };
+
+const startsAnew = 'starts anew: the checkpoint is of another run';
 
 /** A network in training: its layers up to the logits, and the optimiser. */
 interface Trainee {
@@ -23,21 +26,26 @@ interface Trainee {
  * Trains a network, in place: Adam, the rate falling along a cosine, on binary cross-entropy of the known labels plus a contrastive loss on shared labels.
  *
  * Aborted, the network stays as the last finished batch left it. With `checkpointPath`, a second run goes on after the last finished epoch.
+ * It does so only with the same network, data and options, more epochs being another run, as the rate falls more slowly: a checkpoint of another run is
+ * replaced after the first epoch, and `onProgress` says so.
  *
  * @returns one entry an epoch, those of an earlier run included
  * @throws {RangeError} when shapes do not fit the network, no label is known, or the loss is no longer a number (a learning rate too large)
+ * @throws {Error} naming the checkpoint, when it is damaged
  */
 export async function train(network: Network, set: TrainingSet, options: TrainOptions = {}): Promise<EpochLog[]> {
   const { validation, logPath, checkpointPath, signal, onProgress } = options;
   const settings = settingsOf(network, options);
-  const n = checkSet(network, set, 'the training set');
+  checkSet(network, set, 'the training set');
   if (validation) checkSet(network, validation, 'the validation set');
   await readyBackend();
   const trainee = traineeOf(network, settings);
   try {
-    const run = checkpointPath === undefined ? '' : describeRun(network, n, settings);
-    const log = checkpointPath === undefined ? [] : await readCheckpoint(checkpointPath, run, trainee);
     const { epochs } = settings;
+    const run = checkpointPath === undefined ? '' : describeRun(network, set, validation, settings);
+    const { log, ofAnotherRun } =
+      checkpointPath === undefined ? nothingDone() : await readCheckpoint(checkpointPath, run, trainee);
+    if (ofAnotherRun) onProgress?.({ done: 0, total: epochs, unit: 'epochs', note: startsAnew });
     for (let epoch = log.length + 1; epoch <= epochs; epoch++) {
       const progress = (note: string): void => onProgress?.({ done: epoch - 1, total: epochs, unit: 'epochs', note });
       log.push(await runEpoch(trainee, set, validation, epoch, signal, progress));
@@ -51,18 +59,33 @@ export async function train(network: Network, set: TrainingSet, options: TrainOp
   }
 }
 
-/** What must agree for a checkpoint to be of this run. */
+/** What must agree for a checkpoint to be of this run: the data by its digests, for other pixels may come under the same names. */
 function describeRun(
   { inputSize, classes, embeddingWidth, widths, seed }: Network,
-  images: number,
+  set: TrainingSet,
+  validation: TrainingSet | undefined,
   settings: Settings,
 ): string {
   return JSON.stringify({
     network: { inputSize, classes, embeddingWidth, widths, seed },
-    images,
+    set: digestsOf(set),
+    validation: validation && digestsOf(validation), // its losses are in the log
     ...settings,
     classWeights: [...settings.classWeights],
   });
+}
+
+function digestsOf({ images, labels, weights }: TrainingSet): (string | undefined)[] {
+  return [images, labels, weights].map((values) => values && sha256(values));
+}
+
+/** In pieces, for node:crypto takes no more than 2 GiB at once. */
+function sha256({ buffer, byteOffset, byteLength }: Uint8Array | Float32Array): string {
+  const hash = createHash('sha256');
+  const piece = 2 ** 28;
+  for (let at = 0; at < byteLength; at += piece)
+    hash.update(new Uint8Array(buffer, byteOffset + at, Math.min(piece, byteLength - at)));
+  return hash.digest('hex');
 }
 
 function traineeOf(network: Network, settings: Settings): Trainee {

@@ -35,7 +35,7 @@ export interface TrainOptions extends Omit<StepOptions, 'concurrency'> {
   augmentation?: Augmentation | false | undefined;
   /** File for the log, one line of JSON an epoch (`training-log.jsonl`). Default: none. */
   logPath?: string | undefined;
-  /** File that holds the state after the last epoch; where it is there, training goes on from it. Default: none. */
+  /** File that holds the state after the last epoch; where it is there and of the same run, training goes on from it, else anew. Default: none. */
   checkpointPath?: string | undefined;
 }
 
@@ -63,12 +63,12 @@ export interface Settings {
   classWeights: Float32Array;
 }
 
-/** Images in a set. Throws where its arrays do not fit the network. */
+/** Throws where a set's arrays do not fit the network. */
 export function checkSet(
   { inputSize, classes }: Network,
   { images, labels, weights }: TrainingSet,
   what: string,
-): number {
+): void {
   const pixels = inputSize * inputSize * 3;
   const n = labels.length / classes.length;
   if (!Number.isInteger(n))
@@ -87,7 +87,6 @@ export function checkSet(
   if (unfit !== undefined) throw new RangeError(`weights of ${what} are zero or more, got ${unfit}`);
   if (labels.every((label) => Number.isNaN(label)))
     throw new RangeError(`${what} has no known label: nothing can be learnt from ${n} images without one`);
-  return n;
 }
 
 /** The settings of a run. Throws where one is out of range. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chipBounds, openRaster, parseChip, readTiles } from 'imagesim/ard';
 import { type ChipReport, chipTiles, readChips, readNodataIndex, readPixels, validFractions } from 'imagesim/chips';
@@ -96,6 +96,32 @@ describe('chips', () => {
     const loose = await chipTiles({ dataPath: other, zone: 33, minValid: 0.5 });
     assert.ok(loose.cut > report.cut);
     assert.deepEqual(await readFile(loose.filename), await readFile(report.filename));
+  });
+
+  it('refuses to mix chips of two qualities in one folder, and cuts all again when forced to', async () => {
+    const other = await dataFolder(await sampleDelivery());
+    const first = await chipTiles({ dataPath: other, zone: 33, quality: 40 });
+    await assert.rejects(
+      chipTiles({ dataPath: other, zone: 33 }),
+      /were cut with quality 40 and at least 1 real, not 90 and 1/,
+    );
+    const again = await chipTiles({ dataPath: other, zone: 33, force: true });
+    assert.equal(again.cut, first.cut);
+    assert.deepEqual(await readFile(again.chips[0].path), await readFile(report.chips[0].path));
+  });
+
+  it('takes an acquisition that is gone out of the index, and leaves other zones alone', async () => {
+    const other = await dataFolder(await sampleDelivery());
+    const filename = join(other, 'nodata-index.json');
+    await writeFile(filename, '{"version":"0.2","chips":{"Z15-031133102123010332":["1010010000A10F00"]}}');
+    await chipTiles({ dataPath: other, zone: 33, indexOnly: true });
+    const [gone] = await readTiles(other);
+    await rm(join(gone.files.visual, '..'), { recursive: true });
+    await chipTiles({ dataPath: other, zone: 33, indexOnly: true });
+    const { chips } = await readNodataIndex(filename);
+    assert.deepEqual(chips['Z15-031133102123010332'], ['1010010000A10F00']);
+    const ofCell = Object.entries(chips).filter(([id]) => id.startsWith(gone.cell.id));
+    assert.ok(ofCell.length > 50 && ofCell.every(([, catids]) => !catids.includes(gone.catid)));
   });
 
   it('refuses an index of another version, names it, and leaves it alone', async () => {

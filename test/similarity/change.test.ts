@@ -45,39 +45,39 @@ describe('rankChange', () => {
     rowAt(1, { date: LATER }),
     rowAt(0, { date: LATER }),
     rowAt(4, { date: LATER }),
-    rowAt(0, { date: '2024-01-01' }),
+    rowAt(5, { date: '2024-01-01' }),
+    rowAt(5, { date: '2024-01-02' }),
+    rowAt(5, { date: '2024-06-01' }),
+    rowAt(6, { date: LATER, catid: '1030010000000001' }),
+    rowAt(6, { date: LATER, catid: '1030010000000002' }),
   ];
-  const vectors = vectorsOf([[1, 0], [1, 0], [1, 0], [1, 0], [-1, 0], [1, 0], [0, 1], [1, 0], [1, 1]]); // prettier-ignore
+  const vectors = vectorsOf([[1, 0], [1, 0], [1, 0], [1, 0], [-1, 0], [1, 0], [0, 1], [1, 0], [1, 0], [0, 1], [0.8, 0.6], [1, 0], [0, 1]]); // prettier-ignore
 
-  it('has every chip that is there at both dates, once, the most changed first', () => {
-    const changes = rankChange(vectors, rows, [EARLIER, LATER]);
-    assert.deepEqual(
-      changes.map(({ id, change }) => [ids.indexOf(id), change]),
-      [
-        [2, 2],
-        [0, 1],
-        [1, 0],
-      ],
-    );
-    for (const { id, before, after } of changes) {
-      assert.deepEqual([before.id, before.date, after.id, after.date], [id, EARLIER, id, LATER]);
-    }
+  it('has every square that was seen on two days, once, its first day against its last, the most changed first', () => {
+    const changes = rankChange(vectors, rows);
+    const listed = changes.map(({ id, change }) => [ids.indexOf(id), Math.round(change * 1e6) / 1e6]);
+    assert.deepEqual(listed, [[2, 2], [0, 1], [5, 0.2], [1, 0]]); // prettier-ignore
+    for (const { id, before, after } of changes)
+      assert.ok(before.id === id && after.id === id && before.date < after.date);
+    const last = changes.find(({ id }) => id === ids[5])!;
+    assert.deepEqual([last.before.date, last.after.date], ['2024-01-01', '2024-06-01']);
   });
 
-  it('orders equal changes by chip, and is empty for a date that is not there', () => {
+  it('has no square that was seen on one day only, however often', () => {
+    assert.ok(!rankChange(vectors, rows).some(({ id }) => id === ids[6] || id === ids[3]));
+  });
+
+  it('orders equal changes by chip, and refuses vectors that are not those of the rows', () => {
     const same = vectorsOf(rows.map(() => [1, 0]));
-    assert.deepEqual(
-      rankChange(same, rows, [EARLIER, LATER]).map(({ id }) => ids.indexOf(id)),
-      [0, 1, 2],
-    );
-    assert.deepEqual(rankChange(vectors, rows, [EARLIER, '1999-01-01']), []);
+    assert.deepEqual(rankChange(same, rows).map(({ id }) => ids.indexOf(id)), [0, 1, 2, 5]); // prettier-ignore
+    assert.throws(() => rankChange(vectors, rows.slice(1)), /one each/);
   });
 
   it('is scored by how early the chips come that a change touches', () => {
-    const changes = rankChange(vectors, rows, [EARLIER, LATER]);
+    const changes = rankChange(vectors, rows);
     assert.equal(changeScore(changes, new Set([ids[2]])), 1);
-    assert.equal(changeScore(changes, new Set([ids[2], ids[1]])), (1 + 2 / 3) / 2);
-    assert.equal(changeScore(changes, new Set([ids[1]])), 1 / 3);
+    assert.equal(changeScore(changes, new Set([ids[2], ids[1]])), (1 + 2 / 4) / 2);
+    assert.equal(changeScore(changes, new Set([ids[1]])), 1 / 4);
     assert.equal(changeScore(changes, new Set()), 0);
   });
 });

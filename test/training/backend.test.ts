@@ -55,6 +55,32 @@ describe('training: choice of a backend', () => {
     assert.match(backend.why, /tfjs-node-gpu does not load: libtensorflow\.so\.2: cannot open;/);
   });
 
+  it('draws no warning from native packages that register their kernels and then miss their binary', async () => {
+    const warned = await inFreshProcess(`
+      const tf = await import('@tensorflow/tfjs-core');
+      const { trainingBackend } = await import('imagesim/training');
+      const lines = [];
+      console.warn = (line) => lines.push(line);
+      const load = async (name) => {
+        if (name.includes('wasm')) return import(name);
+        for (const kernelName of ['Abs', 'Add']) tf.registerKernel({ kernelName, backendName: 'tensorflow', kernelFunc() {} });
+        throw new Error('no binary');
+      };
+      for (let i = 0; i < 2; i++) await trainingBackend({ load });
+      console.log(JSON.stringify(lines));`);
+    assert.deepEqual(JSON.parse(warned), []);
+  });
+
+  it('loads no second native package where the first runs, but not as insisted on', async () => {
+    const loaded: string[] = [];
+    const load = async (name: string): Promise<object> => {
+      loaded.push(name);
+      return nativePackage(false);
+    };
+    await assert.rejects(trainingBackend({ name: 'tensorflow-gpu', load }), /no tensorflow-gpu backend: tensorflow would run/); // prettier-ignore
+    assert.deepEqual(loaded, ['@tensorflow/tfjs-node-gpu']);
+  });
+
   it('takes native TensorFlow first, on the GPU where it uses one', async () => {
     const backend = await trainingBackend({ load: async () => nativePackage(true) });
     assert.deepEqual([backend.name, backend.faster], ['tensorflow-gpu', '']);

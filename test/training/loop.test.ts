@@ -2,7 +2,16 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buildNetwork, classify, encode, type Network, train, type TrainOptions, weightsOf } from 'imagesim/training';
+import {
+  buildNetwork,
+  classify,
+  encode,
+  type Network,
+  train,
+  type TrainingSet,
+  type TrainOptions,
+  weightsOf,
+} from 'imagesim/training';
 import { colourNearness, cosine, meanAveragePrecision, textureCount, texturedScenes } from './scenes.ts';
 
 const size = 32;
@@ -130,21 +139,61 @@ describe('training: loop', () => {
     assert.deepEqual(await lossesOf({ epochs: 3, checkpointPath }), resumed, 'a finished run is read, not repeated');
   });
 
-  it('names a checkpoint of another run, and a damaged one', async () => {
-    const checkpointPath = join(folder, 'other.bin');
+  describe('with a checkpoint of another run', () => {
+    const set = texturedScenes(48, size, 'small');
+    const few = texturedScenes(8, size, 'few');
+    const note = 'starts anew: the checkpoint is of another run';
+    const flipped = Uint8Array.from(set.images, (value, i) => (i === 5 ? value ^ 1 : value));
+    const changes: [string, Partial<TrainingSet>, TrainOptions][] = [
+      ['more epochs', {}, { epochs: 2 }],
+      ['another seed', {}, { seed: 2 }],
+      ['another learning rate', {}, { learningRate: 0.01 }],
+      ['one bit of one pixel', { images: flipped }, {}],
+      ['one label', { labels: set.labels.map((label, i) => (i === 3 ? NaN : label)) }, {}],
+      ['one weight', { weights: Float32Array.from({ length: 48 }, (_, i) => (i === 7 ? 2 : 1)) }, {}],
+      ['another validation set', {}, { validation: few }],
+    ];
+
+    /** Losses and notes of a run on a new network. */
+    async function runOf(change: Partial<TrainingSet>, options: TrainOptions): Promise<[number[], string[]]> {
+      const network = await build();
+      const notes: string[] = [];
+      const onProgress: TrainOptions['onProgress'] = ({ note: line }) => notes.push(line ?? '');
+      const log = await train(network, { ...set, ...change }, { epochs: 1, batchSize: 16, onProgress, ...options });
+      network.dispose();
+      return [log.map(({ loss }) => loss), notes];
+    }
+
+    for (const [what, change, options] of changes) {
+      it(`starts anew, says so, and replaces it: ${what}`, async () => {
+        const checkpointPath = join(folder, `${what}.bin`);
+        const [, first] = await runOf({}, { checkpointPath });
+        assert.ok(!first.includes(note), 'nothing to say where there is no checkpoint');
+        const [fresh] = await runOf(change, options);
+        const [losses, notes] = await runOf(change, { ...options, checkpointPath });
+        assert.equal(notes[0], note);
+        assert.deepEqual(losses, fresh);
+        assert.deepEqual(await runOf(change, { ...options, checkpointPath }), [losses, []], 'its own is there now');
+      });
+    }
+  });
+
+  it('names a damaged checkpoint and the remedy, wherever it was cut', async () => {
+    const checkpointPath = join(folder, 'cut.bin');
     await lossesOf({ epochs: 1, checkpointPath });
-    await assert.rejects(
-      lossesOf({ epochs: 1, checkpointPath, learningRate: 0.01 }),
-      /other\.bin is the checkpoint of another run/,
-    );
     const bytes = await readFile(checkpointPath);
-    await writeFile(checkpointPath, bytes.subarray(0, bytes.length - 400));
-    await assert.rejects(
-      lossesOf({ epochs: 1, checkpointPath }),
-      /other\.bin is no whole checkpoint \(\d+ values, where it says \d+\): remove it/,
-    );
-    await writeFile(checkpointPath, 'nothing');
-    await assert.rejects(lossesOf({ epochs: 1, checkpointPath }), /other\.bin is no whole checkpoint/);
+    const remedy = 'delete it, and training begins again';
+    for (const missing of [1, 2, 3, 400]) {
+      await writeFile(checkpointPath, bytes.subarray(0, bytes.length - missing));
+      await assert.rejects(
+        lossesOf({ epochs: 1, checkpointPath }),
+        new RegExp(`cut\\.bin is no whole checkpoint \\(\\d+ bytes of values, where it says \\d+\\): ${remedy}`),
+      );
+    }
+    for (const content of ['', 'nothing', bytes.subarray(0, 40)]) {
+      await writeFile(checkpointPath, content);
+      await assert.rejects(lossesOf({ epochs: 1, checkpointPath }), new RegExp(`cut\\.bin is no whole checkpoint.*${remedy}`)); // prettier-ignore
+    }
   });
 
   it('learns nothing from unknown labels and images of weight zero', async () => {
