@@ -159,10 +159,10 @@ describe('imagesim', () => {
       const args = ['sync', await sampleDelivery(), '--zone', '33'];
       const setting = { data: await emptyFolder() };
       const [dry] = await linesOf([...args, '--dry-run'], setting);
-      assert.match(dry, /^4 tiles: 11 of 11 files would be moved, \d+\.\d MB; the others are there$/);
+      assert.match(dry, /^4 tiles: 13 of 13 files would be moved, \d+\.\d MB; the others are there$/);
       assert.deepEqual(await readdir(setting.data), []);
       assert.deepEqual(await linesOf(args, setting), [dry.replace('would be moved', 'moved')]);
-      assert.match((await linesOf(args, setting))[0], /^4 tiles: 0 of 11 files moved, 0\.0 MB; the others are there$/);
+      assert.match((await linesOf(args, setting))[0], /^4 tiles: 0 of 13 files moved, 0\.0 MB; the others are there$/);
     });
 
     it('osm: fetches each cell of the zone from the endpoint that is given, and counts tags', async () => {
@@ -191,6 +191,13 @@ describe('imagesim', () => {
       assert.equal(Object.values(chips).flat().length, Number(count));
       assert.equal(lines.length, 6); // head, four tiles, sum
       assert.match((await linesOf(args, { data })).at(-1)!, new RegExp(`^${count} chips, 0 cut now; `));
+    });
+
+    it('chip: reads tiles where it is told to, and writes into the data folder all the same', async () => {
+      const own = await emptyFolder();
+      const lines = await linesOf(['chip', '--zone', '33', '--ard-dir', join(data, 'ard'), '--index-only'], { data: own }); // prettier-ignore
+      assert.match(lines.at(-1)!, new RegExp(`index: ${own}/nodata-index\\.json$`));
+      assert.deepEqual(await readdir(own), ['nodata-index.json']);
     });
 
     it('doctor: gives a table of what the machine has, and its remedies', async () => {
@@ -303,9 +310,12 @@ describe('imagesim', () => {
       for (const data of [join(file, 'data'), file, '/proc/imagesim']) {
         const remedy =
           /: (a file stands where a folder is needed|no folder can be made there): .*set IMAGESIM_DATA to /;
-        await fails(['sync', sample], new RegExp(`cannot write ${data}/ard/.*${remedy.source}`), { data });
+        await fails(['sync', sample], new RegExp(`cannot write ${data}/(ard|licences)/.*${remedy.source}`), { data });
         await fails(['sample', join(data, 's')], new RegExp(`cannot write ${data}/s/.*${remedy.source}`));
-        if (data === file) continue;
+        if (data === file) {
+          await fails(['doctor'], new RegExp(`${data} is a file: set IMAGESIM_DATA to a folder`), { data });
+          continue;
+        }
         await fails(['doctor'], new RegExp(`no data folder ${data}: run ./setup.sh, or set IMAGESIM_DATA`), { data }); // prettier-ignore
         await fails(['notebooks', '01'], new RegExp(`cannot make the data folder ${data}: set IMAGESIM_DATA to one that can be written`), { data }); // prettier-ignore
       }

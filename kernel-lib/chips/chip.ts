@@ -64,13 +64,13 @@ export async function chipTiles(options: ChipOptions): Promise<ChipReport> {
   const filename = options.filename ?? join(dataRoot(dataPath), 'nodata-index.json');
   const chipDir = options.chipDir ?? join(dataRoot(dataPath), 'chips', String(zone).padStart(2, '0'));
   const index = await readNodataIndex(filename);
-  if (!options.indexOnly)
-    await agreeOnCut(chipDir, { quality: options.quality ?? 90, minValid }, options.force ?? false);
   const leftOut: string[] = [];
   const tiles = (await readTiles(dataPath, { zone })).filter((tile) => {
     if (!tile.files.visual) leftOut.push(`${tile.cell.id} ${tile.date} ${tile.catid} has no visual raster`);
     return tile.files.visual;
   });
+  if (!options.indexOnly)
+    await agreeOnCut(chipDir, { quality: options.quality ?? 90, minValid }, options.force ?? false);
   const done = await eachUnit(tiles, 'tiles', async (tile) => chipTile(tile, { ...options, chipDir, minValid }), {
     ...options,
     concurrency,

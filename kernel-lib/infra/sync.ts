@@ -67,18 +67,23 @@ export async function syncDelivery(address: string, dataPath: string, options: S
 }
 
 /** Throws where a zone holds other tiles than the delivery's, and those are synthetic and these are not, or the reverse. */
-async function refuseMixture({ files, prefix }: Delivery, tiles: Tile[], zone: number, root: string): Promise<void> {
+async function refuseMixture(
+  { source, files, prefix }: Delivery,
+  tiles: Tile[],
+  zone: number,
+  root: string,
+): Promise<void> {
   const folder = join(ardRoot(root), paddedZone(zone));
   if (!existsSync(folder)) return;
   const own = new Set(files.map(({ key }) => `ard/${key.slice(prefix.length)}`)); // there from an earlier sync
-  const source = openSource(root);
-  const others = (await source.list(`ard/${paddedZone(zone)}`)).filter(({ key }) => !own.has(key));
-  const kinds = (await tilesOf({ source, prefix: 'ard/', files: others })).map(isSynthetic);
+  const disk = openSource(root);
+  const others = (await disk.list(`ard/${paddedZone(zone)}`)).filter(({ key }) => !own.has(key));
+  const kinds = (await tilesOf({ source: disk, prefix: 'ard/', files: others })).map(isSynthetic);
   const synthetic = tiles.some((tile) => tile.cell.zone === zone && isSynthetic(tile));
   if (kinds.every((kind) => kind === synthetic)) return;
-  const [there, coming] = synthetic ? ['real tiles', 'the synthetic sample'] : ['the synthetic sample', 'real tiles'];
+  const [there, coming] = synthetic ? ['real tiles', 'synthetic'] : ['tiles of the synthetic sample', 'real'];
   throw new Error(
-    `${folder} holds ${there}, and ${coming} would be mixed with it: set IMAGESIM_DATA to another folder, or remove that one`,
+    `${folder} holds ${there}, and those of ${source.address} are ${coming}: set IMAGESIM_DATA to another folder, or remove that one`,
   );
 }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { chmodSync } from 'node:fs';
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -51,6 +52,14 @@ describe('files', () => {
     await assert.rejects(work, failure);
     assert.deepEqual(await readdir(folder), ['model.json']);
     assert.equal(await readFile(path, 'utf8'), 'old');
+  });
+
+  it('removes what a process that died left half-written, and nothing of one that lives', async () => {
+    const { pid } = spawnSync(process.execPath, ['--version']); // over by now
+    const parts = [`.a.tif.${pid}-0.part`, `.b.tif.${pid}-12.part`, `.a.tif.${process.ppid}-0.part`, `a.${pid}-0.part`];
+    for (const name of parts) await writeFile(join(folder, name), 'half');
+    await writeWhole(join(folder, 'a.tif'), 'whole');
+    assert.deepEqual((await readdir(folder)).sort(), [parts[2], parts[3], 'a.tif']);
   });
 
   it('has many write the same new folders at once', async () => {

@@ -28,6 +28,17 @@ describe('openSource of a folder', () => {
     assert.deepEqual(await source.list('z'), []);
   });
 
+  it('follows links to folders, and ends where they go in a circle', async () => {
+    const place = await emptyFolder();
+    await symlink(join(folder, 'b'), join(place, 'ard'));
+    await mkdir(join(place, 'z'));
+    for (const name of ['up', 'again']) await symlink(place, join(place, 'z', name));
+    await symlink('self', join(place, 'self'));
+    const keys = (await openSource(place).list()).map(({ key }) => key);
+    assert.deepEqual(keys, ['ard/1.txt', 'ard/c/2.txt', 'ard/link.txt']);
+    assert.deepEqual((await openSource(place).list('ard/c')).map(({ key }) => key), ['ard/c/2.txt']); // prettier-ignore
+  });
+
   it('reads and copies a file', async () => {
     const source = openSource(folder);
     assert.equal(Buffer.from(await source.read('b/1.txt')).toString(), 'this is b/1.txt');

@@ -55,4 +55,10 @@ describe('doctor', () => {
       new Error('no data folder /no/such: run ./setup.sh, or set IMAGESIM_DATA'),
     );
   });
+
+  it('says that a data folder is a file', async () => {
+    const file = join(await emptyFolder(), 'file');
+    await writeFile(file, '');
+    await assert.rejects(doctor(file), new Error(`${file} is a file: set IMAGESIM_DATA to a folder`));
+  });
 });

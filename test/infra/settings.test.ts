@@ -67,6 +67,14 @@ describe('settings', () => {
     assert.equal(dataPath(), '/home/ubuntu/data');
     process.env.IMAGESIM_DATA = '/d';
     assert.equal(dataPath(), '/d');
+    process.env.IMAGESIM_DATA = '/d/ard/';
+    assert.equal(dataPath(), '/d');
+  });
+
+  it('refuses a bucket as data folder, in one line', () => {
+    process.env.IMAGESIM_DATA = 's3://b/p';
+    const message = 'IMAGESIM_DATA is s3://b/p: expected a folder on a disk; a bucket goes into IMAGESIM_DELIVERY';
+    assert.throws(dataPath, new RangeError(message));
   });
 
   it('works on the project’s own zone where it is there, else the first, unless one is asked for', async () => {

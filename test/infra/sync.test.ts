@@ -5,7 +5,7 @@ import { copyFile, cp, mkdir, readFile, readdir, stat, truncate, writeFile } fro
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { type Progress, openDelivery, openSource, readTiles, tilesOf } from 'imagesim/ard';
 import { syncDelivery } from 'imagesim/infra';
@@ -48,9 +48,9 @@ async function filesUnder(folder: string): Promise<string[]> {
     .sort();
 }
 
-/** What a sync of a delivery brings: its tiles, items, collections and vectors. */
+/** What a sync of a delivery brings: its tiles, items, collections, vectors and terms. */
 async function deliveredFiles(delivery: string): Promise<string[]> {
-  return (await filesUnder(delivery)).filter((file) => /^(ard|demo-ard)\//.test(file));
+  return (await filesUnder(delivery)).filter((file) => /^(ard|demo-ard)\/|^README|^LICENSE/.test(file));
 }
 
 /** A delivery of 2 zones whose files are a few bytes; `tile(zone)` names a visual. */
@@ -159,24 +159,26 @@ describe('syncDelivery', () => {
     ['a bucket', inBucket],
   ] as const) {
     describe(`from ${name}`, () => {
-      it('copies tiles, items, collections and vectors, byte for byte, and nothing else', async () => {
+      it('copies tiles, items, collections, vectors and terms, byte for byte, and nothing else', async () => {
         const sample = await sampleDelivery();
         const [address, data] = [await put(sample), await emptyFolder()];
         const report = await syncDelivery(address, data);
         const files = await deliveredFiles(sample);
-        assert.equal(files.length, 11); // 4 tiles, 4 items, 2 collections, 1 file of vectors
-        assert.deepEqual(await filesUnder(data), files);
+        const placeOf = (file: string): string => (file.includes('/') ? file : `licences/${basename(address)}/${file}`);
+        assert.equal(files.length, 13); // 4 tiles, 4 items, 2 collections, 1 file of vectors, licence, readme
+        assert.deepEqual(await filesUnder(data), files.map(placeOf).sort()); // prettier-ignore
         for (const file of files) {
-          assert.ok((await readFile(join(data, file))).equals(await readFile(join(sample, file))), file);
+          assert.ok((await readFile(join(data, placeOf(file)))).equals(await readFile(join(sample, file))), file);
         }
         const bytes = (await Promise.all(files.map((file) => stat(join(sample, file))))).reduce((sum, { size }) => sum + size, 0); // prettier-ignore
-        const { tiles, ...counts } = report;
-        assert.deepEqual(counts, { zones: [33], files: 11, bytes, moved: 11, movedBytes: bytes });
+        const { tiles, licences, ...counts } = report;
+        assert.deepEqual(counts, { zones: [33], files: 13, bytes, moved: 13, movedBytes: bytes });
+        assert.deepEqual(licences, ['LICENSE.txt', 'README.md'].map((file) => join(data, placeOf(file)))); // prettier-ignore
         assert.deepEqual(tiles, await tilesOf(await openDelivery(address)));
         assert.deepEqual(tiles.map(({ metadata }) => metadata), (await readTiles(data)).map(({ metadata }) => metadata)); // prettier-ignore
 
         const again = await syncDelivery(address, data);
-        assert.deepEqual([again.moved, again.movedBytes, again.files], [0, 0, 11]);
+        assert.deepEqual([again.moved, again.movedBytes, again.files], [0, 0, 13]);
 
         const tif = files.find((file) => file.endsWith('.tif'))!;
         await truncate(join(data, tif), 1000);
@@ -230,9 +232,12 @@ describe('syncDelivery', () => {
         const work = syncDelivery(address, data, { signal, concurrency: 4, onProgress: () => stop.abort(reason) });
         await assert.rejects(work, reason);
         const there = await filesUnder(data);
-        assert.ok(there.length > 0 && there.length < 11, String(there.length));
-        for (const file of there) assert.equal((await stat(join(data, file))).size, (await stat(join(sample, file))).size); // prettier-ignore
-        assert.equal((await syncDelivery(address, data)).moved, 11 - there.length);
+        assert.ok(there.length > 0 && there.length < 13, String(there.length));
+        for (const file of there) {
+          const from = join(sample, file.replace(/^licences\/[^/]+\//, ''));
+          assert.equal((await stat(join(data, file))).size, (await stat(from)).size);
+        }
+        assert.equal((await syncDelivery(address, data)).moved, 13 - there.length);
       });
 
       it('refuses a file that shrinks on the way, or goes: nothing half-written stays', async () => {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { get, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import type { Polygon } from 'geojson';
 import { type Cell, parseCell, toUtm } from 'imagesim/ard';
@@ -64,7 +66,7 @@ describe('osm loopback', () => {
       assert.deepEqual(await keys(), ['node/1', 'way/3', 'way/4', 'relation/1', 'relation/3']);
     });
 
-    it('merges files without duplicates, with the newest timestamp, and reads no other file', async () => {
+    it('merges files without duplicates, with the oldest timestamp of those it read, and reads no other file', async () => {
       await start({
         'Z32-031133012203.json': whole([tree(1, 10.5, 40.5), tree(2, 10.6, 40.5)], '2024-01-02T00:00:00Z'),
         'Z32-031133012212.json': whole([tree(2, 10.6, 40.5), tree(3, 10.7, 40.5)], '2024-03-02T00:00:00Z'),
@@ -73,7 +75,11 @@ describe('osm loopback', () => {
       });
       await symlink(join(folder, 'Z32-0311330122.json'), join(folder, 'Z32-031133012211.json'));
       assert.deepEqual(await keys(), ['node/1', 'node/2', 'node/3']);
-      assert.equal((await ask(overpassQuery([0, 0, 1, 1]))).osm3s.timestamp_osm_base, '2024-03-02T00:00:00Z');
+      const time = async (...bounds: [number, number, number, number]): Promise<string> =>
+        (await ask(overpassQuery(bounds))).osm3s.timestamp_osm_base;
+      assert.equal(await time(10, 40, 11, 41), '2024-01-02T00:00:00Z');
+      assert.equal(await time(10.65, 40, 11, 41), '2024-03-02T00:00:00Z');
+      assert.equal(await time(0, 0, 1, 1), '2024-01-02T00:00:00Z'); // where there is nothing, the oldest of all
     });
 
     it('gives ways that came with ids only the places of their nodes', async () => {
@@ -94,6 +100,16 @@ describe('osm loopback', () => {
         error instanceof OverpassError && error.kind === 'syntax' && message.test(error.message);
       await assert.rejects(ask('[out:json];node(1);out;'), refused(/not the query for everything in a rectangle/));
       await assert.rejects(ask(overpassQuery([0, 0, 1, 1], { date: '2020-01-01' })), refused(/keeps no history/));
+    });
+
+    it('answers 413 to a question that is too long, and 400 to an address that is none', async () => {
+      await start({ 'Z32-031133012203.json': whole() });
+      const { status } = await fetch(server.endpoint, { method: 'POST', body: `data=${'x'.repeat(2_000_000)}` });
+      assert.equal(status, 413);
+      const { port } = new URL(server.endpoint);
+      const [response] = (await once(get({ port, host: '127.0.0.1', path: '//' }), 'response')) as [IncomingMessage];
+      response.resume();
+      assert.equal(response.statusCode, 400);
     });
 
     it('serves a status page without a limit, and nothing by a path', async () => {
