@@ -162,10 +162,13 @@ kernel_spec() {
 
 # For root in /usr/local/bin, for others in ~/.local/bin. Another checkout's command that works is left alone: npx imagesim always runs this one's.
 link_command() {
-  local folder=$HOME/.local/bin target=$here/kernel-lib/bin/imagesim.js
+  local folder=$HOME/.local/bin target=$here/kernel-lib/bin/imagesim.js owner said=environment/jupyter/command
   [[ $(id -u) != 0 ]] || folder=/usr/local/bin
   if [[ -e $folder/imagesim ]]; then
-    [[ $folder/imagesim -ef $target ]] || say "the command imagesim in $folder belongs to $(readlink -f "$folder/imagesim"): here it is npx imagesim"
+    owner=$(readlink -f "$folder/imagesim")
+    [[ $folder/imagesim -ef $target ]] || holds "$said" "$owner" && return 0
+    say "the command imagesim in $folder belongs to $owner: here it is npx imagesim"
+    write "$said" <<<"$owner" # said once
     return 0
   fi
   mkdir -p "$folder"

@@ -57,7 +57,9 @@ describe('show.wrote', () => {
     } finally {
       console.log = log;
     }
-    assert.deepEqual(printed, [`wrote ${folder}/chips (2 files, 3 kB), ${folder}/index.json (2 bytes)`]);
+    assert.deepEqual(printed, [
+      `wrote ${folder}/chips: the chips (2 files, 3 kB); ${folder}/index.json: their index (2 bytes)`,
+    ]);
     assert.equal(
       words(outputs[0]),
       `Written ${folder}/chips the chips 2 files, 3 kB ${folder}/index.json their index 2 bytes`,
