@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
-import { type StepOptions, dataRoot, openSource, readJson, writeWhole } from '../ard/index.ts';
+import { type StepOptions, dataRoot, openSource, readJson, replaceWhole, writeWhole } from '../ard/index.ts';
 import { type Scale } from './settings.ts';
 
 /** Where a run's pixels come from. */
@@ -39,7 +40,7 @@ export async function findDelivery(
     return use(root, { address: given, kind: 'given' }, 'the delivery that was given');
   }
   const last = given ? undefined : await readLast(root);
-  if (last?.kind === 'given' && isThere(last.address)) return found(last.address, 'the delivery used last');
+  if (last?.kind === 'given' && isThere(last.address)) return found(root, last.address, 'the delivery used last');
   if (!given && last?.kind !== 'sample' && (await holdsTiles(root))) {
     return { address: undefined, kind: 'the tiles that the data folder holds', overpass: undefined };
   }
@@ -63,8 +64,9 @@ export function wholeAddress(address: string): string {
 
 /** Notes the delivery as the one used last. */
 async function use(root: string, last: Last, kind: string): Promise<FoundDelivery> {
+  const delivery = await found(root, last.address, kind); // fails where a bucket cannot be read: then nothing is noted
   await writeWhole(fileOf(root), `${JSON.stringify(last)}\n`);
-  return found(last.address, kind);
+  return delivery;
 }
 
 /** @throws {Error} when the file is there and is none of ours */
@@ -79,8 +81,22 @@ function fileOf(root: string): string {
   return join(root, 'delivery.json');
 }
 
-function found(address: string, kind: string): FoundDelivery {
-  return { address, kind, overpass: overpassOf(address) };
+async function found(root: string, address: string, kind: string): Promise<FoundDelivery> {
+  const overpass = address.startsWith('s3://') ? await bringOverpass(root, address) : join(address, 'overpass');
+  return { address, kind, overpass: overpass && existsSync(overpass) ? overpass : undefined };
+}
+
+/** Brings the Overpass answers of a delivery in a bucket into the data folder, where they can be served from. */
+async function bringOverpass(root: string, address: string): Promise<string | undefined> {
+  const source = openSource(address);
+  const answers = (await source.list('overpass/')).filter(({ key }) => key.endsWith('.json'));
+  const folder = join(root, 'overpass', basename(address));
+  for (const { key, bytes } of answers) {
+    const path = join(folder, basename(key));
+    const there = existsSync(path) && (await stat(path)).size === bytes;
+    if (!there) await replaceWhole(path, (part) => source.copy(key, part));
+  }
+  return answers.length > 0 ? folder : undefined;
 }
 
 function isThere(address: string): boolean {
@@ -90,9 +106,4 @@ function isThere(address: string): boolean {
 async function holdsTiles(root: string): Promise<boolean> {
   const files = existsSync(join(root, 'ard')) ? await openSource(root).list('ard') : [];
   return files.some(({ key }) => /^ard\/\d\d\/[0-3]{12}\/\d{4}-\d\d-\d\d\/[^/]+\.tif$/.test(key));
-}
-
-function overpassOf(address: string): string | undefined {
-  const folder = join(address, 'overpass');
-  return address.startsWith('s3://') || !existsSync(folder) ? undefined : folder;
 }

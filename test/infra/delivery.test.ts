@@ -32,7 +32,6 @@ describe('findDelivery', () => {
     assert.deepEqual(await findDelivery(folder, { address: sample }), { address: sample, kind, overpass: join(sample, 'overpass') }); // prettier-ignore
     const bare = await dataFolder(sample);
     assert.deepEqual(await findDelivery(folder, { address: bare }), { address: bare, kind, overpass: undefined });
-    assert.deepEqual(await findDelivery(folder, { address: 's3://b/p' }), { address: 's3://b/p', kind, overpass: undefined }); // prettier-ignore
   });
 
   it('makes a relative address absolute: notebooks run in a folder of their own', async () => {

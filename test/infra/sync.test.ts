@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { rmSync, truncateSync } from 'node:fs';
 import { copyFile, cp, mkdir, readFile, readdir, stat, truncate, writeFile } from 'node:fs/promises';
@@ -6,9 +7,11 @@ import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { type Progress, openDelivery, openSource, readTiles, tilesOf } from 'imagesim/ard';
-import { syncDelivery } from 'imagesim/infra';
+import { findDelivery, syncDelivery } from 'imagesim/infra';
 import { emptyFolder, sampleDelivery } from '../delivery.ts';
 
 // s3rver 3.7.1 serves this SDK as it is: checksum trailers are read past, buckets go by path, both keys are "S3RVER".
@@ -286,6 +289,20 @@ describe('syncDelivery', () => {
       const tiles = await tilesOf(await openDelivery(sample));
       assert.deepEqual(await tilesOf(await openDelivery(address)), tiles);
       assert.deepEqual(await tilesOf(await openDelivery(`${address}/`)), tiles);
+    });
+
+    it('gives the notebooks tiles and map: what the delivery answers for Overpass is brought along', async () => {
+      const sample = await sampleDelivery();
+      const address = await inBucket.put(sample);
+      const data = await emptyFolder();
+      const { overpass } = await findDelivery(data, { address });
+      assert.deepEqual((await readdir(overpass!)).sort(), (await readdir(join(sample, 'overpass'))).sort());
+      const command = fileURLToPath(new URL('../../kernel-lib/bin/imagesim.js', import.meta.url));
+      const { stdout } = await promisify(execFile)(process.execPath, [command, 'notebooks', '01', '02'], {
+        env: { ...process.env, IMAGESIM_DATA: data, IMAGESIM_DELIVERY: address },
+      });
+      assert.match(stdout, /01-infra .*4 tiles of zone 33/);
+      assert.match(stdout, /02-osm .*osm_data\.json: \d{3} ways/);
     });
 
     it('lists more than the 1,000 objects of one page, each once, in order', async () => {
