@@ -10,7 +10,7 @@ export interface ModelFacts {
   datasetVersion: string;
   /** The backend that it was trained on. */
   backend: string;
-  /** Figures by their name: `validation mAP`. */
+  /** Figures by their name: `validation mAP`. One that is NaN, undefined on so little ground, is left out of the card. */
   metrics: Record<string, number>;
   /** Of the data that it was trained on, and with it of the model. */
   licences: readonly Licence[];

@@ -33,6 +33,7 @@ export async function saveModel(folder: string, network: Network, facts: ModelFa
   const { inputSize, classes, embeddingWidth, widths, seed, parameters } = network;
   const card = parseCard(join(folder, 'card.json'), {
     ...facts,
+    metrics: Object.fromEntries(Object.entries(facts.metrics).filter(([, value]) => !Number.isNaN(value))),
     architecture: describeArchitecture(network),
     inputSize,
     classes,

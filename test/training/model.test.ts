@@ -60,6 +60,11 @@ describe('training: model folder', () => {
     );
   });
 
+  it('leaves a figure out of the card that is NaN, and keeps the others', async () => {
+    await saveModel(folder, network, { ...facts, metrics: { 'test mAP': Number.NaN, loss: 0.5 } });
+    assert.deepEqual((await loadModel(folder)).card.metrics, { loss: 0.5 });
+  });
+
   it('is a standard layers model, and no file or folder beside it is left over', async () => {
     assert.deepEqual((await readdir(folder)).sort(), ['card.json', 'model.json', 'weights.bin']);
     assert.deepEqual(await readdir(join(root, 'models', 'scenes')), ['1']);
