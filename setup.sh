@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # From a clone to a running kernel and a data layout. Safe to run twice; says one line for each thing it does, nothing when nothing is to do.
 #
-#   ./setup.sh         what the notebooks need
-#   ./setup.sh test    and what the tests need: gdal-bin, chromium, python3-rasterio
+#   ./setup.sh              what the notebooks need, for the role chosen last; at first that is the datamaker's
+#   ./setup.sh datamaker    the same, for the machine that makes data
+#   ./setup.sh trainer      for the machine that trains: and @tensorflow/tfjs-node-gpu, CUDA and cuDNN, or what it does without them
+#   ./setup.sh test         and what the tests need: gdal-bin, chromium, python3-rasterio
 #
 # Data goes to $IMAGESIM_DATA, else to /home/ubuntu/data.
 set -euo pipefail
@@ -86,7 +88,29 @@ build_library() {
   write "$stamp" <<<"$wanted"
 }
 
-# --- Jupyter: where it is found, else from conda, else from Debian
+# --- the role, remembered in environment/jupyter/role: npm start and npm run lab set up the machine that it is
+
+choose_role() { # argument
+  local record=environment/jupyter/role
+  mkdir -p environment/jupyter
+  [[ -f environment/jupyter/.gitignore ]] || echo '*' >environment/jupyter/.gitignore
+  role=datamaker
+  if [[ $1 == datamaker || $1 == trainer ]]; then
+    role=$1
+    holds "$record" "$role" || write "$record" <<<"$role"
+  elif [[ -f $record ]]; then
+    role=$(<"$record")
+  fi
+}
+
+# What could not be got is tried again when its key changes, or when environment/jupyter/tried is removed.
+tried() { holds "environment/jupyter/tried/$1" "$2"; }
+note_tried() {
+  mkdir -p environment/jupyter/tried
+  write "environment/jupyter/tried/$1" <<<"$2"
+}
+
+# --- Jupyter: for a trainer from conda, which brings CUDA too; else where it is found, else from conda, else from Debian
 
 as_root() {
   if [[ $(id -u) == 0 ]]; then "$@"; else sudo "$@"; fi
@@ -123,25 +147,42 @@ find_jupyter() {
   return 1
 }
 
-install_jupyter() {
-  if command -v conda >/dev/null; then
-    say 'conda create: python, notebook, nbconvert (into environment/jupyter/conda)' >&2
-    local log
-    log=$(conda create -y -q -p "$here/environment/jupyter/conda" -c conda-forge python notebook nbconvert nbclient 2>&1) || fail "conda could not install Jupyter: $log"
-    python_with_jupyter "$here/environment/jupyter/conda/bin/python" || fail 'conda installed Jupyter, but its python does not find it: see conda list'
-  else
-    apt_install jupyter-notebook jupyter-nbconvert jupyter-client python3-nbclient >&2
-    python_with_jupyter /usr/bin/python3 || fail 'apt-get installed Jupyter, but /usr/bin/python3 does not find it: see dpkg -l python3-nbclient'
+# Prints the python of the role's conda environment, made anew when environment/<role>.yml changes. Fails where conda is not there or cannot make it.
+conda_python() {
+  local folder=$here/environment/jupyter/conda-$role file=environment/$role.yml wanted log
+  wanted=$(checksum <"$file")
+  if command -v conda >/dev/null && ! holds "$folder/.imagesim-setup" "$wanted" && ! tried conda "$role $wanted"; then
+    say "conda env create, from $file: some minutes" >&2
+    rm -rf "$folder" # another file's, or half of one
+    if log=$(conda env create -q -p "$folder" -f "$file" 2>&1); then
+      write "$folder/.imagesim-setup" <<<"$wanted"
+    else
+      rm -rf "$folder"
+      note_tried conda "$role $wanted"
+      say "conda could not make the environment of $file: $log" >&2
+    fi
   fi
+  [[ -x $folder/bin/python ]] && python_with_jupyter "$folder/bin/python"
+}
+
+debian_python() {
+  apt_install jupyter-notebook jupyter-nbconvert jupyter-client python3-nbclient >&2
+  python_with_jupyter /usr/bin/python3 || fail 'apt-get installed Jupyter, but /usr/bin/python3 does not find it: see dpkg -l python3-nbclient'
+}
+
+choose_python() {
+  local record=environment/jupyter/python
+  if [[ $role == trainer ]] && conda_python; then return; fi
+  if [[ -f $record ]] && python_with_jupyter "$(<"$record")"; then return; fi
+  find_jupyter || conda_python || debian_python
 }
 
 # Remembered in environment/jupyter/python. The kernel lies beside it, in this checkout, so that two checkouts do not run each other's.
 prepare_jupyter() {
   local record=environment/jupyter/python python spec=environment/jupyter/kernels/tslab wanted
   mkdir -p "$spec"
-  [[ -f environment/jupyter/.gitignore ]] || echo '*' >environment/jupyter/.gitignore
-  if ! [[ -f $record ]] || ! python_with_jupyter "$(<"$record")" >/dev/null; then
-    python=$(find_jupyter) || python=$(install_jupyter) || exit 1
+  python=$(choose_python) || exit 1
+  if ! holds "$record" "$python"; then
     say "Jupyter of $python"
     write "$record" <<<"$python"
   fi
@@ -152,10 +193,14 @@ prepare_jupyter() {
 }
 
 kernel_spec() {
-  local node
-  node=$(type -P node)
-  printf '{\n  "argv": ["%s", "%s/environment/node_modules/tslab/bin/tslab", "kernel", "--config-path", "{connection_file}"],\n' "$node" "$here"
-  printf '  "display_name": "TypeScript",\n  "language": "typescript"\n}\n'
+  local name value variables=
+  printf '{\n  "argv": ["%s", "%s/environment/node_modules/tslab/bin/tslab", "kernel", "--config-path", "{connection_file}"],\n' "$(type -P node)" "$here"
+  printf '  "display_name": "TypeScript",\n  "language": "typescript"'
+  if [[ $role == trainer ]]; then
+    while IFS='=' read -r name value; do variables+=", \"$name\": \"$value\""; done < <(gpu_environment)
+    printf ',\n  "env": { %s }' "${variables#, }"
+  fi
+  printf '\n}\n'
 }
 
 # --- the command, on the PATH
@@ -206,13 +251,100 @@ chromium_package() {
   if [[ -f /etc/os-release ]] && grep -q '^ID=ubuntu' /etc/os-release; then echo chromium-browser; else echo chromium; fi
 }
 
-case ${1:-} in '' | test) ;; *) fail "unknown argument '$1': it takes none, or the word test" ;; esac
+# --- what only the trainer needs
+
+# Where native TensorFlow looks for its libraries: those of these folders that are there, with colons between.
+gpu_folders() {
+  local folder folders=()
+  for folder in "$here/environment/jupyter/conda-trainer/lib" /usr/local/cuda-11*/lib64 "$here/node_modules/@tensorflow/tfjs-node-gpu/deps/lib"; do
+    [[ -d $folder ]] && folders+=("$folder")
+  done
+  (IFS=: && printf '%s' "${folders[*]:-}")
+}
+
+# What a kernel that trains gets, NAME=value on each line.
+gpu_environment() {
+  local folders
+  folders=$(gpu_folders)
+  [[ -z $folders ]] || echo "LD_LIBRARY_PATH=$folders"
+  # TensorFlow 2.9 is older than the GPUs of today: their code is made from its own at the first use, which takes minutes. 4 GiB, the most that there is, keep all of it.
+  echo CUDA_CACHE_MAXSIZE=4294967296
+}
+
+has_library() { # its name
+  local folder
+  while read -r -d : folder; do
+    [[ -n $folder && -e $folder/$1 ]] && return
+  done < <(printf '%s:' "$(gpu_folders)" "${LD_LIBRARY_PATH:-}")
+  grep -qF "$1" <<<"$(/sbin/ldconfig -p 2>/dev/null)"
+}
+
+has_gpu_module() { [[ -n $(compgen -G 'node_modules/@tensorflow/tfjs-node-gpu/lib/napi-v*/tfjs_binding.node') ]]; }
+
+# npm leaves it out where its install script cannot download TensorFlow: asked for once more, alone.
+get_gpu_module() {
+  local key how=(install --no-save --no-audit --no-fund)
+  key=$(checksum <package-lock.json)
+  if has_gpu_module || tried tfjs-node-gpu "$key"; then return 0; fi
+  [[ ! -d node_modules/@tensorflow/tfjs-node-gpu ]] || how=(rebuild @tensorflow/tfjs-node-gpu)
+  say 'npm once more, for @tensorflow/tfjs-node-gpu: it downloads 400 MB, five minutes at most'
+  timeout 300 npm "${how[@]}" --loglevel=error >/dev/null 2>&1 || true # what came of it is looked at, not what it says
+  has_gpu_module || note_tried tfjs-node-gpu "$key"
+}
+
+# One line for each thing that a GPU needs and that is not there.
+gpu_lacks() {
+  local shown library missing=()
+  if ! command -v nvidia-smi >/dev/null; then
+    echo 'an NVIDIA GPU: found no nvidia-smi; install the NVIDIA driver, 450 or newer'
+  elif ! shown=$(timeout 30 nvidia-smi -L 2>&1); then
+    echo "an NVIDIA GPU: nvidia-smi says '$(head -n 1 <<<"$shown")'; install the driver again, or restart"
+  fi
+  for library in libcudart.so.11.0 libcudnn.so.8; do has_library "$library" || missing+=("$library"); done
+  [[ ${#missing[@]} == 0 ]] || echo "CUDA 11.2 and cuDNN 8.1: found no ${missing[*]}; install conda, which brings them, and run ./setup.sh trainer again"
+  has_gpu_module || echo '@tensorflow/tfjs-node-gpu: its binary did not come from storage.googleapis.com; once that can be reached, remove environment/jupyter/tried and run ./setup.sh trainer again'
+}
+
+# What trains, and why: asked of the library itself, with the libraries that the kernel gets.
+training_backend() {
+  local variables
+  mapfile -t variables < <(gpu_environment)
+  # shellcheck disable=SC2016 # a program for node
+  env "${variables[@]}" node --input-type=module -e '
+    import { trainingBackend } from "imagesim/training"
+    const { name, why } = await trainingBackend({ load: (name) => import(name) })
+    console.log(`${name}: ${why}`)
+    process.exit(0)' 2>/dev/null | tail -n 1
+}
+
+# In full when something changed, else in one line; nothing where the GPU trains as before.
+report_trainer() {
+  local said=environment/jupyter/trainer lacks runs wanted line names=''
+  lacks=$(gpu_lacks)
+  runs=$(training_backend)
+  [[ -n $runs ]] || fail 'found nothing to train with: node cannot import imagesim/training; see npm run build'
+  wanted=$lacks$'\n'$runs
+  if ! holds "$said" "$wanted"; then
+    [[ -z $lacks ]] || while read -r line; do say "could not get $line"; done <<<"$lacks"
+    say "training runs on $runs"
+    write "$said" <<<"$wanted"
+  elif [[ $runs != tensorflow-gpu:* ]]; then
+    while read -r line; do names+=", ${line%%:*}"; done <<<"${lacks:-a GPU that TensorFlow can use}"
+    say "training runs on ${runs%%:*}, not on a GPU, for want of ${names#, }"
+  fi
+}
+
+[[ $# -le 1 ]] || fail "found $# arguments: it takes none, or one of datamaker, trainer, test"
+case ${1:-} in '' | datamaker | trainer | test) ;; *) fail "unknown argument '$1': it takes none, or one of datamaker, trainer, test" ;; esac
 check_node
 take_turn
+choose_role "${1:-}"
 lay_out_data
 install_packages . package.json kernel-lib/package.json package-lock.json
 install_packages environment package.json package-lock.json
 build_library
+[[ $role != trainer ]] || get_gpu_module
 prepare_jupyter
 link_command
+[[ $role != trainer ]] || report_trainer
 [[ ${1:-} != test ]] || install_test_tools

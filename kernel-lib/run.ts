@@ -1,4 +1,6 @@
-import { join } from 'node:path';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import { dirname, join } from 'node:path';
 import { type StepOptions, dataRoot, makeFolder, openDelivery, readTiles, tilesOf } from './ard/index.ts';
 import {
   chooseNotebooks,
@@ -67,21 +69,73 @@ export async function runAll({ names = [], print, signal, onProgress }: RunOptio
   }
 }
 
-/** Opens Jupyter on the notebooks, with the same stage set; returns when it ends. */
+/** A lab that runs, as the data folder notes it. */
+interface LabNote {
+  /** The delivery that it is opened on. */
+  kind: string;
+  url: string;
+  /** The process that ends it when it is killed. */
+  pid: number;
+  notebooksDir: string;
+}
+
+/**
+ * Opens Jupyter on the notebooks, with the same stage set; returns when it ends.
+ *
+ * Over ssh it outlives the connection, so that a dropped tunnel ends no kernel. The same command again then says where
+ * it is, and opens no second one.
+ */
 export async function runLab({ port, print, signal }: RunOptions): Promise<void> {
-  const stage = await setStage({ signal });
+  const notebooksDir = join(projectRoot(), 'notebooks');
+  const place = join(dataRoot(dataPath()), 'notebooks', port === undefined ? 'lab' : `lab-${port}`);
+  const running = await readLab(`${place}.json`, notebooksDir);
+  if (running) return print(`open already: ${labText(running)}\nIt ends with: kill ${running.pid}`);
+  const stop = untilHangUp(signal);
+  const stage = await setStage({ signal: stop });
   try {
-    const lab = await openLab({
-      notebooksDir: join(projectRoot(), 'notebooks'),
-      env: stage.env,
-      signal,
-      ...(port === undefined ? {} : { port }),
-    });
-    print(`Jupyter on ${stage.kind}: ${lab.url}`);
+    await makeFolder(dirname(place));
+    const lab = await openLab({ notebooksDir, port, env: stage.env, signal: stop, log: `${place}.log` });
+    const note = { kind: stage.kind, url: lab.url, pid: process.pid, notebooksDir };
+    await writeFile(`${place}.json`, JSON.stringify(note), { mode: 0o600 }); // for this user only: it has the token
+    print(`${labText(note)}\n${endText(note)}`);
     await lab.ended;
   } finally {
+    await rm(`${place}.json`, { force: true });
     await stage.close();
   }
+}
+
+/** The lab that is noted, where it is this checkout's and still answers to its token. */
+async function readLab(path: string, notebooksDir: string): Promise<LabNote | undefined> {
+  const text = await readFile(path, 'utf8').catch(() => '');
+  if (text === '') return undefined;
+  const note = JSON.parse(text) as LabNote;
+  const { origin, search } = new URL(note.url);
+  const answer = await fetch(`${origin}/api/status${search}`).catch(() => undefined);
+  return answer?.ok && note.notebooksDir === notebooksDir ? note : undefined;
+}
+
+/** Where it is, and over ssh the line that leads there; behind a gateway the machine does not know its own name. */
+function labText({ kind, url }: LabNote): string {
+  const [, , host, sshPort] = process.env['SSH_CONNECTION']?.split(' ') ?? [];
+  const lab = `Jupyter on ${kind}: ${url}`;
+  if (host === undefined) return lab;
+  const { port } = new URL(url);
+  const at = sshPort === '22' ? '' : `-p ${sshPort} `;
+  return `${lab}\nFirst, on your own machine: ssh -N -L ${port}:127.0.0.1:${port} ${at}${userInfo().username}@${host} (or the name by which you reach it)`;
+}
+
+function endText({ pid }: LabNote): string {
+  if (process.env['SSH_CONNECTION'] === undefined) return 'Ctrl-C ends it.';
+  return `Ctrl-C or kill ${pid} ends it; a dropped connection does not: the same command again says where it is.`;
+}
+
+/** `kill` ends the lab, and so does the closing of its window; over ssh that is a connection that dropped. */
+function untilHangUp(signal: AbortSignal | undefined): AbortSignal {
+  const stop = new AbortController();
+  process.once('SIGTERM', () => stop.abort());
+  process.on('SIGHUP', () => process.env['SSH_CONNECTION'] ?? stop.abort());
+  return AbortSignal.any(signal ? [signal, stop.signal] : [stop.signal]);
 }
 
 async function setStage(options: StepOptions): Promise<Stage> {

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { type Cell, cellOf, paddedZone } from './grid.ts';
 import { dataRoot } from './layout.ts';
-import { type Source, type SourceFile, openSource } from './source.ts';
+import { openSource } from './address.ts';
+import type { Source, SourceFile, SourceOptions, SourceTop } from './source.ts';
 import { eachUnit } from './step.ts';
 
 /** One acquisition over one cell: what a date folder of a delivery holds under one catalogue id. */
@@ -63,37 +64,98 @@ export interface Delivery {
   source: Source;
   /** `ard/`, or empty where the zones lie at the top. */
   prefix: string;
+  /** Tiles, collections, the demo's vectors, and what lies at the top. */
   files: SourceFile[];
 }
 
+/** Options of {@link openDelivery}. */
+export interface DeliveryOptions extends SourceOptions {
+  /** Lists only this UTM zone. Default: the one that the address ends in, else all. */
+  zone?: number | undefined;
+  /** Lists only cells whose quadkey begins so; needs a zone. Default: what the address ends in, else all. */
+  quadkey?: string | undefined;
+}
+
+/** A delivery's own address, and the part of it that is meant. */
+export interface DeliveryAddress {
+  address: string;
+  zone: number | undefined;
+  quadkey: string | undefined;
+}
+
 /**
- * Opens a delivery and lists its files.
+ * An address as it can be used anywhere: a folder absolute, and of the delivery where its `ard`, a zone or the beginning
+ * of a quadkey below is named: `s3://imagesim-storage/ard/33/0311`.
+ */
+export function deliveryAddress(address: string): DeliveryAddress {
+  const inBucket = address.startsWith('s3://');
+  const whole = inBucket ? address.replace(/\/+$/, '') : resolve(address); // notebooks run in a folder of their own
+  const [, top, zone, quadkey] = /^(.*)\/(0[1-9]|[1-5]\d|60)(?:\/([0-3]{1,12}))?$/.exec(whole) ?? [];
+  const named = top !== undefined && (basename(top) === 'ard' || !inBucket) && !existsSync(join(whole, 'ard'));
+  const part = named ? top : whole;
+  const inArd = basename(part) === 'ard' && !inBucket && !existsSync(join(part, 'ard'));
+  return {
+    address: inArd ? dirname(part) : part,
+    zone: named ? Number(zone) : undefined,
+    quadkey: named ? quadkey : undefined,
+  };
+}
+
+/**
+ * Opens a delivery and lists its files; in a bucket, of a zone or quadkey asked for those alone.
  *
- * @param address a folder or s3:// prefix that holds `ard/<zone>/<quadkey>/<date>/…`, or is such an `ard`
+ * @param address a folder or s3:// prefix that holds `ard/<zone>/<quadkey>/<date>/…`, or is such an `ard`, or a zone of it
  * @throws {Error} when there is no tile in it, saying what was found instead
  */
-export async function openDelivery(address: string): Promise<Delivery> {
-  const source = openSource(address);
-  const files = await source.list();
-  const tiles = files.filter(({ key }) => FILE.test(key));
-  if (tiles.length === 0) {
-    const found =
-      files.length === 0 ? 'it is empty' : `it holds ${files.length} other files, ${files[0].key} the first`;
-    throw new Error(
-      `no ARD tile in ${address}: ${found}; expected ard/<zone>/<quadkey>/<date>/<catalogue id>-visual.tif`,
-    );
-  }
-  return { source, prefix: tiles.some(({ key }) => key.startsWith('ard/')) ? 'ard/' : '', files };
+export async function openDelivery(address: string, options: DeliveryOptions = {}): Promise<Delivery> {
+  const place = deliveryAddress(address);
+  const { zone = place.zone, quadkey = place.quadkey } = options;
+  const source = openSource(place.address, options);
+  const top = await source.top();
+  const prefix = top.folders.includes('ard') ? 'ard/' : '';
+  const cells = zone === undefined ? zonesIn(top, prefix) : [`${prefix}${paddedZone(zone)}/${quadkey ?? ''}`];
+  const beside = ['demo-ard/', `${prefix}acquisition_collections/`].filter((folder) => holds(top, folder));
+  const listed = await Promise.all([...cells, ...beside].map((folder) => source.list(folder)));
+  const files = uniqueByKey([...listed.flat(), ...top.files]);
+  if (!files.some(({ key }) => FILE.test(key))) throw noTile(address, place.address, top);
+  return { source, prefix, files };
 }
+
+function zonesIn({ folders }: SourceTop, prefix: string): string[] {
+  return prefix ? [prefix] : folders.filter((name) => /^\d\d$/.test(name)).map((name) => `${name}/`);
+}
+
+const holds = ({ folders }: SourceTop, folder: string): boolean => folders.includes(folder.split('/')[0]);
+
+/** A folder that lies below another that is listed comes twice. */
+function uniqueByKey(files: SourceFile[]): SourceFile[] {
+  return [...new Map(files.map((file) => [file.key, file])).values()].sort((a, b) => (a.key < b.key ? -1 : 1));
+}
+
+function noTile(address: string, opened: string, { folders, files }: SourceTop): Error {
+  const names = [...folders.map((name) => `${name}/`), ...files.map(({ key }) => key)];
+  const some = `${names.slice(0, 3).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}`;
+  const found = names.length === 0 ? `${opened} is empty` : `${opened} holds ${some}`;
+  return new Error(
+    `no ARD tile in ${address}: ${found}; expected ard/<zone>/<quadkey>/<date>/<catalogue id>-visual.tif`,
+  );
+}
+
+/** A tile as its files' names have it, its STAC item not yet read. */
+export type BareTile = Omit<Tile, 'metadata'>;
 
 /**
  * What a delivery holds, tile by tile, in order of cell, date and catalogue id.
  *
  * @param delivery an opened delivery
+ * @param keep which tiles are wanted: of the others no STAC item is read. Default: all
  * @throws {Error} naming a STAC item that is not JSON or not an item
  */
-export async function tilesOf({ source, prefix, files }: Delivery): Promise<Tile[]> {
-  const tiles = new Map<string, Omit<Tile, 'metadata'>>();
+export async function tilesOf(
+  { source, prefix, files }: Delivery,
+  keep: (tile: BareTile) => boolean = () => true,
+): Promise<Tile[]> {
+  const tiles = new Map<string, BareTile>();
   for (const { key } of files) {
     const found = key.startsWith(prefix) ? FILE.exec(key)?.groups : undefined;
     if (!found) continue;
@@ -107,13 +169,13 @@ export async function tilesOf({ source, prefix, files }: Delivery): Promise<Tile
     tile.files[found.kind ?? (found.ext === 'json' ? 'item' : found.ext)] = key;
     tiles.set(id, tile);
   }
-  const inOrder = [...tiles].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, tile]) => tile);
+  const inOrder = [...tiles].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, tile]) => tile).filter(keep); // prettier-ignore
   return eachUnit(
     inOrder,
     'tiles',
     async (tile) => ({ ...tile, metadata: await readMetadata(source, tile.files.item) }),
     {
-      concurrency: 8,
+      concurrency: 16,
     },
   );
 }

@@ -4,10 +4,43 @@ import { dirname, join } from 'node:path';
 
 let serial = 0;
 
-/** A name beside `path` that no reader takes for the real thing: it begins with a dot and ends in `.part`. */
-export function partName(path: string): string {
+/** Tells this process from one of the same number before it: in a container each run may have the same. */
+const started = Math.floor(performance.timeOrigin).toString(36);
+
+/**
+ * A name beside `path` that no reader takes for the real thing: it begins with a dot and ends in `.part`.
+ *
+ * @param mark a word of hexadecimal digits by which a later run knows what was being written. Default: none
+ */
+export function partName(path: string, mark = ''): string {
   const slash = path.lastIndexOf('/') + 1;
-  return `${path.slice(0, slash)}.${path.slice(slash)}.${process.pid}-${serial++}.part`;
+  return `${path.slice(0, slash)}.${path.slice(slash)}.${mark && `${mark}.`}${process.pid}-${started}-${serial++}.part`;
+}
+
+/** What a process that is no more left half-written. */
+export interface StalePart {
+  path: string;
+  /** Name of the file that it was to be, with the mark that {@link partName} was given. */
+  of: string;
+}
+
+/** What processes that are no more left half-written in a folder; none where there is no such folder. */
+export async function staleParts(folder: string): Promise<StalePart[]> {
+  const names = await readdir(folder).catch(() => []);
+  return names.flatMap((name) => {
+    const [, of, pid, start] = /^\.(.+)\.(\d+)-([0-9a-z]+)-\d+\.part$/.exec(name) ?? [];
+    return of !== undefined && !isAlive(Number(pid), start) ? { path: join(folder, name), of } : [];
+  });
+}
+
+function isAlive(pid: number, start: string | undefined): boolean {
+  if (pid === process.pid) return start === started;
+  try {
+    process.kill(pid, 0); // signal 0 only asks
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH'; // EPERM: another user's, alive
+  }
 }
 
 /**
@@ -40,25 +73,12 @@ export async function replaceWhole(path: string, write: (part: string) => Promis
 /** Folders swept by this process: chips come by the thousand into one, which is listed once. */
 const swept = new Set<string>();
 
-/** Removes temporary files whose process is no more. Only tidies: what cannot be listed or removed stays. */
+/** Removes temporary files whose process is no more. Only tidies: what cannot be removed stays. */
 async function sweep(folder: string): Promise<void> {
   if (swept.has(folder)) return;
   swept.add(folder);
-  const names = await readdir(folder).catch(() => []);
-  const stale = names.filter((name) => isStale(name));
-  await Promise.all(stale.map((name) => rm(join(folder, name), { force: true }).catch(() => undefined)));
-}
-
-/** Whether a name is one of {@link partName}'s, of a process that does not live. */
-function isStale(name: string): boolean {
-  const pid = Number(/^\..+\.(\d+)-\d+\.part$/.exec(name)?.[1] ?? 0);
-  if (!pid) return false;
-  try {
-    process.kill(pid, 0); // signal 0 only asks
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH'; // EPERM: another user's, alive
-  }
+  const stale = await staleParts(folder);
+  await Promise.all(stale.map(({ path }) => rm(path, { force: true }).catch(() => undefined)));
 }
 
 /**
@@ -74,7 +94,8 @@ export async function makeFolder(folder: string): Promise<void> {
   });
 }
 
-function cannotWrite(path: string, part: string, error: unknown): unknown {
+/** An error of the disk as one line with path, finding and remedy; another as it is. */
+export function cannotWrite(path: string, part: string, error: unknown): unknown {
   const { code, path: at } = error as NodeJS.ErrnoException;
   if (at !== undefined && at !== part && !path.startsWith(at)) return error; // about a file that `write` read
   const reasons: Record<string, string> = {
@@ -82,6 +103,7 @@ function cannotWrite(path: string, part: string, error: unknown): unknown {
     EROFS: 'the disk is read-only: set IMAGESIM_DATA to a folder on a writable one',
     ENOSPC: 'the disk is full: free some space, or set IMAGESIM_DATA to a folder on a larger one',
     EPERM: 'no permission: give the folder to this user, or set IMAGESIM_DATA to one that is',
+    EDQUOT: 'the quota is used up: free some space, or set IMAGESIM_DATA to a folder on another disk',
     ENOENT: 'no folder can be made there: set IMAGESIM_DATA to one on a disk',
     EISDIR: 'a folder stands where the file is to go: move it away',
     ENOTDIR: 'a file stands where a folder is needed: move it away, or set IMAGESIM_DATA to another folder',

@@ -9,11 +9,18 @@ export {
 export { toLonLat, toUtm } from './projection.ts';
 export { type ChipPlace, chipBounds, chipIdAt, chipIds, chipWindow, parseChip } from './chip.ts';
 export { ardRoot, cellFolder, cellsOnDisk, dataRoot, zonesOnDisk } from './layout.ts';
-export { type Source, type SourceFile, type SourceOptions, openSource } from './source.ts';
-export { type Delivery, type Tile, type TileMetadata, openDelivery, readTiles, tilesOf } from './delivery.ts';
+export {
+  type Digest, type OpenOptions, type Source, type SourceFile, type SourceOptions, type SourceTop, SourceError,
+} from './source.ts'; // prettier-ignore
+export { openSource } from './address.ts';
+export { bucketFault, placeOf, s3Client } from './bucket.ts';
+export {
+  type BareTile, type Delivery, type DeliveryAddress, type DeliveryOptions, type Tile, type TileMetadata,
+  deliveryAddress, openDelivery, readTiles, tilesOf,
+} from './delivery.ts'; // prettier-ignore
 export { type CogBlock, type CogOptions, writeCog } from './cog.ts';
 export { type Survey, isPlaced, surveyRasters } from './survey.ts';
 export { overviewPng } from './overview.ts';
 export { type BlockTable, type Raster, type RasterLevel, openRaster } from './raster.ts';
-export { makeFolder, partName, readJson, replaceWhole, writeWhole } from './files.ts';
+export { type StalePart, cannotWrite, makeFolder, partName, readJson, replaceWhole, staleParts, writeWhole } from './files.ts'; // prettier-ignore
 export { type Progress, type StepOptions, eachUnit } from './step.ts';

@@ -8,6 +8,8 @@ export interface Progress {
   unit: string;
   /** Bytes moved so far, where the step moves bytes. */
   bytes?: number;
+  /** Bytes to move in all, where they are known: a better measure of what is left than units of unequal size. */
+  totalBytes?: number;
   /** What is going on just now, in a few words: the unit's name, or why the step waits and until when. */
   note?: string;
 }

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { z } from 'zod';
-import { type StepOptions, dataRoot, openSource, readJson, replaceWhole, writeWhole } from '../ard/index.ts';
+import { type StepOptions, dataRoot, deliveryAddress, openSource, readJson, writeWhole } from '../ard/index.ts';
+import { bringMissing } from './sync.ts';
 import { type Scale } from './settings.ts';
 
 /** Where a run's pixels come from. */
@@ -34,9 +34,9 @@ export async function findDelivery(
 ): Promise<FoundDelivery> {
   const root = dataRoot(dataPath);
   const sample = join(root, 'sample', scale);
-  const given = address && wholeAddress(address);
+  const given = address && absolute(address);
   if (given && given !== sample) {
-    openSource(given); // says where there is none, before it is written down
+    openSource(deliveryAddress(given).address); // says where there is none, before it is written down
     return use(root, { address: given, kind: 'given' }, 'the delivery that was given');
   }
   const last = given ? undefined : await readLast(root);
@@ -50,16 +50,6 @@ export async function findDelivery(
   const { makeSample } = await import('../sample/index.ts'); // loaded only where a sample is made
   await makeSample(sample, { scale, ...options });
   return use(root, { address: sample, kind: 'sample' }, `the synthetic sample, scale ${scale}`);
-}
-
-/**
- * An address as it can be used anywhere: absolute, and of the delivery where its `ard` is named, so that what lies
- * beside that is found. An s3:// address stays as it is.
- */
-export function wholeAddress(address: string): string {
-  if (address.startsWith('s3://')) return address;
-  const folder = resolve(address); // notebooks run in a folder of their own
-  return basename(folder) === 'ard' && !existsSync(join(folder, 'ard')) ? dirname(folder) : folder;
 }
 
 /** Notes the delivery as the one used last. */
@@ -81,22 +71,27 @@ function fileOf(root: string): string {
   return join(root, 'delivery.json');
 }
 
-async function found(root: string, address: string, kind: string): Promise<FoundDelivery> {
+async function found(root: string, whole: string, kind: string): Promise<FoundDelivery> {
+  const { address } = deliveryAddress(whole);
   const overpass = address.startsWith('s3://') ? await bringOverpass(root, address) : join(address, 'overpass');
-  return { address, kind, overpass: overpass && existsSync(overpass) ? overpass : undefined };
+  return { address: whole, kind, overpass: overpass && existsSync(overpass) ? overpass : undefined };
 }
 
 /** Brings the Overpass answers of a delivery in a bucket into the data folder, where they can be served from. */
 async function bringOverpass(root: string, address: string): Promise<string | undefined> {
   const source = openSource(address);
   const answers = (await source.list('overpass/')).filter(({ key }) => key.endsWith('.json'));
-  const folder = join(root, 'overpass', basename(address));
-  for (const { key, bytes } of answers) {
-    const path = join(folder, basename(key));
-    const there = existsSync(path) && (await stat(path)).size === bytes;
-    if (!there) await replaceWhole(path, (part) => source.copy(key, part));
-  }
-  return answers.length > 0 ? folder : undefined;
+  const folder = join('overpass', basename(address));
+  const placed = answers.map((file) => ({ ...file, to: join(folder, basename(file.key)) }));
+  await bringMissing(source, placed, root, {});
+  return answers.length > 0 ? join(root, folder) : undefined;
+}
+
+/** As it is noted: notebooks run in a folder of their own. A delivery's own `ard` stands for the delivery. */
+function absolute(address: string): string {
+  if (address.startsWith('s3://')) return address;
+  const { address: own, zone } = deliveryAddress(address);
+  return zone === undefined ? own : resolve(address);
 }
 
 function isThere(address: string): boolean {

@@ -4,6 +4,10 @@ export { type Scale, byScale, dataPath, HOME_ZONE, projectRoot, scale, setting, 
 export { type Finding, doctor } from './doctor.ts';
 export { type DataManifest, readManifest } from './manifest.ts';
 export { type FoundDelivery, findDelivery } from './delivery.ts';
-export { type SyncOptions, type SyncReport, syncDelivery } from './sync.ts';
+export { type TileFilter } from './filter.ts';
+export { type SyncCost, type SyncPlan, planLines } from './plan.ts';
+export { type TransferOptions } from './transfer.ts';
+export { type Moved, type SyncOptions, type SyncReport, syncDelivery } from './sync.ts';
+export { type TreeOptions, type TreeReport, TREES, pullTree, pushTree, treeAddress } from './tree.ts';
 export { type NotebookRun, type NotebooksOptions, chooseNotebooks, runNotebooks } from './notebooks.ts';
 export { type Lab, type LabOptions, openLab } from './lab.ts';

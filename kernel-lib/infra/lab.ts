@@ -1,6 +1,7 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { openSync, closeSync, rmSync } from 'node:fs';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { readJupyter } from './jupyter.ts';
@@ -14,8 +15,8 @@ export interface LabOptions {
   env?: Record<string, string> | undefined;
   /** Ends Jupyter and its kernels. */
   signal?: AbortSignal | undefined;
-  /** Where Jupyter's own log goes. Default: to this terminal. */
-  log?: 'inherit' | 'ignore' | undefined;
+  /** Where Jupyter's own log goes: `inherit`, `ignore`, or a file that is begun anew. Default: `inherit`. */
+  log?: string | undefined;
 }
 
 /** A running Jupyter. */
@@ -32,7 +33,8 @@ export interface Lab {
  * Opens JupyterLab, or the classic notebook where there is no Lab, with this checkout's kernel.
  *
  * It listens on 127.0.0.1 only and asks for a token that is new each time. From another machine, reach it through
- * `ssh -L 8888:127.0.0.1:8888`.
+ * `ssh -L 8888:127.0.0.1:8888`, at whichever local port. It has no terminal of its own: what the terminal sends, an
+ * interrupt or a hang-up, comes to the caller, who ends it through `signal`.
  *
  * @returns once Jupyter answers
  * @throws {Error} when the port is taken, setup.sh has not run, or Jupyter does not start
@@ -43,9 +45,11 @@ export async function openLab({ notebooksDir, port, env = {}, signal, log = 'inh
   const server = hasLab(jupyter.python) ? 'jupyterlab' : 'notebook';
   const listening = await freePort(port);
   const token = randomBytes(24).toString('hex');
-  const child = spawn(jupyter.python, ['-m', server, ...settings(notebooksDir, listening)], {
-    env: { ...process.env, ...env, ...jupyter.env, JUPYTER_TOKEN: token },
-    stdio: ['ignore', log, log],
+  const child = start(jupyter.python, ['-m', server, ...settings(notebooksDir, listening)], log, {
+    ...process.env,
+    ...env,
+    ...jupyter.env,
+    JUPYTER_TOKEN: token,
   });
   const ended = end(child);
   ended.catch(() => undefined); // told to whoever awaits it
@@ -60,6 +64,22 @@ export async function openLab({ notebooksDir, port, env = {}, signal, log = 'inh
     ended,
     close,
   };
+}
+
+function start(program: string, args: string[], log: string, env: NodeJS.ProcessEnv): ChildProcess {
+  const place = log === 'inherit' || log === 'ignore' ? log : openLog(log);
+  const child = spawn(program, args, { env, stdio: ['ignore', place, place], detached: true });
+  if (typeof place === 'number') closeSync(place); // the child has its own
+  const end = (): void => void child.kill();
+  process.once('exit', end); // nobody else would end it, with no terminal
+  child.once('exit', () => process.off('exit', end));
+  return child;
+}
+
+/** For this user only: it may hold addresses with the token in them. */
+function openLog(path: string): number {
+  rmSync(path, { force: true });
+  return openSync(path, 'w', 0o600);
 }
 
 function hasLab(python: string): boolean {
@@ -103,7 +123,7 @@ async function listenOnce(port: number): Promise<number> {
 async function end(child: ChildProcess): Promise<void> {
   const [code, killed] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
   if (code !== 0 && killed === null && !child.killed)
-    throw new Error(`Jupyter ended with exit code ${code}: its log above says why`);
+    throw new Error(`Jupyter ended with exit code ${code}: its log says why`);
 }
 
 /** Waits for the port to answer; fails where Jupyter ends before it does. */
@@ -112,7 +132,7 @@ async function answers(port: number, ended: Promise<void>): Promise<void> {
   over.catch(() => undefined); // it may end long after it has answered: `ended` tells that
   while (!(await reachable(port))) {
     if ((await Promise.race([over, pause(100)])) === 'over')
-      throw new Error('Jupyter ended before it answered: its log above says why');
+      throw new Error('Jupyter ended before it answered: its log says why');
   }
 }
 

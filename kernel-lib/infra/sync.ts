@@ -1,69 +1,198 @@
 import { existsSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { stat, utimes } from 'node:fs/promises';
+import { basename, join, resolve, sep } from 'node:path';
 import {
-  type Delivery, type SourceFile, type StepOptions, type Tile, ardRoot, dataRoot, eachUnit,
-  openDelivery, openSource, paddedZone, replaceWhole, tilesOf,
+  type Delivery, type DeliveryOptions, type Source, type SourceFile, type SourceOptions, type Tile, ardRoot, dataRoot,
+  deliveryAddress, eachUnit, openDelivery, openSource, paddedZone, tilesOf,
 } from '../ard/index.ts'; // prettier-ignore
-import { wholeAddress } from './delivery.ts';
+import { sumOf } from './checksum.ts';
+import { type TileFilter, checkFilter, isWanted, whyUnfit } from './filter.ts';
+import { type SyncPlan, planSync, refuseFullDisk } from './plan.ts';
+import { type Move, type TransferOptions, bringFiles } from './transfer.ts';
 
 /** Options of {@link syncDelivery}. */
-export interface SyncOptions extends StepOptions {
-  /** Only this UTM zone. Default: every zone of the delivery. */
-  zone?: number;
+export interface SyncOptions extends TransferOptions, TileFilter, SourceOptions {
   /** Products to fetch, by the file's descriptor. Default: `visual` alone. */
-  products?: string[];
+  products?: readonly string[] | undefined;
   /** Says what would be moved and moves nothing. Default: moves. */
-  dryRun?: boolean;
+  dryRun?: boolean | undefined;
+  /** Called with the plan before anything moves. */
+  onPlan?: ((plan: SyncPlan) => void) | undefined;
 }
 
 /** What {@link syncDelivery} found and moved. */
 export interface SyncReport {
   zones: number[];
   tiles: Tile[];
+  /** Tiles that the filters on cloud and filled share left out, each with the reason. */
+  leftOut: string[];
+  /** Products asked for that a tile does not have. */
+  lacking: string[];
   /** Files that the data folder is to have. */
   files: number;
   bytes: number;
-  /** Files and bytes moved in this run; the others were there, of the right size. */
+  /** Files and bytes moved in this run; the others were there. */
   moved: number;
   movedBytes: number;
+  /** As estimated before, and as it took; 0 in a dry run. */
+  plan: SyncPlan;
+  seconds: number;
+  /** Files that could be checked by their size alone: the bucket states nothing of their bytes. */
+  unverified: string[];
   /** Where the delivery's licence, provenance and readme lie in the data folder. */
   licences: string[];
 }
+
+/** A file of a source, and its place below the data folder. */
+export type Placed = SourceFile & { to: string };
 
 /**
  * Brings a delivery into the data folder: tiles, STAC items, collections, the demo's vectors, and the terms it all comes
  * under, to `licences/<delivery>`.
  *
- * A file is copied under a temporary name, checked by size, then renamed. A second run moves nothing.
+ * A file is there whole or not at all, is checked by size and checksum, and has the time of its source. A second run
+ * moves nothing; one after an interruption goes on from the byte that the first came to.
  *
  * Real tiles and those of the synthetic sample never come into one zone.
  *
- * @param address a folder or s3:// prefix
+ * @param address a folder or s3:// prefix, of a delivery, its `ard`, or a zone of it: `s3://imagesim-storage/ard/33`
  * @param dataPath data folder
- * @throws {Error} when there is no tile in the delivery, a zone would mix, or a file arrives shorter than announced
+ * @throws {Error} when there is no such tile or product, a zone would mix, the disk is too small, or a file arrives damaged
  */
 export async function syncDelivery(address: string, dataPath: string, options: SyncOptions = {}): Promise<SyncReport> {
-  const delivery = await openDelivery(wholeAddress(address));
-  const tiles = (await tilesOf(delivery)).filter(
-    ({ cell }) => options.zone === undefined || cell.zone === options.zone,
-  );
-  if (tiles.length === 0) throw new Error(`no tile of zone ${options.zone} in ${address}`);
-  const wanted = wantedFiles(delivery, tiles, options.products ?? ['visual']);
+  const { zone, quadkey } = deliveryAddress(address);
+  const filter = { ...options, zone: options.zone ?? zone, quadkey: options.quadkey ?? quadkey };
+  checkFilter(filter);
+  const delivery = await openDelivery(address, deliveryOptions(filter, options));
+  const { tiles, leftOut } = await chooseTiles(delivery, filter, address);
+  const products = options.products ?? ['visual'];
+  const lacking = lackingProducts(tiles, products);
   const root = dataRoot(dataPath);
-  for (const zone of new Set(tiles.map(({ cell }) => cell.zone))) await refuseMixture(delivery, tiles, zone, root);
-  const missing = await missingFiles(wanted, root);
-  const movedBytes = missing.reduce((sum, { file }) => sum + file.bytes, 0);
-  if (!options.dryRun) await moveFiles(delivery, missing, options);
+  for (const each of new Set(tiles.map(({ cell }) => cell.zone))) await refuseMixture(delivery, tiles, each, root);
+  const wanted = wantedFiles(delivery, tiles, products);
+  const moved = await bringMissing(delivery.source, wanted, root, options);
   return {
     zones: [...new Set(tiles.map(({ cell }) => cell.zone))],
     tiles,
-    files: wanted.length,
-    bytes: wanted.reduce((sum, { bytes }) => sum + bytes, 0),
-    moved: missing.length,
-    movedBytes,
+    leftOut,
+    lacking,
+    ...moved,
     licences: wanted.filter(({ to }) => to.startsWith('licences/')).map(({ to }) => join(root, to)),
   };
+}
+
+/** Which zone is listed, where one is asked for; a quadkey narrows it only with a zone. */
+function deliveryOptions(
+  { zone, quadkey }: TileFilter,
+  { endpoint, region, anonymous }: SourceOptions,
+): DeliveryOptions {
+  return { endpoint, region, anonymous, zone, quadkey: zone === undefined ? undefined : quadkey };
+}
+
+/** What a tile is called in lists for people. */
+const nameOf = ({ cell, date, catid }: Tile): string => `${cell.id} ${date} ${catid}`;
+
+async function chooseTiles(
+  delivery: Delivery,
+  filter: TileFilter,
+  address: string,
+): Promise<{ tiles: Tile[]; leftOut: string[] }> {
+  const found = await tilesOf(delivery, (tile) => isWanted(tile, filter));
+  const why = found.map((tile) => whyUnfit(tile, filter));
+  const leftOut = found.flatMap((tile, index) => (why[index] ? `${nameOf(tile)}: ${why[index]}` : []));
+  const tiles = found.filter((_, index) => !why[index]);
+  if (tiles.length > 0) return { tiles, leftOut };
+  const { zone, quadkey, bbox, from, to } = filter;
+  const asked = [
+    zone && `of zone ${zone}`, quadkey && `under quadkey ${quadkey}`, bbox && `in ${bbox.join(',')}`,
+    from && `from ${from}`, to && `to ${to}`,
+  ].filter(Boolean); // prettier-ignore
+  const unfit = leftOut.length > 0 ? `: ${leftOut.length} left out, ${leftOut[0]} the first` : '';
+  throw new Error(`no tile ${[...asked, `in ${address}`].join(' ')}${unfit}`);
+}
+
+/** @throws {Error} naming a product that no tile has, and those that there are */
+function lackingProducts(tiles: readonly Tile[], products: readonly string[]): string[] {
+  const there = new Set(tiles.flatMap(({ files }) => Object.keys(files)));
+  const unknown = products.find((product) => product !== 'visual' && !there.has(product));
+  if (unknown !== undefined)
+    throw new Error(`no tile has a product ${unknown}: there are ${[...there].sort().join(', ')}`);
+  return tiles.flatMap((tile) =>
+    products.filter((product) => !tile.files[product]).map((product) => `${nameOf(tile)} has no ${product}`),
+  );
+}
+
+/** What {@link bringMissing} found and did. */
+export type Moved = Pick<SyncReport, 'files' | 'bytes' | 'moved' | 'movedBytes' | 'plan' | 'seconds' | 'unverified'>;
+
+/**
+ * Plans, then brings what is not there yet.
+ *
+ * @param root data folder
+ * @throws {Error} naming a key that leads out of it, or the folder whose disk is too small
+ */
+export async function bringMissing(
+  source: Source,
+  wanted: readonly Placed[],
+  root: string,
+  { dryRun = false, onPlan, ...options }: SyncOptions,
+): Promise<Moved> {
+  const moves = placeFiles(source, wanted, root);
+  const missing = await missingMoves(source, moves, options);
+  const open = options.anonymous ?? source.address.startsWith('s3://maxar-opendata');
+  const plan = await planSync(
+    wanted.map(({ bytes }) => bytes),
+    missing.map(({ file }) => file.bytes),
+    {
+      to: root,
+      from: source.address.startsWith('s3://') ? (open ? 'open data' : 'bucket') : 'disk',
+      concurrency: options.concurrency ?? 8,
+    },
+  );
+  onPlan?.(plan);
+  if (!dryRun) refuseFullDisk(plan, root);
+  const started = performance.now();
+  const { unverified } = dryRun ? { unverified: [] } : await bringFiles(source, missing, options);
+  const seconds = dryRun ? 0 : (performance.now() - started) / 1000;
+  const { files, bytes, missing: moved, missingBytes: movedBytes } = plan;
+  return { files, bytes, moved, movedBytes, plan, seconds, unverified };
+}
+
+/** @throws {Error} naming a key that leads out of the folder, is no path, or needs a folder where another is a file */
+export function placeFiles(source: Source, wanted: readonly Placed[], root: string): Move[] {
+  const places = new Set(wanted.map(({ to }) => to));
+  for (const { key, to } of wanted) {
+    const path = resolve(root, to);
+    const inside = path.startsWith(resolve(root) + sep) && !to.split('/').some((part) => part === '..' || part === '.');
+    if (!inside || to.includes('//') || to.includes('\0'))
+      throw new Error(
+        `${source.address} holds a key that leads out of its place, ${JSON.stringify(key)}: nothing was moved; have it removed there`,
+      );
+    const above = to.split('/').slice(0, -1).map((_, index, parts) => parts.slice(0, index + 1).join('/')); // prettier-ignore
+    const clash = above.find((folder) => places.has(folder));
+    if (clash)
+      throw new Error(
+        `${source.address} holds both a file ${clash} and ${key} below it: have one of them removed there`,
+      );
+  }
+  return wanted.map((file) => ({ file, path: join(root, file.to) }));
+}
+
+/** Those that are not there, or are others: by size, by time, and where only the time differs, by what the bytes sum up to. */
+async function missingMoves(source: Source, moves: readonly Move[], { signal }: TransferOptions): Promise<Move[]> {
+  const there = await eachUnit(moves, 'files', (move) => isThere(source, move), { signal, concurrency: 16 });
+  return moves.filter((_, index) => !there[index]);
+}
+
+async function isThere(source: Source, { file, path }: Move): Promise<boolean> {
+  const found = await stat(path).catch(() => undefined); // what stands in the way is told when it is written
+  if (!found?.isFile() || found.size !== file.bytes) return false;
+  if (Math.abs(found.mtimeMs - file.modified.getTime()) < 1000) return true;
+  const md5 = { algorithm: 'md5', value: '' } as const;
+  const theirs = file.etag ?? (await sumOf(join(source.address, file.key), md5));
+  if ((await sumOf(path, md5)) !== theirs) return false;
+  await utimes(path, file.modified, file.modified); // so that next time one look is enough
+  return true;
 }
 
 /** Throws where a zone holds other tiles than the delivery's, and those are synthetic and these are not, or the reverse. */
@@ -91,19 +220,10 @@ function isSynthetic({ metadata }: Tile): boolean {
   return metadata?.synthetic ?? false;
 }
 
-interface Move {
-  file: SourceFile;
-  path: string;
-}
-
 /** What says at the top of a delivery under which terms it comes. */
 const TERMS = /^(LICEN[CS]E|PROVENANCE|README)[^/]*$/i;
 
-function wantedFiles(
-  { source, files, prefix }: Delivery,
-  tiles: Tile[],
-  products: string[],
-): (SourceFile & { to: string })[] {
+function wantedFiles({ source, files, prefix }: Delivery, tiles: Tile[], products: readonly string[]): Placed[] {
   const kinds = new Set([...products, 'item']);
   const keys = new Set(
     tiles.flatMap((tile) => Object.entries(tile.files).flatMap(([kind, key]) => (kinds.has(kind) ? key : []))),
@@ -117,35 +237,4 @@ function wantedFiles(
   return files
     .filter(({ key }) => keys.has(key) || beside(key) || TERMS.test(key))
     .map((file) => ({ ...file, to: placeOf(file.key) }));
-}
-
-async function missingFiles(wanted: (SourceFile & { to: string })[], root: string): Promise<Move[]> {
-  const moves = wanted.map((file) => ({ file, path: join(root, file.to) }));
-  const there = await Promise.all(
-    moves.map(async ({ file, path }) => existsSync(path) && (await stat(path)).size === file.bytes),
-  );
-  return moves.filter((_, index) => !there[index]);
-}
-
-async function moveFiles(
-  { source }: Delivery,
-  moves: Move[],
-  { signal, onProgress, concurrency = 4 }: SyncOptions,
-): Promise<void> {
-  let bytes = 0;
-  const move = async ({ file, path }: Move): Promise<void> => {
-    await replaceWhole(path, async (part) => {
-      await source.copy(file.key, part, signal);
-      const { size } = await stat(part);
-      if (size !== file.bytes) {
-        throw new Error(`${source.address}/${file.key} arrived with ${size} of ${file.bytes} bytes: sync again`);
-      }
-    });
-    bytes += file.bytes;
-  };
-  await eachUnit(moves, 'files', move, {
-    signal,
-    concurrency,
-    onProgress: (progress) => onProgress?.({ ...progress, bytes }),
-  });
 }

@@ -1,0 +1,94 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { crc32 } from 'node:zlib';
+import { Crc32c, Crc64Nvme } from '@aws-sdk/checksums/crc';
+import type { Digest } from '../ard/index.ts';
+
+/** Takes bytes as they come and tells at the end what they sum up to. */
+export interface Summing {
+  update(bytes: Uint8Array): void;
+  /** In the form of the digest that it was made for; empty for the size alone. */
+  finish(): Promise<string>;
+}
+
+/** Sums up bytes in the way that a digest states. */
+export function summing(digest: Digest): Summing {
+  switch (digest.algorithm) {
+    case 'size':
+      return { update: () => undefined, finish: async () => '' };
+    case 'md5':
+      return hashing('md5', 'hex');
+    case 'md5-parts':
+      return summingParts(digest.partBytes);
+    case 'sha1':
+    case 'sha256':
+      return hashing(digest.algorithm, 'base64');
+    case 'crc32':
+      return summingCrc32();
+    default:
+      return summingCrc(digest.algorithm === 'crc32c' ? new Crc32c() : new Crc64Nvme());
+  }
+}
+
+/** What the bytes of a file sum up to, in the way that a digest states. */
+export async function sumOf(path: string, digest: Digest): Promise<string> {
+  const sum = summing(digest);
+  for await (const bytes of createReadStream(path, { highWaterMark: 1 << 20 })) sum.update(bytes as Uint8Array);
+  return sum.finish();
+}
+
+/** What the bytes have to sum up to. */
+export function valueOf(digest: Digest): string {
+  return digest.algorithm === 'size' ? '' : digest.value;
+}
+
+function hashing(algorithm: string, encoding: 'hex' | 'base64'): Summing {
+  const hash = createHash(algorithm);
+  return { update: (bytes) => void hash.update(bytes), finish: async () => hash.digest(encoding) };
+}
+
+/** The MD5 of the MD5s of parts, and their number, as S3 makes it of a multipart upload. */
+function summingParts(partBytes: number): Summing {
+  const parts: Buffer[] = [];
+  let hash = createHash('md5');
+  let room = partBytes;
+  const next = (): void => {
+    parts.push(hash.digest());
+    hash = createHash('md5');
+    room = partBytes;
+  };
+  return {
+    update(bytes) {
+      for (let at = 0; at < bytes.length;) {
+        const piece = bytes.subarray(at, at + room);
+        hash.update(piece);
+        at += piece.length;
+        room -= piece.length;
+        if (room === 0) next();
+      }
+    },
+    async finish() {
+      if (room < partBytes) next();
+      return `${createHash('md5').update(Buffer.concat(parts)).digest('hex')}-${parts.length}`;
+    },
+  };
+}
+
+function summingCrc32(): Summing {
+  let sum = 0;
+  return {
+    update: (bytes) => void (sum = crc32(bytes, sum)),
+    async finish() {
+      const bytes = Buffer.alloc(4);
+      bytes.writeUInt32BE(sum);
+      return bytes.toString('base64');
+    },
+  };
+}
+
+function summingCrc(sum: { update(bytes: Uint8Array): unknown; digest(): Promise<Uint8Array> }): Summing {
+  return {
+    update: (bytes) => void sum.update(bytes),
+    finish: async () => Buffer.from(await sum.digest()).toString('base64'),
+  };
+}
