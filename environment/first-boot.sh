@@ -28,21 +28,21 @@ install_node() {
 # The images with a driver bring one for Turing and newer; a Volta GPU (p3) needs the 580 branch, the last that knows it.
 install_driver() {
   if command -v nvidia-smi >/dev/null || ! lspci | grep -qi nvidia; then return; fi
-  apt-get install -y -q --no-install-recommends linux-headers-aws nvidia-headless-580-server nvidia-utils-580-server
+  apt-get install -y -q --no-install-recommends linux-headers-aws nvidia-headless-580-server nvidia-utils-580-server || return 1
   modprobe nvidia || echo 'first-boot.sh: the NVIDIA driver does not load: restart the machine, then run ./setup.sh trainer'
 }
 
-# CUDA 11.2 and cuDNN 8.1 are in no present image of Ubuntu: conda-forge has them.
+# CUDA 11.2 and cuDNN 8.1 are in no present image of Ubuntu: conda-forge has them. Each step returns its failure: bash does not stop at one inside an ||.
 install_conda() {
   if ! [[ -x /opt/conda/bin/conda ]]; then
     local from=https://github.com/conda-forge/miniforge/releases/latest/download name=Miniforge3-Linux-x86_64.sh folder
     folder=$(mktemp -d)
     cd "$folder"
-    download "$name" "$from/$name"
-    download sum "$from/$name.sha256"
-    awk -v name="$name" '{ print $1 "  " name }' sum | sha256sum --check --quiet
+    download "$name" "$from/$name" || return 1
+    download sum "$from/$name.sha256" || return 1
+    awk -v name="$name" '{ print $1 "  " name }' sum | sha256sum --check --quiet || return 1
     rm -rf /opt/conda # half of one, from an interrupted run
-    bash "$name" -b -p /opt/conda
+    bash "$name" -b -p /opt/conda || return 1
   fi
   ln -sfn /opt/conda/bin/conda /usr/local/bin/conda
 }

@@ -1,9 +1,9 @@
 import type { Readable } from 'node:stream';
 import {
-  GetObjectCommand, type HeadObjectCommandOutput, HeadObjectCommand, paginateListObjectsV2, S3Client,
+  GetObjectCommand, type GetObjectCommandOutput, type HeadObjectCommandOutput, HeadObjectCommand, paginateListObjectsV2, S3Client,
 } from '@aws-sdk/client-s3'; // prettier-ignore
 import pRetry from 'p-retry';
-import { type Digest, type OpenOptions, type Source, SourceError, type SourceFile, type SourceOptions, type SourceTop } from './source.ts'; // prettier-ignore
+import { type Digest, type FilePart, type OpenOptions, type Source, SourceError, type SourceFile, type SourceOptions, type SourceTop } from './source.ts'; // prettier-ignore
 
 /** The bucket and prefix of an address; the prefix ends in `/`, or is empty. @throws {Error} where it names no bucket */
 export function placeOf(address: string): { bucket: string; prefix: string } {
@@ -54,31 +54,56 @@ export function bucketSource(address: string, options: SourceOptions): Source {
   const { bucket, prefix } = placeOf(address);
   const client = s3Client(bucket, options);
   const addressOf = (key: string): string => `s3://${bucket}/${prefix}${key}`;
-  const open = async (
+  const get = async (
     key: string,
     { from = 0, length, etag, signal }: OpenOptions & { length?: number },
-  ): Promise<Readable> => {
+  ): Promise<GetObjectCommandOutput> => {
     const Range =
       from > 0 || length !== undefined ? `bytes=${from}-${length === undefined ? '' : from + length - 1}` : undefined;
     const command = new GetObjectCommand({ Bucket: bucket, Key: prefix + key, Range, IfMatch: etag && `"${etag}"` });
-    const answer = await client.send(command, signal ? { abortSignal: signal } : {});
-    return answer.Body as Readable;
+    return client.send(command, signal ? { abortSignal: signal } : {});
   };
-  const readAll = (key: string, wanted: { from?: number; length?: number }): Promise<Uint8Array> =>
-    pRetry(async () => Buffer.concat(await (await open(key, wanted)).toArray()), {
-      retries: 4, // the SDK tries a request again, not an answer that breaks off
-      minTimeout: 200,
-      shouldRetry: ({ error }) => isTransient(error),
-    });
+  const readPart: Source['readPart'] = (key, from, length, { etag } = {}) =>
+    named(addressOf(key), () => again(async () => partOf(addressOf(key), await get(key, { from, length, etag }), from, length))); // prettier-ignore
   return {
     address,
     list: (within = '') => named(address, () => listAll(client, bucket, prefix, within)),
     top: () => named(address, () => listTop(client, bucket, prefix)),
-    read: (key) => named(addressOf(key), () => readAll(key, {})),
-    readRange: (key, from, length) => named(addressOf(key), () => readAll(key, { from, length })),
-    open: (key, wanted = {}) => named(addressOf(key), () => open(key, wanted), wanted.signal),
+    read: (key) => named(addressOf(key), () => again(async () => bytesOf(await get(key, {})))),
+    readRange: async (key, from, length) => (await readPart(key, from, length)).bytes,
+    readPart,
+    open: (key, wanted = {}) =>
+      named(addressOf(key), async () => (await get(key, wanted)).Body as Readable, wanted.signal),
     digest: (file) => named(addressOf(file.key), () => digestOf(client, bucket, prefix + file.key)),
   };
+}
+
+/** Tries again what passes: the SDK does so for a request, not for an answer that breaks off. */
+function again<Result>(work: () => Promise<Result>): Promise<Result> {
+  return pRetry(work, { retries: 4, minTimeout: 200, shouldRetry: ({ error }) => isTransient(error) });
+}
+
+async function bytesOf({ Body }: GetObjectCommandOutput): Promise<Uint8Array> {
+  return Buffer.concat(await (Body as Readable).toArray());
+}
+
+/** Of an answer the range that was asked for. A server that knows no ranges sends the whole: gigabytes, maybe. */
+async function partOf(
+  address: string,
+  answer: GetObjectCommandOutput,
+  from: number,
+  length: number,
+): Promise<FilePart> {
+  const { ContentRange, ContentLength: whole = Infinity, ETag } = answer;
+  const [first, last, size] = (/^bytes (\d+)-(\d+)\/(\d+)$/.exec(ContentRange ?? '') ?? []).slice(1).map(Number);
+  const asked = ContentRange === undefined ? from === 0 && whole <= length : first === from && last < from + length;
+  if (asked) return { bytes: await bytesOf(answer), size: size ?? whole, etag: unquoted(ETag) };
+  (answer.Body as Readable).on('error', () => undefined).destroy();
+  const found = ContentRange ?? `the whole${whole < Infinity ? ` of ${whole} bytes` : ''}`;
+  throw new SourceError(
+    `cannot read ${address}: the server was asked for bytes ${from}-${from + length - 1} and sends ${found}: bring the delivery to a disk (imagesim sync), or read it from S3 itself`,
+    { transient: false },
+  );
 }
 
 async function named<Result>(name: string, work: () => Promise<Result>, signal?: AbortSignal): Promise<Result> {
@@ -96,13 +121,14 @@ async function listAll(client: S3Client, bucket: string, prefix: string, within:
 }
 
 async function listTop(client: S3Client, bucket: string, prefix: string): Promise<SourceTop> {
-  const top: SourceTop = { folders: [], files: [] };
+  const folders = new Set<string>();
+  const files: SourceFile[] = [];
   const pages = paginateListObjectsV2({ client }, { Bucket: bucket, Prefix: prefix, Delimiter: '/' });
   for await (const page of pages) {
-    top.files.push(...filesOf(page.Contents, prefix));
-    top.folders.push(...(page.CommonPrefixes ?? []).map(({ Prefix = '' }) => Prefix.slice(prefix.length, -1)));
+    files.push(...filesOf(page.Contents, prefix));
+    for (const { Prefix = '' } of page.CommonPrefixes ?? []) folders.add(Prefix.slice(prefix.length, -1));
   }
-  return top;
+  return { folders: [...folders], files };
 }
 
 interface Listed {
@@ -161,6 +187,7 @@ const FAULTS: Record<string, string> = {
   NoSuchBucket: 'there is no such bucket: check its name, and AWS_ENDPOINT_URL_S3 where it is not at AWS',
   NoSuchKey: 'there is no such file any more: run again',
   PreconditionFailed: 'it has changed since it was listed: run again',
+  InvalidRange: 'it is shorter than when it was listed: run again',
   AccessDenied: `access is denied: ask for s3:ListBucket and s3:GetObject there, or ${LOGIN} of somebody who has them`,
   CredentialsProviderError: `there are no credentials: ${LOGIN}`,
   InvalidAccessKeyId: `the access key is not known there: ${LOGIN}`,

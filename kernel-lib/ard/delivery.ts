@@ -89,7 +89,7 @@ export interface DeliveryAddress {
  */
 export function deliveryAddress(address: string): DeliveryAddress {
   const inBucket = address.startsWith('s3://');
-  const whole = inBucket ? address.replace(/\/+$/, '') : resolve(address); // notebooks run in a folder of their own
+  const whole = inBucket ? address.replace(/(?<=[^/:])\/+$/, '') : resolve(address); // notebooks run in a folder of their own
   const [, top, zone, quadkey] = /^(.*)\/(0[1-9]|[1-5]\d|60)(?:\/([0-3]{1,12}))?$/.exec(whole) ?? [];
   const named = top !== undefined && (basename(top) === 'ard' || !inBucket) && !existsSync(join(whole, 'ard'));
   const part = named ? top : whole;
@@ -117,7 +117,7 @@ export async function openDelivery(address: string, options: DeliveryOptions = {
   const beside = ['demo-ard/', `${prefix}acquisition_collections/`].filter((folder) => holds(top, folder));
   const listed = await Promise.all([...cells, ...beside].map((folder) => source.list(folder)));
   const files = uniqueByKey([...listed.flat(), ...top.files]);
-  if (!files.some(({ key }) => FILE.test(key))) throw noTile(address, place.address, top);
+  if (!files.some(({ key }) => FILE.test(key))) throw noTile(address, place.address, top, zone, quadkey);
   return { source, prefix, files };
 }
 
@@ -132,7 +132,16 @@ function uniqueByKey(files: SourceFile[]): SourceFile[] {
   return [...new Map(files.map((file) => [file.key, file])).values()].sort((a, b) => (a.key < b.key ? -1 : 1));
 }
 
-function noTile(address: string, opened: string, { folders, files }: SourceTop): Error {
+function noTile(
+  address: string,
+  opened: string,
+  { folders, files }: SourceTop,
+  zone?: number,
+  quadkey?: string,
+): Error {
+  const hasZones = folders.some((name) => name === 'ard' || /^\d\d$/.test(name));
+  if (zone !== undefined && hasZones)
+    return new Error(`no tile of zone ${zone}${quadkey ? ` under quadkey ${quadkey}` : ''} in ${address}`);
   const names = [...folders.map((name) => `${name}/`), ...files.map(({ key }) => key)];
   const some = `${names.slice(0, 3).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}`;
   const found = names.length === 0 ? `${opened} is empty` : `${opened} holds ${some}`;

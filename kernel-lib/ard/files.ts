@@ -33,7 +33,13 @@ export async function staleParts(folder: string): Promise<StalePart[]> {
   });
 }
 
+/** The name of a temporary file that its process is done with and a later step may go on with. */
+export function laidDown(part: string): string {
+  return part.replace(/\d+-[0-9a-z]+-\d+\.part$/, '0-0-0.part');
+}
+
 function isAlive(pid: number, start: string | undefined): boolean {
+  if (pid === 0) return false;
   if (pid === process.pid) return start === started;
   try {
     process.kill(pid, 0); // signal 0 only asks

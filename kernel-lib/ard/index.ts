@@ -10,7 +10,7 @@ export { toLonLat, toUtm } from './projection.ts';
 export { type ChipPlace, chipBounds, chipIdAt, chipIds, chipWindow, parseChip } from './chip.ts';
 export { ardRoot, cellFolder, cellsOnDisk, dataRoot, zonesOnDisk } from './layout.ts';
 export {
-  type Digest, type OpenOptions, type Source, type SourceFile, type SourceOptions, type SourceTop, SourceError,
+  type Digest, type FilePart, type OpenOptions, type Source, type SourceFile, type SourceOptions, type SourceTop, SourceError,
 } from './source.ts'; // prettier-ignore
 export { openSource } from './address.ts';
 export { bucketFault, placeOf, s3Client } from './bucket.ts';
@@ -20,7 +20,8 @@ export {
 } from './delivery.ts'; // prettier-ignore
 export { type CogBlock, type CogOptions, writeCog } from './cog.ts';
 export { type Survey, isPlaced, surveyRasters } from './survey.ts';
-export { overviewPng } from './overview.ts';
+export { type PictureOptions, maskPng, overviewPng, realShare } from './overview.ts';
+export type { Traffic } from './remote.ts';
 export { type BlockTable, type Raster, type RasterLevel, openRaster } from './raster.ts';
-export { type StalePart, cannotWrite, makeFolder, partName, readJson, replaceWhole, staleParts, writeWhole } from './files.ts'; // prettier-ignore
+export { type StalePart, cannotWrite, laidDown, makeFolder, partName, readJson, replaceWhole, staleParts, writeWhole } from './files.ts'; // prettier-ignore
 export { type Progress, type StepOptions, eachUnit } from './step.ts';

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { type FileHandle, open, rename, rm, utimes } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm, stat, utimes } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import pRetry from 'p-retry';
 import {
   type Digest, type Source, type SourceFile, type StepOptions, SourceError, bucketFault, cannotWrite, eachUnit,
-  makeFolder, partName, staleParts,
+  laidDown, makeFolder, partName, staleParts,
 } from '../ard/index.ts'; // prettier-ignore
 import { type Summing, sumOf, summing, valueOf } from './checksum.ts';
 
@@ -85,7 +85,9 @@ async function bringFile(
     return digest;
   } catch (error) {
     const goesOn = options.signal?.aborted || (error instanceof SourceError && error.transient);
-    if (!goesOn) await rm(part, { force: true }).catch(() => undefined); // the first error is the one to tell
+    const half = goesOn && ((await stat(part).catch(() => undefined))?.size ?? 0) > 0;
+    const tidied = half ? rename(part, laidDown(part)) : rm(part, { force: true });
+    await tidied.catch(() => undefined); // the first error is the one to tell
     throw cannotWrite(path, part, error);
   }
 }

@@ -56,10 +56,13 @@ describe('files', () => {
 
   it('removes what a process that died left half-written, and nothing of one that lives', async () => {
     const { pid } = spawnSync(process.execPath, ['--version']); // over by now
-    const parts = [`.a.tif.${pid}-0.part`, `.b.tif.${pid}-12.part`, `.a.tif.${process.ppid}-0.part`, `a.${pid}-0.part`];
-    for (const name of parts) await writeFile(join(folder, name), 'half');
+    const own = basename(partName('c.tif')); // of this process
+    const before = own.replace(/-\w+-/, '-k3x-'); // of one of the same number before it, as in a container
+    const dead = [`.a.tif.${pid}-k3x-0.part`, `.b.tif.0a1b2c3d.${pid}-k3x-12.part`, before];
+    const kept = [`.a.tif.${process.ppid}-k3x-0.part`, own, `a.${pid}-k3x-0.part`];
+    for (const name of [...dead, ...kept]) await writeFile(join(folder, name), 'half');
     await writeWhole(join(folder, 'a.tif'), 'whole');
-    assert.deepEqual((await readdir(folder)).sort(), [parts[2], parts[3], 'a.tif']);
+    assert.deepEqual((await readdir(folder)).sort(), [...kept, 'a.tif'].sort());
   });
 
   it('has many write the same new folders at once', async () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openSource } from 'imagesim/ard';
 import { emptyFolder } from '../delivery.ts';
@@ -18,14 +18,16 @@ describe('openSource of a folder', () => {
   it('lists files below a prefix in order of key, links followed and those to nothing left out', async () => {
     const source = openSource(folder);
     assert.equal(source.address, folder);
-    assert.deepEqual(await source.list(), [
+    const list = async (prefix?: string): Promise<object[]> =>
+      (await source.list(prefix)).map(({ key, bytes }) => ({ key, bytes }));
+    assert.deepEqual(await list(), [
       { key: 'a.txt', bytes: 13 },
       { key: 'b/1.txt', bytes: 15 },
       { key: 'b/c/2.txt', bytes: 17 },
       { key: 'b/link.txt', bytes: 13 },
     ]);
-    assert.deepEqual(await source.list('b/c'), [{ key: 'b/c/2.txt', bytes: 17 }]);
-    assert.deepEqual(await source.list('z'), []);
+    assert.deepEqual(await list('b/c'), [{ key: 'b/c/2.txt', bytes: 17 }]);
+    assert.deepEqual(await list('z'), []);
   });
 
   it('follows links to folders, and ends where they go in a circle', async () => {
@@ -39,20 +41,21 @@ describe('openSource of a folder', () => {
     assert.deepEqual((await openSource(place).list('ard/c')).map(({ key }) => key), ['ard/c/2.txt']); // prettier-ignore
   });
 
-  it('reads and copies a file', async () => {
+  it('tells the time of each file, and what lies at the top', async () => {
     const source = openSource(folder);
-    assert.equal(Buffer.from(await source.read('b/1.txt')).toString(), 'this is b/1.txt');
-    const copy = join(await emptyFolder(), 'copy');
-    await source.copy('b/1.txt', copy);
-    assert.equal(await readFile(copy, 'utf8'), 'this is b/1.txt');
+    const time = new Date('2023-05-21T10:20:30Z');
+    await utimes(join(folder, 'b/1.txt'), time, time);
+    assert.deepEqual((await source.list('b'))[0], { key: 'b/1.txt', bytes: 15, modified: time }); // prettier-ignore
+    const { folders, files } = await source.top();
+    assert.deepEqual([folders, files.map(({ key }) => key)], [['b'], ['a.txt']]);
   });
 
-  it('stops a copy with the reason that was given', async () => {
-    const stop = new AbortController();
-    const reason = new Error('interrupted: run the same command again');
-    const copy = openSource(folder).copy('a.txt', join(await emptyFolder(), 'copy'), stop.signal);
-    stop.abort(reason);
-    await assert.rejects(copy, reason);
+  it('reads a file whole, some bytes of it, and from a byte on', async () => {
+    const source = openSource(folder);
+    assert.equal(Buffer.from(await source.read('b/1.txt')).toString(), 'this is b/1.txt');
+    assert.equal(Buffer.from(await source.readRange('b/1.txt', 5, 2)).toString(), 'is');
+    assert.equal(Buffer.from(await source.readRange('b/1.txt', 10, 99)).toString(), '1.txt');
+    assert.equal((await (await source.open('b/1.txt', { from: 8 })).toArray()).join(''), 'b/1.txt');
   });
 
   it('refuses a folder that is not there, and a file, and says what to give', () => {

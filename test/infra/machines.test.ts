@@ -24,15 +24,11 @@ const folder = join(import.meta.dirname, '..', '..', 'environment');
 const text = readFileSync(join(folder, 'machines.yaml'), 'utf8');
 
 describe('environment/machines.yaml', () => {
-  let database: SpecDatabase;
-  before(() => {
-    database = loadAwsServiceSpecSync();
-  });
   const read = (): Template => parse(text, { customTags: functions() }) as Template;
-  const faults = (template: Template): string[] => [...misfits(template, database), ...dangling(template), ...dangers(template)];
+  const faults = (template: Template): string[] => [...misfits(template), ...dangling(template), ...dangers(template)];
 
   it('is what the schemas of AWS ask for: types, properties, values, references', () => {
-    assert.deepEqual(misfits(read(), database), []);
+    assert.deepEqual(misfits(read()), []);
     assert.deepEqual(dangling(read()), []);
   });
 
@@ -43,7 +39,11 @@ describe('environment/machines.yaml', () => {
   // What the checks above must catch: a change to the template, and what is said of it.
   const properties = (template: Template, name: string): Json => template.Resources[name].Properties as Json;
   const mistakes: [string, (template: Template) => void, RegExp][] = [
-    ['an unknown type', (t) => (t.Resources['Gateway'].Type = 'AWS::EC2::Gateway'), /^Gateway: no type AWS::EC2::Gateway$/],
+    [
+      'an unknown type',
+      (t) => (t.Resources['Gateway'].Type = 'AWS::EC2::Gateway'),
+      /^Gateway: no type AWS::EC2::Gateway$/,
+    ],
     ['an unknown property', (t) => (properties(t, 'Trainer')['Imageid'] = 'x'), /^Trainer\.Imageid: unknown$/],
     [
       'an unknown property deep inside',
@@ -61,8 +61,16 @@ describe('environment/machines.yaml', () => {
       (t) => (properties(t, 'S3Endpoint')['VpcEndpointType'] = 'Gate'),
       /^S3Endpoint\.VpcEndpointType: expected one of Interface, Gateway, .*, got "Gate"$/,
     ],
-    ['a list that is none', (t) => (properties(t, 'Trainer')['SecurityGroupIds'] = 'sg-1'), /^Trainer\.SecurityGroupIds: expected a list/],
-    ['a Ref to nothing', (t) => (properties(t, 'Trainer')['SubnetId'] = { Ref: 'Subnett' }), /^Subnett: .* nothing has this name$/],
+    [
+      'a list that is none',
+      (t) => (properties(t, 'Trainer')['SecurityGroupIds'] = 'sg-1'),
+      /^Trainer\.SecurityGroupIds: expected a list/,
+    ],
+    [
+      'a Ref to nothing',
+      (t) => (properties(t, 'Trainer')['SubnetId'] = { Ref: 'Subnett' }),
+      /^Subnett: .* nothing has this name$/,
+    ],
     [
       'a Sub of nothing',
       (t) => (properties(t, 'S3Endpoint')['ServiceName'] = { 'Fn::Sub': 'com.amazonaws.${Region}.s3' }),
@@ -73,11 +81,20 @@ describe('environment/machines.yaml', () => {
       (t) => (t.Outputs['TrainerTunnel'] = { Value: { 'Fn::GetAtt': ['Trainer', 'Address'] } }),
       /^Trainer\.Address: no such attribute$/,
     ],
-    ['a condition that there is not', (t) => (t.Resources['Trainer'].Condition = 'Maybe'), /^Maybe: no such condition$/],
+    [
+      'a condition that there is not',
+      (t) => (t.Resources['Trainer'].Condition = 'Maybe'),
+      /^Maybe: no such condition$/,
+    ],
     [
       'a parameter that nothing uses',
       (t) => (t.Parameters['Colour'] = { Type: 'String' }),
       /^Colour: nothing uses this parameter$/,
+    ],
+    [
+      'a default that its own parameter refuses',
+      (t) => (t.Parameters['TrainerType']['Default'] = 'p3.16xlarge'),
+      /^TrainerType: refuses its own default$/,
     ],
     [
       'ssh from everywhere',
@@ -85,19 +102,47 @@ describe('environment/machines.yaml', () => {
       /^Ssh lets in "0\.0\.0\.0\/0": expected the parameter SshFrom, port 22$/,
     ],
     ['another port let in', (t) => (ingress(t)['ToPort'] = 8888), /^Ssh lets in /],
-    ['an address parameter for any network', (t) => (t.Parameters['SshFrom']['AllowedPattern'] = '.*'), /^SshFrom accepts /],
-    ['a disk that is not encrypted', (t) => (ebs(properties(t, 'Datamaker'))['Encrypted'] = false), /^Datamaker: a disk is not encrypted$/],
+    [
+      'an address parameter for any network',
+      (t) => (t.Parameters['SshFrom']['AllowedPattern'] = '.*'),
+      /^SshFrom accepts /,
+    ],
+    [
+      'a disk that is not encrypted',
+      (t) => (ebs(properties(t, 'Datamaker'))['Encrypted'] = false),
+      /^Datamaker: a disk is not encrypted$/,
+    ],
     ['a right to everything in S3', (t) => (rights(t, 'TrainerRole')[1]['Action'] = 's3:*'), /^TrainerRole may s3:\*$/],
-    ['a right to delete', (t) => (rights(t, 'TrainerRole')[2]['Action'] = 's3:DeleteObject'), /^TrainerRole may s3:DeleteObject$/],
-    ['a right in every bucket', (t) => (rights(t, 'DatamakerRole')[1]['Resource'] = '*'), /^DatamakerRole may reach "\*"$/],
+    [
+      'a right to delete',
+      (t) => (rights(t, 'TrainerRole')[2]['Action'] = 's3:DeleteObject'),
+      /^TrainerRole may s3:DeleteObject$/,
+    ],
+    [
+      'a right in every bucket',
+      (t) => (rights(t, 'DatamakerRole')[1]['Resource'] = '*'),
+      /^DatamakerRole may reach "\*"$/,
+    ],
     [
       'IMDSv1',
       (t) => ((properties(t, 'Trainer')['MetadataOptions'] as Json)['HttpTokens'] = 'optional'),
       /^Trainer: IMDSv2 is not required$/,
     ],
-    ['a fixed image', (t) => (properties(t, 'Trainer')['ImageId'] = 'ami-0123456789abcdef0'), /^Trainer: its image is not from SSM$/],
-    ['a public bucket', (t) => delete properties(t, 'Storage')['PublicAccessBlockConfiguration'], /^Storage: not closed to the public$/],
-    ['a bucket that goes with the stack', (t) => delete t.Resources['Storage']['DeletionPolicy'], /^Storage: deleted with the stack$/],
+    [
+      'a fixed image',
+      (t) => (properties(t, 'Trainer')['ImageId'] = 'ami-0123456789abcdef0'),
+      /^Trainer: its image is not from SSM$/,
+    ],
+    [
+      'a public bucket',
+      (t) => delete properties(t, 'Storage')['PublicAccessBlockConfiguration'],
+      /^Storage: not closed to the public$/,
+    ],
+    [
+      'a bucket that goes with the stack',
+      (t) => delete t.Resources['Storage']['DeletionPolicy'],
+      /^Storage: deleted with the stack$/,
+    ],
   ];
   for (const [name, change, said] of mistakes) {
     it(`would be refused with ${name}`, () => {
@@ -119,8 +164,17 @@ describe('environment/machines.yaml', () => {
   });
 
   it('makes a disk of 500 GiB for the datamaker, an m5.xlarge, and of 1,000 GiB for the trainer, of a type without V100', () => {
-    const defaults = ['DatamakerGiB', 'TrainerGiB', 'DatamakerType', 'TrainerType'].map((n) => read().Parameters[n]['Default']);
+    const defaults = ['DatamakerGiB', 'TrainerGiB', 'DatamakerType', 'TrainerType'].map(
+      (n) => read().Parameters[n]['Default'],
+    );
     assert.deepEqual(defaults, [500, 1000, 'm5.xlarge', 'g5.12xlarge']);
+  });
+
+  it('has a price in README.md for every machine that it may make', () => {
+    const page = readFileSync(join(folder, 'README.md'), 'utf8');
+    const { DatamakerType, TrainerType } = read().Parameters;
+    for (const type of [DatamakerType['Default'], ...(TrainerType['AllowedValues'] as string[])])
+      assert.match(page, new RegExp(`^\\|.*${String(type)}.*\\| [0-9.]+`, 'm'));
   });
 
   for (const role of ['Datamaker', 'Trainer']) {
@@ -165,48 +219,52 @@ function functions(): (ScalarTag | CollectionTag)[] {
   const lists = ['If', 'Equals', 'Not', 'And', 'Or', 'Join', 'Select'].map((name) => ({
     tag: `!${name}`,
     collection: 'seq' as const,
-    resolve: (value: unknown) => ({ [long(name)]: (value as YAMLSeq).toJSON() as unknown[] }),
+    resolve: (value: unknown) => ({ [long(name)]: (value as YAMLSeq).toJSON() }),
   }));
   return [...scalars, ...lists];
 }
 
 // --- the schemas
 
+let database: SpecDatabase | undefined;
+/** All types of CloudFormation, as AWS publishes them; half a second to read. */
+const schemas = (): SpecDatabase => (database ??= loadAwsServiceSpecSync());
+
 /** What in the resources is not as the schemas of AWS say. */
-function misfits({ Resources }: Template, database: SpecDatabase): string[] {
+function misfits({ Resources }: Template): string[] {
   return Object.entries(Resources).flatMap(([name, { Type, Properties = {} }]) => {
-    const [resource] = database.lookup('resource', 'cloudFormationType', 'equals', Type);
-    return resource ? inObject(Properties, resource.properties, name, database) : [`${name}: no type ${Type}`];
+    const [resource] = schemas().lookup('resource', 'cloudFormationType', 'equals', Type);
+    return resource ? inObject(Properties, resource.properties, name) : [`${name}: no type ${Type}`];
   });
 }
 
-function inObject(value: Json, schema: Record<string, Property>, path: string, database: SpecDatabase): string[] {
+function inObject(value: Json, schema: Record<string, Property>, path: string): string[] {
   const missing = Object.keys(schema).filter((key) => schema[key].required && value[key] === undefined);
   return [
     ...missing.map((key) => `${path}.${key}: missing`),
     ...Object.entries(value).flatMap(([key, inside]) =>
-      schema[key] ? inValue(inside, schema[key].type, `${path}.${key}`, database) : [`${path}.${key}: unknown`],
+      schema[key] ? inValue(inside, schema[key].type, `${path}.${key}`) : [`${path}.${key}: unknown`],
     ),
   ];
 }
 
-function inValue(value: unknown, type: PropertyType, path: string, database: SpecDatabase): string[] {
+function inValue(value: unknown, type: PropertyType, path: string): string[] {
   const fn = functionOf(value);
-  if (fn === 'Fn::If') return branches(value).flatMap((branch) => inValue(branch, type, path, database));
+  if (fn === 'Fn::If') return branches(value).flatMap((branch) => inValue(branch, type, path));
   if (fn !== undefined || type.type === 'json') return []; // what a function gives is known to AWS only
   switch (type.type) {
     case 'array':
       if (!Array.isArray(value)) return [`${path}: expected a list, got ${JSON.stringify(value)}`];
-      return value.flatMap((item, i) => inValue(item, type.element, `${path}[${i}]`, database));
+      return value.flatMap((item, i) => inValue(item, type.element, `${path}[${i}]`));
     case 'map':
-      return Object.entries(value as Json).flatMap(([k, v]) => inValue(v, type.element, `${path}.${k}`, database));
+      return Object.entries(value as Json).flatMap(([k, v]) => inValue(v, type.element, `${path}.${k}`));
     case 'ref': {
-      const { properties } = database.get('typeDefinition', type.reference.$ref);
+      const { properties } = schemas().get('typeDefinition', type.reference.$ref);
       if (typeof value !== 'object') return [`${path}: expected an object, got ${JSON.stringify(value)}`];
-      return inObject(value as Json, properties, path, database);
+      return inObject(value as Json, properties, path);
     }
     case 'union': {
-      const tries = type.types.map((one) => inValue(value, one, path, database));
+      const tries = type.types.map((one) => inValue(value, one, path));
       return tries.find((found) => found.length === 0) ?? tries[0];
     }
     default:
@@ -216,15 +274,21 @@ function inValue(value: unknown, type: PropertyType, path: string, database: Spe
 
 function inScalar(value: unknown, type: PropertyType, path: string): string[] {
   const got = `got ${JSON.stringify(value)}`;
-  if (type.type === 'tag') return Object.keys(value as Json).sort().join() === 'Key,Value' ? [] : [`${path}: expected a tag, ${got}`];
+  if (type.type === 'tag')
+    return Object.keys(value as Json)
+      .sort()
+      .join() === 'Key,Value'
+      ? []
+      : [`${path}: expected a tag, ${got}`];
   const allowed = 'allowedValues' in type ? type.allowedValues : undefined;
-  if (allowed && !allowed.map(String).includes(String(value))) return [`${path}: expected one of ${allowed.join(', ')}, ${got}`];
+  if (allowed && !allowed.map(String).includes(String(value)))
+    return [`${path}: expected one of ${allowed.join(', ')}, ${got}`];
   const fits: Record<string, boolean> = {
     integer: Number.isInteger(Number(value)),
     number: Number.isFinite(Number(value)),
     boolean: ['true', 'false'].includes(String(value)),
   };
-  return typeof value === 'object' || fits[type.type] === false ? [`${path}: expected ${type.type}, ${got}`] : [];
+  return typeof value === 'object' || !(fits[type.type] ?? true) ? [`${path}: expected ${type.type}, ${got}`] : [];
 }
 
 function functionOf(value: unknown): string | undefined {
@@ -244,22 +308,33 @@ function dangling(template: Template): string[] {
   const names = new Set([...Object.keys(Parameters), ...Object.keys(Resources)]);
   const { refs, attributes, conditions } = references(template);
   return [
-    ...[...refs].filter((n) => !names.has(n) && !n.startsWith('AWS::')).map((n) => `${n}: referred to, but nothing has this name`),
+    ...[...refs]
+      .filter((n) => !names.has(n) && !n.startsWith('AWS::'))
+      .map((n) => `${n}: referred to, but nothing has this name`),
     ...[...attributes].filter((a) => !isAttribute(a, Resources)).map((a) => `${a}: no such attribute`),
     ...[...conditions].filter((c) => !(c in Conditions)).map((c) => `${c}: no such condition`),
-    ...Object.keys(Parameters).filter((p) => !refs.has(p)).map((p) => `${p}: nothing uses this parameter`),
-    ...Object.keys(Conditions).filter((c) => !conditions.has(c)).map((c) => `${c}: nothing uses this condition`),
+    ...Object.keys(Parameters)
+      .filter((p) => !refs.has(p))
+      .map((p) => `${p}: nothing uses this parameter`),
+    ...Object.keys(Parameters)
+      .filter((name) => !takesDefault(Parameters[name]))
+      .map((name) => `${name}: refuses its own default`),
+    ...Object.keys(Conditions)
+      .filter((c) => !conditions.has(c))
+      .map((c) => `${c}: nothing uses this condition`),
   ];
+}
+
+function takesDefault({ Default, AllowedValues, AllowedPattern = '' }: Json): boolean {
+  if (AllowedValues) return (AllowedValues as unknown[]).includes(Default);
+  return typeof Default !== 'string' || new RegExp(String(AllowedPattern)).test(Default);
 }
 
 function isAttribute(attribute: string, resources: Record<string, Entry>): boolean {
   const [name, key] = attribute.split('.');
-  const [resource] = loaded().lookup('resource', 'cloudFormationType', 'equals', resources[name]?.Type ?? '');
+  const [resource] = schemas().lookup('resource', 'cloudFormationType', 'equals', resources[name]?.Type ?? '');
   return resource !== undefined && key in resource.attributes;
 }
-
-let spec: SpecDatabase | undefined;
-const loaded = (): SpecDatabase => (spec ??= loadAwsServiceSpecSync());
 
 interface References {
   refs: Set<string>;
@@ -327,7 +402,8 @@ function dangersOfInstance(name: string, properties: Json, { Parameters }: Templ
   const image = properties['ImageId'];
   const images = functionOf(image) === 'Fn::If' ? branches(image) : [image];
   const fromSsm = (one: unknown): boolean =>
-    functionOf(one) === 'Ref' && /^AWS::SSM::Parameter::Value</.test(String(Parameters[(one as { Ref: string }).Ref]['Type']));
+    functionOf(one) === 'Ref' &&
+    String(Parameters[(one as { Ref: string }).Ref]['Type']).startsWith('AWS::SSM::Parameter::Value<');
   return [
     ...(HttpTokens === 'required' && HttpPutResponseHopLimit === 1 ? [] : [`${name}: IMDSv2 is not required`]),
     ...(images.every(fromSsm) ? [] : [`${name}: its image is not from SSM`]),
@@ -341,18 +417,25 @@ function dangersOfGroup(name: string, properties: Json, { Parameters }: Template
   const pattern = new RegExp(String(Parameters['SshFrom']['AllowedPattern']));
   return [
     ...(properties['SecurityGroupIngress'] as Json[])
-      .filter((rule) => JSON.stringify([rule['CidrIp'], rule['FromPort'], rule['ToPort']]) !== '[{"Ref":"SshFrom"},22,22]')
+      .filter(
+        (rule) => JSON.stringify([rule['CidrIp'], rule['FromPort'], rule['ToPort']]) !== '[{"Ref":"SshFrom"},22,22]',
+      )
       .map((rule) => `${name} lets in ${JSON.stringify(rule['CidrIp'])}: expected the parameter SshFrom, port 22`),
     ...['0.0.0.0/0', '10.0.0.0/8', '203.0.113.0/31'].filter((n) => pattern.test(n)).map((n) => `SshFrom accepts ${n}`),
   ];
 }
 
 function dangersOfRole(name: string, template: Template): string[] {
-  const allowed = ['s3:ListBucket', 's3:GetBucketLocation', 's3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload'];
+  const objects = ['s3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload'];
+  const allowed = new Set(['s3:ListBucket', 's3:GetBucketLocation', ...objects]);
   const ours = /^arn:\$\{AWS::Partition\}:s3:::\$\{Bucket\}(\/[a-z].*)?$/;
   return rights(template, name).flatMap(({ Action, Resource }) => [
-    ...[Action].flat().filter((action) => !allowed.includes(action)).map((action) => `${name} may ${action}`),
-    ...([Resource].flat() as unknown[])
+    ...[Action]
+      .flat()
+      .filter((action) => !allowed.has(action))
+      .map((action) => `${name} may ${action}`),
+    ...[Resource]
+      .flat()
       .filter((place) => !ours.test(String((place as Json)['Fn::Sub'])))
       .map((place) => `${name} may reach ${JSON.stringify(place)}`),
   ]);

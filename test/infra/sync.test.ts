@@ -4,56 +4,23 @@ import { once } from 'node:events';
 import { rmSync, truncateSync } from 'node:fs';
 import { copyFile, cp, mkdir, readFile, readdir, stat, truncate, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { type Progress, openDelivery, openSource, readTiles, tilesOf } from 'imagesim/ard';
 import { findDelivery, syncDelivery } from 'imagesim/infra';
+import { type Bucket, filesUnder, openBucket, setEnv } from '../bucket.ts';
 import { emptyFolder, sampleDelivery } from '../delivery.ts';
-
-// s3rver 3.7.1 serves this SDK as it is: checksum trailers are read past, buckets go by path, both keys are "S3RVER".
-// Two quirks: it does not verify V4 signatures, so that a wrong secret passes; and it makes the token of a next page with
-// a cipher that OpenSSL 3 no longer has. `pageByMarker` has it list as version 1 does, whose marker is a plain key.
-interface Context {
-  query: Record<string, string>;
-  body: unknown;
-}
-interface S3Server {
-  middleware: ((context: Context, next: () => Promise<void>) => Promise<void>)[];
-  run(): Promise<{ port: number }>;
-  close(): Promise<void>;
-}
-const S3rver = createRequire(import.meta.url)('s3rver') as new (options: object) => S3Server;
-
-let pages = 0;
-async function pageByMarker(context: Context, next: () => Promise<void>): Promise<void> {
-  const { 'list-type': type, 'continuation-token': marker = '', ...query } = context.query;
-  if (type !== '2') return next();
-  pages++;
-  context.query = { ...query, marker };
-  await next();
-  const xml = String(context.body);
-  const last = /.*<Key>(.*?)<\/Key>/s.exec(xml)?.[1];
-  if (xml.includes('<IsTruncated>true')) {
-    context.body = xml.replace('<IsTruncated>', `<NextContinuationToken>${last}</NextContinuationToken><IsTruncated>`);
-  }
-}
-
-/** Files below a folder, `/`-separated, in order. */
-async function filesUnder(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
-    .sort();
-}
 
 /** What a sync of a delivery brings: its tiles, items, collections, vectors and terms. */
 async function deliveredFiles(delivery: string): Promise<string[]> {
   return (await filesUnder(delivery)).filter((file) => /^(ard|demo-ard)\/|^README|^LICENSE/.test(file));
+}
+
+/** Files of a data folder without those that a later run goes on with. */
+async function wholeFiles(folder: string): Promise<string[]> {
+  return (await filesUnder(folder)).filter((file) => !/^\..*\.part$/.test(basename(file)));
 }
 
 /** A delivery of 2 zones whose files are a few bytes; `tile(zone)` names a visual. */
@@ -84,40 +51,21 @@ const onDisk: Place = {
   pathOf: (address, key) => join(address, key),
 };
 
-let directory: string;
-let server: S3Server;
-let client: S3Client;
-let prefixes = 0;
+let bucket: Bucket;
 const inBucket: Place = {
-  put: async (folder) => {
-    const prefix = `orders/${prefixes++}`;
-    for (const key of await filesUnder(folder)) await upload(`${prefix}/${key}`, await readFile(join(folder, key)));
-    return `s3://imagesim-storage/${prefix}`;
-  },
-  pathOf: (address, key) => join(directory, `${address.slice('s3://'.length)}/${key}._S3rver_object`),
+  put: (folder) => bucket.put(folder),
+  pathOf: (address, key) => bucket.pathOf(address, key),
 };
-const upload = (Key: string, Body: Uint8Array | string): Promise<unknown> =>
-  client.send(new PutObjectCommand({ Bucket: 'imagesim-storage', Key, Body }));
 
 /** Sets variables for one piece of work; `undefined` unsets. */
 async function withEnv<Result>(
   values: Record<string, string | undefined>,
   work: () => Promise<Result>,
 ): Promise<Result> {
-  const before = Object.keys(values).map((name) => [name, process.env[name]] as const);
-  const set = (name: string, value: string | undefined): void => {
-    if (value === undefined) delete process.env[name];
-    else process.env[name] = value;
-  };
-  Object.entries(values).forEach(([name, value]) => set(name, value));
-  try {
-    return await work();
-  } finally {
-    before.forEach(([name, value]) => set(name, value));
-  }
+  const restore = setEnv(values);
+  return work().finally(restore);
 }
 
-const keys = { AWS_ACCESS_KEY_ID: 'S3RVER', AWS_SECRET_ACCESS_KEY: 'S3RVER' };
 const noKeys = {
   AWS_ACCESS_KEY_ID: undefined, AWS_SECRET_ACCESS_KEY: undefined, AWS_SESSION_TOKEN: undefined, AWS_PROFILE: undefined,
   AWS_SHARED_CREDENTIALS_FILE: '/no/credentials', AWS_CONFIG_FILE: '/no/config', AWS_EC2_METADATA_DISABLED: 'true',
@@ -135,27 +83,10 @@ async function lineOf(work: () => Promise<unknown>): Promise<string> {
 }
 
 describe('syncDelivery', () => {
-  const environment: Record<string, string | undefined> = {};
   before(async () => {
-    directory = await emptyFolder();
-    const configureBuckets = [{ name: 'imagesim-storage' }];
-    server = new S3rver({ port: 0, address: '127.0.0.1', silent: true, directory, configureBuckets });
-    server.middleware.unshift(pageByMarker);
-    const endpoint = `http://127.0.0.1:${(await server.run()).port}`;
-    for (const [name, value] of Object.entries({ ...keys, AWS_ENDPOINT_URL_S3: endpoint })) {
-      environment[name] = process.env[name];
-      process.env[name] = value;
-    }
-    client = new S3Client({ region: 'us-west-2', forcePathStyle: true });
+    bucket = await openBucket();
   });
-  after(async () => {
-    for (const [name, value] of Object.entries(environment)) {
-      if (value === undefined) delete process.env[name];
-      else process.env[name] = value;
-    }
-    client.destroy();
-    await server.close();
-  });
+  after(() => bucket.close());
 
   for (const [name, { put, pathOf }] of [
     ['a folder', onDisk],
@@ -174,8 +105,10 @@ describe('syncDelivery', () => {
           assert.ok((await readFile(join(data, placeOf(file)))).equals(await readFile(join(sample, file))), file);
         }
         const bytes = (await Promise.all(files.map((file) => stat(join(sample, file))))).reduce((sum, { size }) => sum + size, 0); // prettier-ignore
-        const { tiles, licences, ...counts } = report;
-        assert.deepEqual(counts, { zones: [33], files: 13, bytes, moved: 13, movedBytes: bytes });
+        const { tiles, licences, plan, seconds, ...counts } = report;
+        const none = { leftOut: [], lacking: [], unverified: [] };
+        assert.deepEqual(counts, { zones: [33], files: 13, bytes, moved: 13, movedBytes: bytes, ...none });
+        assert.deepEqual([plan.missing, plan.missingBytes, seconds > 0], [13, bytes, true]);
         assert.deepEqual(licences, ['LICENSE.txt', 'README.md'].map((file) => join(data, placeOf(file)))); // prettier-ignore
         assert.deepEqual(tiles, await tilesOf(await openDelivery(address)));
         assert.deepEqual(tiles.map(({ metadata }) => metadata), (await readTiles(data)).map(({ metadata }) => metadata)); // prettier-ignore
@@ -215,26 +148,35 @@ describe('syncDelivery', () => {
         assert.deepEqual(await readdir(data), []);
       });
 
-      it('counts files and bytes as they arrive', async () => {
+      it('counts files and bytes as they arrive, of those that are to come', async () => {
         const [address, data] = [await put(await smallDelivery()), await emptyFolder()];
         const seen: Progress[] = [];
         await syncDelivery(address, data, { concurrency: 1, onProgress: (progress) => seen.push(progress) });
         const bytes = `this is ${tile('33')}`.length;
-        assert.deepEqual(seen, [
-          { done: 1, total: 2, unit: 'files', bytes },
-          { done: 2, total: 2, unit: 'files', bytes: 2 * bytes },
-        ]);
+        const total = { total: 2, unit: 'files', totalBytes: 2 * bytes };
+        assert.deepEqual(
+          seen.filter(({ done }, index) => done > 0 && done !== seen[index - 1]?.done),
+          [
+            { done: 1, bytes, ...total },
+            { done: 2, bytes: 2 * bytes, ...total },
+          ],
+        );
+        assert.ok(seen.every((progress, index) => index === 0 || progress.bytes! >= seen[index - 1].bytes!));
       });
 
-      it('stopped in the middle, leaves whole files only, and goes on from there', async () => {
+      it('stopped in the middle, leaves whole files and hidden halves, and goes on from there', async () => {
         const sample = await sampleDelivery();
         const [address, data] = [await put(sample), await emptyFolder()];
         const stop = new AbortController();
         const reason = new Error('enough');
         const { signal } = stop;
-        const work = syncDelivery(address, data, { signal, concurrency: 4, onProgress: () => stop.abort(reason) });
+        const work = syncDelivery(address, data, {
+          signal,
+          concurrency: 4,
+          onProgress: ({ done }) => void (done > 0 && stop.abort(reason)),
+        });
         await assert.rejects(work, reason);
-        const there = await filesUnder(data);
+        const there = await wholeFiles(data);
         assert.ok(there.length > 0 && there.length < 13, String(there.length));
         for (const file of there) {
           const from = join(sample, file.replace(/^licences\/[^/]+\//, ''));
@@ -243,18 +185,21 @@ describe('syncDelivery', () => {
         assert.equal((await syncDelivery(address, data)).moved, 13 - there.length);
       });
 
-      it('refuses a file that shrinks on the way, or goes: nothing half-written stays', async () => {
+      it('refuses a file that shrinks on the way, or goes: no reader sees the half of it', async () => {
         for (const [change, message] of [
           [
             (path: string) => truncateSync(path, 4),
-            /1040010000000001-visual\.tif arrived with 4 of \d+ bytes: sync again/,
+            /1040010000000001-visual\.tif(: it is shorter than when it was listed| arrived with 4 of \d+ bytes: sync again)/,
           ],
           [(path: string) => rmSync(path), /33\/031133012203\/2023-01-02\/1040010000000001-visual\.tif/],
         ] as const) {
           const [address, data] = [await put(await smallDelivery()), await emptyFolder()];
-          const onProgress = (): void => change(pathOf(address, tile('33')));
-          assert.match(await lineOf(() => syncDelivery(address, data, { concurrency: 1, onProgress })), message);
-          assert.deepEqual(await filesUnder(data), [tile('32')]);
+          const onProgress = ({ done }: Progress): void => void (done === 1 && change(pathOf(address, tile('33'))));
+          assert.match(
+            await lineOf(() => syncDelivery(address, data, { concurrency: 1, retries: 1, onProgress })),
+            message,
+          );
+          assert.deepEqual(await wholeFiles(data), [tile('32')]);
         }
       });
 
@@ -271,13 +216,13 @@ describe('syncDelivery', () => {
       it('says of a place that holds no delivery what it found and what was expected', async () => {
         const address = await put(await smallDelivery());
         const expected = 'expected ard/<zone>/<quadkey>/<date>/<catalogue id>-visual.tif';
-        const other = `${address}/ard/32/031133012203`;
+        const other = `${address}/ard/32/031133012203/2023-01-02`;
         assert.equal(
           await lineOf(() => openDelivery(other)),
-          `no ARD tile in ${other}: it holds 1 other files, 2023-01-02/1040010000000001-visual.tif the first; ${expected}`,
+          `no ARD tile in ${other}: ${other} holds 1040010000000001-visual.tif; ${expected}`,
         );
         const below = address.split('/').slice(0, -1).join('/');
-        assert.match(await lineOf(() => openDelivery(below)), /^no ARD tile in .*: it holds \d+ other files, /);
+        assert.match(await lineOf(() => openDelivery(below)), /^no ARD tile in .* holds /);
       });
     });
   }
@@ -307,22 +252,23 @@ describe('syncDelivery', () => {
 
     it('lists more than the 1,000 objects of one page, each once, in order', async () => {
       const names = Array.from({ length: 1003 }, (_, index) => String(index).padStart(4, '0'));
-      await upload('many/0000', '0000');
-      const folder = join(directory, 'imagesim-storage/many'); // where the server keeps an object as a few files
+      await bucket.upload('many/0000', '0000');
+      const folder = join(bucket.directory, 'imagesim-storage/many'); // where the server keeps an object as a few files
       const kept = (await readdir(folder)).map((file) => file.slice('0000'.length));
       await Promise.all(
         names
           .slice(1)
           .flatMap((name) => kept.map((end) => copyFile(join(folder, `0000${end}`), join(folder, name + end)))),
       );
-      pages = 0;
+      const before = bucket.pages();
       const files = await openSource('s3://imagesim-storage/many').list();
-      assert.equal(pages, 2);
-      assert.deepEqual(files, names.map((key) => ({ key, bytes: 4 }))); // prettier-ignore
+      assert.equal(bucket.pages() - before, 2);
+      assert.deepEqual(files.map(({ key }) => key), names); // prettier-ignore
+      assert.ok(files.every(({ bytes }) => bytes === 4));
     });
 
     it('reads without credentials where the bucket allows it, from an endpoint that is given', async () => {
-      await upload('open/a', 'for all');
+      await bucket.upload('open/a', 'for all');
       const endpoint = process.env.AWS_ENDPOINT_URL_S3!;
       await withEnv({ ...noKeys, AWS_ENDPOINT_URL_S3: undefined }, async () => {
         const source = openSource('s3://imagesim-storage/open', { endpoint, anonymous: true });
@@ -332,7 +278,7 @@ describe('syncDelivery', () => {
 
     const faults: [claim: string, env: Record<string, string | undefined>, address: string, line: RegExp][] = [
       ['a bucket that is not there', {}, 's3://no-such-bucket/x', /^cannot read s3:\/\/no-such-bucket\/x: there is no such bucket: check its name, and AWS_ENDPOINT_URL_S3/],
-      ['a prefix that holds nothing', {}, 's3://imagesim-storage/none', /^no ARD tile in s3:\/\/imagesim-storage\/none: it is empty; expected ard\//],
+      ['a prefix that holds nothing', {}, 's3://imagesim-storage/none', /^no ARD tile in s3:\/\/imagesim-storage\/none: s3:\/\/imagesim-storage\/none is empty; expected ard\//],
       ['an address without a bucket', {}, 's3://', /^no bucket in s3:\/\/: expected s3:\/\/bucket\/prefix$/],
       ['no credentials', noKeys, 's3://imagesim-storage', /^cannot read s3:\/\/imagesim-storage: there are no credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY/],
       ['an unknown access key', { AWS_ACCESS_KEY_ID: 'X' }, 's3://imagesim-storage', /^cannot read s3:\/\/imagesim-storage: the access key is not known there: set AWS_PROFILE/],
