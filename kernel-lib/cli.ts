@@ -2,8 +2,10 @@ import { createInterface } from 'node:readline';
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { type Progress, openDelivery, paddedZone, parseCell, readTiles, tilesOf } from './ard/index.ts';
-import { dataPath } from './infra/index.ts';
+import { type Bounds, type Progress, openDelivery, paddedZone, parseCell, readTiles, tilesOf } from './ard/index.ts';
+import {
+  TREES, type PullReport, type SyncPlan, type SyncReport, type TreeReport, dataPath, durationText, planLines,
+} from './infra/index.ts'; // prettier-ignore
 
 const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
   .version;
@@ -70,17 +72,84 @@ program
 
 program
   .command('sync')
-  .description('bring a delivery into the data folder')
-  .argument('<delivery>', 'folder or s3:// prefix')
+  .description('bring a delivery, chips, datasets or models from a bucket into the data folder, or back')
+  .argument(
+    '<from>',
+    `a delivery, s3://bucket/ard/33 say; or one of ${TREES.join(', ')}, of a bucket or of the data folder`,
+  )
+  .argument('[to]', 's3:// prefix or folder, for what lies in the data folder; default: the data folder')
+  .option('--dry-run', 'say what would be moved, how long it takes and what it costs')
   .option('--zone <n>', 'only this UTM zone', zoneNumber)
+  .option('--quadkey <digits>', 'only cells whose quadkey begins so')
+  .option('--bbox <w,s,e,n>', 'only cells that this box touches, degrees', boxOf)
+  .option('--since <day>', 'only acquisitions of this day or later, 2023-05-01')
+  .option('--until <day>', 'only acquisitions of this day or before')
+  .option('--max-cloud <percent>', 'only tiles with no more cloud', numberOf)
+  .option('--min-filled <share>', 'only tiles with at least this share of real pixels, 0 to 1', numberOf)
+  .option('--products <names>', 'by the descriptor, with commas between', listOf, ['visual'])
+  .option('--force', 'replace what is newer where it goes (chips, datasets, models)')
+  .option('--concurrency <n>', 'files at once', between(1, 64), 8)
+  .option('--endpoint <url>', 'S3 endpoint; default: $AWS_ENDPOINT_URL_S3, else AWS')
+  .option('--region <name>', 'default: of environment or profile, else us-west-2')
+  .option('--anonymous', 'without credentials, for open data')
+  .action(async (from: string, to: string | undefined, { since, until, maxCloud, ...flags }: SyncFlags) => {
+    const infra = await import('./infra/index.ts');
+    const options = { ...flags, from: since, to: until, maxCloudPercent: maxCloud, onPlan: printPlan, ...steps() };
+    if (to !== undefined) return printMoved(await infra.pushTree(from, dataPath(), to, options), options);
+    if (infra.treeAddress(from)) return printMoved(await infra.pullTree(from, dataPath(), options), options);
+    printMoved(await infra.syncDelivery(from, dataPath(), options), options);
+  });
+
+const data = program.command('data').description('list, pull and verify what comes from outside: data-manifest.json');
+
+data
+  .command('list')
+  .description('list every entry, and how it stands in the data folder')
+  .action(async () => {
+    const { listData } = await import('./infra/index.ts');
+    const size = (bytes: number | undefined): string => (bytes === undefined ? '–' : megabytes(bytes));
+    printTable((await listData(dataPath())).map(({ name, stage, licence, bytes, state }) => ({ name, stage, licence, bytes: size(bytes), state }))); // prettier-ignore
+  });
+
+data
+  .command('pull')
+  .description('bring entries into the data folder, and record the sha256 of every file')
+  .argument('<names...>', 'entries, as imagesim data list names them')
   .option('--dry-run', 'say what would be moved')
-  .action(async (delivery: string, { zone, dryRun = false }: { zone?: number; dryRun?: boolean }) => {
-    const { syncDelivery } = await import('./infra/index.ts');
-    const report = await syncDelivery(delivery, dataPath(), { ...(zone ? { zone } : {}), dryRun, ...steps() });
-    const verb = dryRun ? 'would be moved' : 'moved';
-    print(
-      `${report.tiles.length} tiles: ${report.moved} of ${report.files} files ${verb}, ${megabytes(report.movedBytes)}; the others are there`,
-    );
+  .option('--force', 'take what has changed at the source, and again what has changed here')
+  .action(async (names: string[], { dryRun = false, force = false }: { dryRun?: boolean; force?: boolean }) => {
+    const { pullData } = await import('./infra/index.ts');
+    const onReport = ({ name, kept, moved, files, movedBytes }: PullReport): void => {
+      kept.forEach((path) => console.error(`kept: ${path} is newer here, and differs`));
+      print(`${name}: ${moved} of ${files} files ${dryRun ? 'would be moved' : 'moved'}, ${megabytes(movedBytes)}`);
+    };
+    await pullData(names, dataPath(), { dryRun, force, onReport, ...steps() });
+  });
+
+data
+  .command('verify')
+  .description('compare the data folder with the manifest and with what was recorded; exits with 1 where it differs')
+  .argument('[names...]', 'entries; default: all')
+  .action(async (names: string[]) => {
+    const { verifyData } = await import('./infra/index.ts');
+    const verdicts = await verifyData(names, dataPath(), steps());
+    printTable(verdicts.map(({ changed, missing, ...row }) => ({ ...row, changed: changed.length, missing: missing.length }))); // prettier-ignore
+    for (const { name, changed, missing } of verdicts) {
+      const lines = [...changed.map((path) => `changed: ${path}`), ...missing.map((path) => `missing: ${path}`)];
+      if (lines.length === 0) continue;
+      process.exitCode = 1;
+      lines.slice(0, 10).forEach((line) => console.error(line));
+      if (lines.length > 10) console.error(`and ${lines.length - 10} more`);
+      console.error(`imagesim data pull ${name} --force brings them again`);
+    }
+  });
+
+data
+  .command('schema')
+  .description('print the JSON Schema of data-manifest.json')
+  .action(async () => {
+    const { manifestSchema } = await import('./infra/index.ts');
+    print(JSON.stringify(manifestSchema(), undefined, 2));
   });
 
 program
@@ -117,10 +186,15 @@ program
 
 program
   .command('doctor')
-  .description('say what this machine has and lacks')
-  .action(async () => {
-    const { doctor } = await import('./infra/index.ts');
-    printTable(await doctor(dataPath()));
+  .description('say what this machine has and lacks, and what to do about it; exits with 1 where the work cannot go on')
+  .option('--json', 'one JSON line a finding')
+  .action(async ({ json }: { json?: boolean }) => {
+    const { doctor, findingLines, trainerOfKernel } = await import('./infra/index.ts');
+    const { signal } = stop;
+    const backend = (): ReturnType<typeof trainerOfKernel> => trainerOfKernel('imagesim/training', signal);
+    const findings = await doctor(dataPath(), { backend, kernel: true, signal });
+    (json ? findings.map((finding) => JSON.stringify(finding)) : findingLines(findings)).forEach(print);
+    if (findings.some(({ verdict }) => verdict === 'error')) process.exitCode = 1;
   });
 
 program
@@ -147,6 +221,64 @@ program
 function chipPlaces(zone: number | undefined): { filename: string; chipDir?: string } {
   const filename = join(dataPath(), 'nodata-index.json');
   return zone === undefined ? { filename } : { filename, chipDir: join(dataPath(), 'chips', paddedZone(zone)) };
+}
+
+interface SyncFlags {
+  dryRun?: boolean;
+  zone?: number;
+  quadkey?: string;
+  bbox?: Bounds;
+  since?: string;
+  until?: string;
+  maxCloud?: number;
+  minFilled?: number;
+  products: string[];
+  force?: boolean;
+  concurrency: number;
+  endpoint?: string;
+  region?: string;
+  anonymous?: boolean;
+}
+
+function printPlan(plan: SyncPlan): void {
+  const lines = planLines(plan);
+  const width = Math.max(...lines.map(([what]) => what.length));
+  lines.forEach(([what, amount]) => print(`${what.padEnd(width)}  ${amount}`));
+}
+
+/** What a sync did, and on standard error what it did not. */
+function printMoved(report: SyncReport | TreeReport, { dryRun = false }: { dryRun?: boolean | undefined }): void {
+  const { files, moved, movedBytes, plan, seconds, unverified } = report;
+  const list = (what: string, lines: string[] = []): void => lines.forEach((line) => console.error(`${what}: ${line}`));
+  if ('tiles' in report) {
+    list('left out', report.leftOut);
+    list('not there', report.lacking);
+  } else list('kept, newer where it was to go (--force replaces it)', report.kept);
+  list('checked by size alone', unverified);
+  const took = dryRun
+    ? 'would be moved'
+    : `moved in ${durationText(seconds)} (${durationText(plan.seconds)} estimated)`;
+  const tiles = 'tiles' in report ? `${report.tiles.length} tiles: ` : '';
+  print(
+    `${tiles}${moved} of ${files} files ${moved === 0 ? 'to move' : took}, ${megabytes(movedBytes)}; the others are there`,
+  );
+}
+
+function numberOf(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('expected a number.');
+  return value;
+}
+
+function boxOf(text: string): Bounds {
+  const box = text.split(',').map(Number);
+  if (box.length !== 4 || !box.every(Number.isFinite))
+    throw new InvalidArgumentError('expected west,south,east,north in degrees.');
+  return box as unknown as Bounds;
+}
+
+function listOf(text: string): string[] {
+  return text.split(',').map((word) => word.trim()).filter(Boolean); // prettier-ignore
 }
 
 interface ChipFlags {

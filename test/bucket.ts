@@ -60,9 +60,13 @@ export const keys = { AWS_ACCESS_KEY_ID: 'S3RVER', AWS_SECRET_ACCESS_KEY: 'S3RVE
 
 let prefixes = 0;
 
-/** Starts a server on a port of its own and points this process's environment at it, until it is closed. */
-export async function openBucket(): Promise<Bucket> {
-  const directory = await emptyFolder();
+/**
+ * Starts a server on a port of its own and points this process's environment at it, until it is closed.
+ *
+ * @param folder where it keeps its objects. Default: one that is gone with the process
+ */
+export async function openBucket(folder?: string): Promise<Bucket> {
+  const directory = folder ?? (await emptyFolder());
   const server = new S3rver({ port: 0, address: '127.0.0.1', silent: true, directory, configureBuckets: [{ name: 'imagesim-storage' }] }); // prettier-ignore
   let [pages, between] = [0, undefined as Middleware | undefined];
   server.middleware.unshift(

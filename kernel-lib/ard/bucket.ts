@@ -188,7 +188,7 @@ const FAULTS: Record<string, string> = {
   NoSuchKey: 'there is no such file any more: run again',
   PreconditionFailed: 'it has changed since it was listed: run again',
   InvalidRange: 'it is shorter than when it was listed: run again',
-  AccessDenied: `access is denied: ask for s3:ListBucket and s3:GetObject there, or ${LOGIN} of somebody who has them`,
+  AccessDenied: `access is denied: ask for s3:ListBucket and s3:GetObject there (s3:PutObject to write), or ${LOGIN} of somebody who has them`,
   CredentialsProviderError: `there are no credentials: ${LOGIN}`,
   InvalidAccessKeyId: `the access key is not known there: ${LOGIN}`,
   SignatureDoesNotMatch: `the secret key does not fit the access key: ${LOGIN}`,

@@ -1,11 +1,17 @@
 // 01 · infra: the machine, the settings, the delivery, and the notebooks' runs.
 // Takes an address of a delivery; makes the data folder that every later stage reads.
 export { type Scale, byScale, dataPath, HOME_ZONE, projectRoot, scale, setting, zoneOnDisk } from './settings.ts';
-export { type Finding, doctor } from './doctor.ts';
-export { type DataManifest, readManifest } from './manifest.ts';
+export { type DoctorOptions, doctor } from './doctor.ts';
+export { type Finding, findingLines } from './finding.ts';
+export { type Trainer, provenTrainer, trainerOfKernel } from './trainer.ts';
+export { type DataManifest, type OutsideAsset, RECORDED, manifestSchema, readManifest } from './manifest.ts';
+export {
+  type DataOptions, type DataState, type PullOptions, type PullReport, type Verdict, listData, pullData, verifyData,
+} from './data.ts'; // prettier-ignore
+export { httpsSource } from './https.ts';
 export { type FoundDelivery, findDelivery } from './delivery.ts';
 export { type TileFilter } from './filter.ts';
-export { type SyncCost, type SyncPlan, planLines } from './plan.ts';
+export { type SyncCost, type SyncPlan, bytesText, durationText, planLines } from './plan.ts';
 export { type TransferOptions } from './transfer.ts';
 export { type Moved, type SyncOptions, type SyncReport, syncDelivery } from './sync.ts';
 export { type TreeOptions, type TreeReport, TREES, pullTree, pushTree, treeAddress } from './tree.ts';

@@ -69,7 +69,7 @@ function costOf(files: number, bytes: number, from: 'bucket' | 'open data' | 'di
 export function refuseFullDisk({ missingBytes, freeBytes: free }: SyncPlan, to: string): void {
   if (free === undefined || missingBytes <= free) return;
   throw new Error(
-    `${gigabytes(missingBytes)} are missing in ${to}, whose disk has ${gigabytes(free)} free: free some space, set IMAGESIM_DATA to a folder on a larger disk, or take less of it (--quadkey, --bbox, --from, --min-filled)`,
+    `${bytesText(missingBytes)} are missing in ${to}, whose disk has ${bytesText(free)} free: free some space, set IMAGESIM_DATA to a folder on a larger disk, or take less of it (--quadkey, --bbox, --from, --min-filled)`,
   );
 }
 
@@ -85,10 +85,13 @@ async function freeBytes(folder: string): Promise<number> {
 export function planLines(plan: SyncPlan): [what: string, amount: string][] {
   const { cost, freeBytes: free } = plan;
   return [
-    ['to be there', `${count(plan.files)}, ${gigabytes(plan.bytes)}`],
-    ['to move now', plan.missing === 0 ? 'nothing' : `${count(plan.missing)}, ${gigabytes(plan.missingBytes)}`],
-    ...(free === undefined ? [] : [['free disk', gigabytes(free)] as [string, string]]),
-    ['time', plan.missing === 0 ? 'none' : `about ${duration(plan.seconds)} at ${ASSUMED.bytesPerSecond / 1e6} MB/s`],
+    ['to be there', `${count(plan.files)}, ${bytesText(plan.bytes)}`],
+    ['to move now', plan.missing === 0 ? 'nothing' : `${count(plan.missing)}, ${bytesText(plan.missingBytes)}`],
+    ...(free === undefined ? [] : [['free disk', bytesText(free)] as [string, string]]),
+    [
+      'time',
+      plan.missing === 0 ? 'none' : `about ${durationText(plan.seconds)} at ${ASSUMED.bytesPerSecond / 1e6} MB/s`,
+    ],
     [
       'cost',
       cost.requests === 0
@@ -103,13 +106,13 @@ const count = (files: number): string => `${files.toLocaleString('en')} ${files 
 const dollars = (usd: number): string => (usd > 0 && usd < 0.01 ? 'less than $0.01' : `$${usd.toFixed(2)}`);
 
 /** `3.4 MB`, `12.1 GB`, `1.20 TB`. */
-export function gigabytes(bytes: number): string {
+export function bytesText(bytes: number): string {
   if (bytes < 1e9) return `${(bytes / 1e6).toFixed(1)} MB`;
   return bytes < 1e12 ? `${(bytes / 1e9).toFixed(1)} GB` : `${(bytes / 1e12).toFixed(2)} TB`;
 }
 
 /** `12 s`, `3 min`, `2.5 h`. */
-export function duration(seconds: number): string {
+export function durationText(seconds: number): string {
   if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
   return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }

@@ -116,7 +116,7 @@ function lackingProducts(tiles: readonly Tile[], products: readonly string[]): s
   const there = new Set(tiles.flatMap(({ files }) => Object.keys(files)));
   const unknown = products.find((product) => product !== 'visual' && !there.has(product));
   if (unknown !== undefined)
-    throw new Error(`no tile has a product ${unknown}: there are ${[...there].sort().join(', ')}`);
+    throw new Error(`no tile has a product ${unknown}: there are ${[...there].filter((kind) => kind !== 'item').sort().join(', ')}`);
   return tiles.flatMap((tile) =>
     products.filter((product) => !tile.files[product]).map((product) => `${nameOf(tile)} has no ${product}`),
   );

@@ -31,7 +31,7 @@ export interface TreeReport extends Moved {
 export function treeAddress(address: string): { base: string; path: string } | undefined {
   const parts = address.replace(/\/+$/, '').split('/');
   const at = parts.findLastIndex((part) => (TREES as readonly string[]).includes(part));
-  if (at < 1) return undefined;
+  if (at < (address.startsWith('s3://') ? 3 : 1)) return undefined; // `s3:`, nothing, the bucket
   return { base: parts.slice(0, at).join('/') || '/', path: parts.slice(at).join('/') };
 }
 

@@ -5,9 +5,10 @@ import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import pRetry from 'p-retry';
 import {
-  type SourceFile, type SourceOptions, type StepOptions, SourceError, bucketFault, eachUnit, placeOf, s3Client,
+  type SourceFile, type SourceOptions, SourceError, bucketFault, eachUnit, placeOf, s3Client,
 } from '../ard/index.ts'; // prettier-ignore
 import { sumOf } from './checksum.ts';
+import type { TransferOptions } from './transfer.ts';
 
 /** From here on a file goes in parts of so many bytes: a broken connection costs one of them. */
 const PART_BYTES = 16 * 2 ** 20;
@@ -25,14 +26,17 @@ export async function putFiles(
   root: string,
   files: readonly SourceFile[],
   address: string,
-  { signal, onProgress, concurrency = 8, ...options }: StepOptions & SourceOptions,
+  { signal, onProgress, concurrency = 8, retries = 5, ...options }: TransferOptions & SourceOptions,
 ): Promise<void> {
   const { bucket, prefix } = placeOf(address);
   const client = s3Client(bucket, options);
   const totalBytes = files.reduce((sum, { bytes }) => sum + bytes, 0);
   let bytes = 0;
   const put = async (file: SourceFile): Promise<void> => {
-    await putFile(client, { Bucket: bucket, Key: prefix + file.key }, join(root, file.key), file.bytes, signal);
+    await putFile(client, { Bucket: bucket, Key: prefix + file.key }, join(root, file.key), file.bytes, {
+      signal,
+      retries,
+    });
     bytes += file.bytes;
   };
   await eachUnit(files, 'files', put, {
@@ -53,7 +57,7 @@ async function putFile(
   place: Place,
   path: string,
   bytes: number,
-  signal: AbortSignal | undefined,
+  { signal, retries }: { signal: AbortSignal | undefined; retries: number },
 ): Promise<void> {
   const address = `s3://${place.Bucket}/${place.Key}`;
   const put = async (): Promise<void> => {
@@ -66,7 +70,7 @@ async function putFile(
     await compare(answer, path, address);
   };
   await pRetry(put, {
-    retries: 5,
+    retries,
     minTimeout: 250,
     randomize: true,
     ...(signal ? { signal } : {}),
