@@ -2,7 +2,7 @@
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -31,8 +31,7 @@ const peers = {
   rclone: {
     program: 'rclone',
     remedy: 'apt-get install rclone',
-    command: (from: string, to: string, endpoint: string) =>
-      ['copy', '--transfers', '8', `:s3,provider=Other,env_auth=true,force_path_style=true,endpoint="${endpoint}":${from.slice('s3://'.length)}`, to], // prettier-ignore
+    command: (from: string, to: string) => ['copy', '--transfers', '8', from.replace('s3://', 'bench:'), to],
   },
 } as const;
 
@@ -50,7 +49,7 @@ async function open(load: Load, peerName: keyof typeof peers): Promise<Contest> 
   const folder = await mkdtemp(join(tmpdir(), 'imagesim-bench-'));
   const { endpoint, child } = await startServer(join(folder, 'server'));
   const env = { AWS_ACCESS_KEY_ID: 'S3RVER', AWS_SECRET_ACCESS_KEY: 'S3RVER', AWS_ENDPOINT_URL_S3: endpoint, AWS_REGION: 'us-west-2' }; // prettier-ignore
-  Object.assign(process.env, env);
+  Object.assign(process.env, env, remoteOf(endpoint));
   await fill(join(folder, 'data'), count, bytes);
   const address = `s3://imagesim-storage/${peerName}`;
   await pushTree('chips', join(folder, 'data'), address);
@@ -59,9 +58,10 @@ async function open(load: Load, peerName: keyof typeof peers): Promise<Contest> 
     await rm(to, { recursive: true, force: true });
     await mkdir(to);
     const start = performance.now();
-    await promisify(execFile)(program, args, { env: { ...process.env, ...env, IMAGESIM_DATA: to } });
+    await promisify(execFile)(program, args, { env: { ...process.env, ...env, IMAGESIM_DATA: to, AWS_CA_BUNDLE: undefined } });
     const seconds = (performance.now() - start) / 1000;
-    return { rate: load === 'large files' ? (count * bytes) / 1e6 / seconds : count / seconds };
+    const found = `${(await readdir(to, { recursive: true })).filter((name) => name.endsWith('.jpg')).length} files`;
+    return { found, rate: load === 'large files' ? (count * bytes) / 1e6 / seconds : count / seconds };
   }; // prettier-ignore
   return {
     ours: round(process.execPath, [cli, 'sync', `${address}/chips`]),
@@ -88,6 +88,12 @@ function peerOf(
   if (error) return { missing: `${remedy} (${error.message})` };
   const version = /[\w-]+[/ ]v?[\d.]+\S*/.exec(stdout || stderr)?.[0] ?? name;
   return { name: version, round: round(program, [...command(from, to, endpoint)]), close: () => undefined };
+}
+
+/** The server as rclone's remote `bench`. */
+function remoteOf(endpoint: string): Record<string, string> {
+  const settings = { type: 's3', provider: 'Other', env_auth: 'true', force_path_style: 'true', endpoint, region: 'us-west-2' }; // prettier-ignore
+  return Object.fromEntries(Object.entries(settings).map(([name, value]) => [`RCLONE_CONFIG_BENCH_${name.toUpperCase()}`, value])); // prettier-ignore
 }
 
 async function fill(folder: string, count: number, bytes: number): Promise<void> {

@@ -23,8 +23,6 @@ const program = new Command('imagesim')
       ),
   });
 
-process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true'; // five lines on every use of S3 with Node 20
-
 const stop = new AbortController();
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(); // whoever read has read enough: `imagesim cell - | head -1`
@@ -133,7 +131,7 @@ data
   .action(async (names: string[]) => {
     const { verifyData } = await import('./infra/index.ts');
     const verdicts = await verifyData(names, dataPath(), steps());
-    printTable(verdicts.map(({ changed, missing, ...row }) => ({ ...row, changed: changed.length, missing: missing.length }))); // prettier-ignore
+    printTable(verdicts.map(({ name, state, files, changed, missing }) => ({ name, state, files, changed: changed.length, missing: missing.length }))); // prettier-ignore
     for (const { name, changed, missing } of verdicts) {
       const lines = [...changed.map((path) => `changed: ${path}`), ...missing.map((path) => `missing: ${path}`)];
       if (lines.length === 0) continue;

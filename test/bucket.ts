@@ -105,15 +105,16 @@ export async function openBucket(folder?: string): Promise<Bucket> {
 
 async function pageByMarker(context: Context, next: () => Promise<void>): Promise<void> {
   const asked = context.query;
-  const { 'list-type': type, 'continuation-token': marker = '', delimiter, ...query } = asked;
-  if (type !== '2') return next();
-  context.query = { ...query, marker };
+  const { 'list-type': type, 'continuation-token': marker, delimiter, ...query } = asked;
+  if (type !== '2' && delimiter === undefined) return next();
+  context.query = { ...query, ...(marker === undefined ? {} : { marker }) };
   await next();
   context.query = asked;
   const xml = String(context.body);
+  const token = type === '2' ? 'NextContinuationToken' : 'NextMarker';
   const last = /.*<Key>(.*?)<\/Key>/s.exec(xml)?.[1];
   const paged = xml.includes('<IsTruncated>true')
-    ? xml.replace('<IsTruncated>', `<NextContinuationToken>${last}</NextContinuationToken><IsTruncated>`)
+    ? xml.replace('<IsTruncated>', `<${token}>${last}</${token}><IsTruncated>`)
     : xml;
   context.body = delimiter ? grouped(paged, query.prefix ?? '', delimiter) : paged;
 }

@@ -199,12 +199,6 @@ describe('imagesim', () => {
       assert.match(lines.at(-1)!, new RegExp(`index: ${own}/nodata-index\\.json$`));
       assert.deepEqual(await readdir(own), ['nodata-index.json']);
     });
-
-    it('doctor: gives a table of what the machine has, and its remedies', async () => {
-      const [head, ...rows] = await linesOf(['doctor'], { data });
-      assert.match(head, /^what +found +verdict +remedy$/);
-      assert.deepEqual(rows.map((row) => row.split(/ {2,}/)[0]), ['Node', 'cores', 'memory', 'free disk', 'Jupyter', 'GPU']); // prettier-ignore
-    });
   });
 
   it('sample: makes a delivery, and makes it again from what is there', async () => {
@@ -219,7 +213,7 @@ describe('imagesim', () => {
     const { version } = JSON.parse(await readFile(join(import.meta.dirname, '../kernel-lib/package.json'), 'utf8')) as { version: string }; // prettier-ignore
     assert.deepEqual(await linesOf(['--version']), [version]);
     const help = (await linesOf(['--help'])).join('\n');
-    for (const verb of ['cell', 'tiles', 'sample', 'sync', 'osm', 'chip', 'doctor', 'notebooks', 'lab']) {
+    for (const verb of ['cell', 'tiles', 'sample', 'sync', 'data', 'osm', 'chip', 'doctor', 'notebooks', 'lab']) {
       assert.match(help, new RegExp(`^ {2}${verb} `, 'm'));
     }
   });
@@ -232,7 +226,7 @@ describe('imagesim', () => {
         [['fetch'], /unknown command 'fetch'/],
         [['tile', 'x'], /unknown command 'tile' \(Did you mean tiles\?\)/],
         [['sync', 'x', '--what'], /unknown option '--what'/],
-        [['sync'], /missing required argument 'delivery'/],
+        [['sync'], /missing required argument 'from'/],
         [['cell'], /missing required argument 'ids'/],
         [['osm'], /required option '--zone <n>' not specified/],
         [['sample', 'x', '--scale', 'huge'], /argument 'huge' is invalid\. Allowed choices are tiny, city, full\./],
@@ -313,10 +307,8 @@ describe('imagesim', () => {
         await fails(['sync', sample], new RegExp(`cannot write ${data}/(ard|licences)/.*${remedy.source}`), { data });
         await fails(['sample', join(data, 's')], new RegExp(`cannot write ${data}/s/.*${remedy.source}`));
         if (data === file) {
-          await fails(['doctor'], new RegExp(`${data} is a file: set IMAGESIM_DATA to a folder`), { data });
           continue;
         }
-        await fails(['doctor'], new RegExp(`no data folder ${data}: run ./setup.sh, or set IMAGESIM_DATA`), { data }); // prettier-ignore
         await fails(['notebooks', '01'], new RegExp(`cannot make the data folder ${data}: set IMAGESIM_DATA to one that can be written`), { data }); // prettier-ignore
       }
       const data = await dataFolder(sample);

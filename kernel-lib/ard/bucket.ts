@@ -22,6 +22,7 @@ const OPEN_DATA = 'maxar-opendata';
  * @param bucket that it is for: open data are read unsigned, where they lie
  */
 export function s3Client(bucket: string, { endpoint, region, anonymous }: SourceOptions = {}): S3Client {
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true'; // five lines on every use with Node 20
   const unsigned = anonymous ?? bucket === OPEN_DATA;
   const elsewhere = endpoint ?? process.env.AWS_ENDPOINT_URL_S3 ?? process.env.AWS_ENDPOINT_URL;
   return new S3Client({

@@ -1,7 +1,7 @@
 import { createReadStream, existsSync, statSync } from 'node:fs';
 import { open, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import type { Source, SourceFile, SourceTop } from './source.ts';
+import type { FilePart, Source, SourceFile, SourceTop } from './source.ts';
 
 /** A folder on disk, its links followed. */
 export function folderSource(root: string): Source {
@@ -14,7 +14,8 @@ export function folderSource(root: string): Source {
     },
     top: () => topOf(root),
     read: (key) => readFile(join(root, key)),
-    readRange: (key, offset, length) => readBytes(join(root, key), offset, length),
+    readRange: async (key, offset, length) => (await readPart(join(root, key), offset, length)).bytes,
+    readPart: (key, offset, length) => readPart(join(root, key), offset, length),
     open: async (key, { from = 0, signal } = {}) =>
       createReadStream(join(root, key), { start: from, highWaterMark: 1 << 20, ...(signal ? { signal } : {}) }),
     digest: async () => ({ algorithm: 'size' }),
@@ -28,11 +29,11 @@ async function topOf(root: string): Promise<SourceTop> {
   return { folders, files: (await Promise.all(others.map((name) => filesAt(root, join(root, name), [])))).flat() };
 }
 
-async function readBytes(path: string, offset: number, length: number): Promise<Uint8Array> {
+async function readPart(path: string, offset: number, length: number): Promise<FilePart> {
   const handle = await open(path);
   try {
     const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(length), 0, length, offset);
-    return buffer.subarray(0, bytesRead);
+    return { bytes: buffer.subarray(0, bytesRead), size: (await handle.stat()).size };
   } finally {
     await handle.close();
   }

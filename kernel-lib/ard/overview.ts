@@ -1,28 +1,101 @@
 import sharp from 'sharp';
 import { type Raster, openRaster } from './raster.ts';
+import type { SourceOptions } from './source.ts';
+
+/** Options of the pictures of a raster; where it is one in a bucket, also how to reach that. */
+export interface PictureOptions extends SourceOptions {
+  /** Width of the picture in pixels, less where the raster has fewer. Each picture states its default. */
+  width?: number;
+}
 
 /**
  * A picture of a whole raster, cut to what is real, no-data transparent; from the smallest overview that is wide enough.
  *
- * @param path a visual raster
- * @param options.width least width of the picture in pixels, where the raster has as many. Default 720
+ * @param place a visual raster: its path, its `s3://` address, or an open one, which stays open
+ * @param options width: 720 by default
  * @returns PNG
  * @throws {Error} naming the file that holds no real pixel
  */
-export async function overviewPng(path: string, { width = 720 }: { width?: number } = {}): Promise<Uint8Array> {
-  const raster = await openRaster(path);
-  try {
+export function overviewPng(
+  place: string | Raster,
+  { width = 720, ...reach }: PictureOptions = {},
+): Promise<Uint8Array> {
+  return withRaster(place, reach, async (raster) => {
     const level = await levelFor(raster, width);
+    await raster.prefetch(level);
     const mask = await maskOf(raster, level);
     const window = realWindow(mask, raster.levels[level].width);
-    if (!window) throw new Error(`${path} holds no real pixel: leave it out`);
+    if (!window) throw new Error(`${raster.path} holds no real pixel: leave it out`);
     const rgb = await raster.readWindow(window.left, window.top, window.width, window.height, level);
     const pixels = withAlpha(rgb, mask, window, raster.levels[level].width);
     const picture = sharp(pixels, { raw: { width: window.width, height: window.height, channels: 4 } });
-    return await picture.resize({ width, withoutEnlargement: true }).png().toBuffer();
+    return picture.resize({ width, withoutEnlargement: true }).png().toBuffer();
+  });
+}
+
+/** Red, green and blue of what is real: the light blue of the charts. */
+const REAL = [0x56, 0xb4, 0xe9];
+
+/**
+ * The mask of a whole raster as a small picture: what is real in one tone, no data transparent. No pixel is read, only
+ * the coarsest mask that is wide enough.
+ *
+ * @param place a raster: its path, its `s3://` address, or an open one, which stays open
+ * @param options width: 360 by default
+ * @returns PNG of two colours
+ * @throws {Error} naming the file that has no mask
+ */
+export function maskPng(place: string | Raster, { width = 360, ...reach }: PictureOptions = {}): Promise<Uint8Array> {
+  return withRaster(place, reach, async (raster) => {
+    const { bits, across } = await coarseMask(raster, width);
+    const pixels = new Uint8Array(bits.length * 4);
+    for (let pixel = 0; pixel < bits.length; pixel++) if (bits[pixel]) pixels.set([...REAL, 255], pixel * 4);
+    const picture = sharp(pixels, { raw: { width: across, height: bits.length / across, channels: 4 } });
+    const resized = picture.resize({ width, withoutEnlargement: true, kernel: 'nearest' });
+    return resized.png({ palette: true, colours: 2 }).toBuffer();
+  });
+}
+
+/**
+ * Which share of a raster is real, from the coarsest mask of 512 pixels or more.
+ *
+ * A pixel of an overview's mask is real where one beneath it is, so that this is a little too much: 0.001–0.002 for tiles
+ * of 6 to 95 %. What is exact is `validFractions` of `imagesim/chips`, which reads the mask of the full level.
+ *
+ * @param place a raster: its path, its `s3://` address, or an open one, which stays open
+ * @returns 0–1 of the whole raster; of a tile the apron included
+ * @throws {Error} naming the file that has no mask
+ */
+export function realShare(place: string | Raster, reach: SourceOptions = {}): Promise<number> {
+  return withRaster(place, reach, async (raster) => {
+    const { bits } = await coarseMask(raster, 512);
+    return bits.reduce((sum, bit) => sum + bit, 0) / bits.length;
+  });
+}
+
+async function withRaster<Result>(
+  place: string | Raster,
+  reach: SourceOptions,
+  work: (raster: Raster) => Promise<Result>,
+): Promise<Result> {
+  if (typeof place !== 'string') return work(place);
+  const raster = await openRaster(place, reach);
+  try {
+    return await work(raster);
   } finally {
     await raster.close();
   }
+}
+
+/** The coarsest mask that is at least so wide, `[row, col]`, 1 or 0, and its width. */
+async function coarseMask(raster: Raster, width: number): Promise<{ bits: Uint8Array; across: number }> {
+  const level = Math.max(
+    0,
+    raster.levels.findLastIndex((one) => one.width >= width),
+  );
+  const bits = await raster.readMask(level);
+  if (!bits) throw new Error(`${raster.path} has no mask: which of its pixels are real is not known`);
+  return { bits, across: raster.levels[level].width };
 }
 
 interface Window {

@@ -28,6 +28,16 @@ export type Digest =
   | { algorithm: 'sha256' | 'sha1' | 'crc32' | 'crc32c' | 'crc64nvme'; value: string }
   | { algorithm: 'size' };
 
+/** Some bytes of a file, with what its source states of the whole. */
+export interface FilePart {
+  /** Fewer than were asked for where the file ends before. */
+  bytes: Uint8Array;
+  /** Bytes of the whole file. */
+  size: number;
+  /** Of a bucket's object, without quotation marks. */
+  etag?: string | undefined;
+}
+
 /** Options of {@link Source.open}. */
 export interface OpenOptions {
   /** First byte wanted. Default: 0 */
@@ -49,6 +59,8 @@ export interface Source {
   read(key: string): Promise<Uint8Array>;
   /** Some bytes of a file; fewer where it ends before. */
   readRange(key: string, offset: number, length: number): Promise<Uint8Array>;
+  /** As {@link Source.readRange}, with the size and state of the whole; with `etag` fails where it is another by now. */
+  readPart(key: string, offset: number, length: number, options?: { etag?: string | undefined }): Promise<FilePart>;
   /** The bytes of a file, from one on. */
   open(key: string, options?: OpenOptions): Promise<Readable>;
   /** What the source itself states of a file's bytes; a folder states the size alone. */

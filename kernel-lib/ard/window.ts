@@ -28,14 +28,28 @@ export async function windowReader(
   return async (column, row, width, height) => {
     const pixels = new Uint8Array(width * height * 3);
     const size = table.blockSize;
-    for (let by = Math.floor(row / size); by * size < row + height; by++) {
-      for (let bx = Math.floor(column / size); bx * size < column + width; bx++) {
-        const block = await decodeJpegBlock(path, await readBytes(table, bx, by), jpegTables);
-        if (block) paste(block, size, bx * size - column, by * size - row, pixels, width, height);
-      }
+    const places = blocksIn(size, column, row, width, height);
+    const parts = await Promise.all(places.map(({ bx, by }) => readBytes(table, bx, by))); // at once: neighbours share a request
+    for (const [index, { bx, by }] of places.entries()) {
+      const block = await decodeJpegBlock(path, parts[index], jpegTables);
+      if (block) paste(block, size, bx * size - column, by * size - row, pixels, width, height);
     }
     return pixels;
   };
+}
+
+/** Columns and rows of the blocks that a window touches, row by row. */
+function blocksIn(
+  size: number,
+  column: number,
+  row: number,
+  width: number,
+  height: number,
+): { bx: number; by: number }[] {
+  const places: { bx: number; by: number }[] = [];
+  for (let by = Math.floor(row / size); by * size < row + height; by++)
+    for (let bx = Math.floor(column / size); bx * size < column + width; bx++) places.push({ bx, by });
+  return places;
 }
 
 /** Pixels of a block, as libtiff decodes them to the last bit (jpeg-turbo's npm binding takes a faster, rougher transform). */

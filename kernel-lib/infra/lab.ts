@@ -51,14 +51,15 @@ export async function openLab({ notebooksDir, port, env = {}, signal, log = 'inh
     ...jupyter.env,
     JUPYTER_TOKEN: token,
   });
-  const ended = end(child);
+  const why = `${log === 'inherit' || log === 'ignore' ? 'its log' : log} says why`;
+  const ended = end(child, why);
   ended.catch(() => undefined); // told to whoever awaits it
   const close = async (): Promise<void> => {
     child.kill('SIGTERM');
     await ended.catch(() => undefined);
   };
   signal?.addEventListener('abort', () => void close(), { once: true });
-  await answers(listening, ended);
+  await answers(listening, ended, why);
   return {
     url: `http://127.0.0.1:${listening}/${server === 'jupyterlab' ? 'lab' : 'tree'}?token=${token}`,
     ended,
@@ -70,9 +71,9 @@ function start(program: string, args: string[], log: string, env: NodeJS.Process
   const place = log === 'inherit' || log === 'ignore' ? log : openLog(log);
   const child = spawn(program, args, { env, stdio: ['ignore', place, place], detached: true });
   if (typeof place === 'number') closeSync(place); // the child has its own
-  const end = (): void => void child.kill();
-  process.once('exit', end); // nobody else would end it, with no terminal
-  child.once('exit', () => process.off('exit', end));
+  const stop = (): void => void child.kill();
+  process.once('exit', stop); // nobody else would end it, with no terminal
+  child.once('exit', () => process.off('exit', stop));
   return child;
 }
 
@@ -120,19 +121,18 @@ async function listenOnce(port: number): Promise<number> {
   return found;
 }
 
-async function end(child: ChildProcess): Promise<void> {
+async function end(child: ChildProcess, why: string): Promise<void> {
   const [code, killed] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
-  if (code !== 0 && killed === null && !child.killed)
-    throw new Error(`Jupyter ended with exit code ${code}: its log says why`);
+  if (code !== 0 && killed === null && !child.killed) throw new Error(`Jupyter ended with exit code ${code}: ${why}`);
 }
 
 /** Waits for the port to answer; fails where Jupyter ends before it does. */
-async function answers(port: number, ended: Promise<void>): Promise<void> {
+async function answers(port: number, ended: Promise<void>, why: string): Promise<void> {
   const over = ended.then(() => 'over' as const);
   over.catch(() => undefined); // it may end long after it has answered: `ended` tells that
   while (!(await reachable(port))) {
     if ((await Promise.race([over, pause(100)])) === 'over')
-      throw new Error('Jupyter ended before it answered: its log says why');
+      throw new Error(`Jupyter ended before it answered: ${why}`);
   }
 }
 

@@ -1,17 +1,21 @@
+import { createReadStream, existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { z } from 'zod';
-import { readJson } from '../ard/index.ts';
+import { readJson, replaceWhole } from '../ard/index.ts';
 import { projectRoot } from './settings.ts';
 
-/** A file, or a prefix of files, that comes from outside. */
-export interface OutsideFile {
-  /** What people call it. */
+/** What stands for a sha256 or a size that nobody states: the first download notes it in `data-record`. */
+export const RECORDED = 'recorded at first download';
+
+/** What is said of everything that comes from outside. */
+interface Outside {
+  /** Short, for the command line: `ard-33`. */
   name: string;
-  /** `s3://` or `https://`; a prefix ends in `/`. */
-  source: string;
-  /** Of one file; absent for a prefix, or where the publisher renews the file. */
-  sha256?: string | undefined;
-  bytes?: number | undefined;
+  /** What people call it. */
+  title: string;
+  /** SPDX identifier where there is one, else words. */
   licence: string;
   attribution?: string | undefined;
   /** The notebook that uses it. */
@@ -19,27 +23,109 @@ export interface OutsideFile {
   remark?: string | undefined;
 }
 
-/** Every file that comes from outside: where it lies, what it may be used for, which stage uses it. */
-export interface DataManifest {
-  version: 1;
-  files: OutsideFile[];
+/** A file, or all files below a prefix, with a place in the data folder. */
+export interface OutsideFiles extends Outside {
+  kind: 'file' | 'prefix';
+  /** `s3://` or `https://`; a prefix is one of S3 and ends in `/`. */
+  source: string;
+  /** Region of the bucket. Default: that of the environment. */
+  region?: string | undefined;
+  /** Where it lies below the data folder. */
+  path: string;
+  /** Of a prefix: of its list of files, as `sha256sum` prints it in order of path. */
+  sha256: string;
+  bytes: number | typeof RECORDED;
 }
 
-const schema: z.ZodType<DataManifest> = z.object({
-  version: z.literal(1),
-  files: z.array(
-    z.strictObject({
-      name: z.string().min(1),
-      source: z.string().regex(/^(s3|https):\/\/\S+$/),
-      sha256: z.optional(z.string().regex(/^[0-9a-f]{64}$/)),
-      bytes: z.optional(z.number().int().positive()),
-      licence: z.string().min(1),
-      attribution: z.optional(z.string()),
-      stage: z.enum(['01-infra', '02-osm', '03-chips', '04-statistics', '05-datasets', '06-training', '07-similarity']),
-      remark: z.optional(z.string()),
-    }),
-  ),
-});
+/** What answers questions and is no file: it has neither place, sha256 nor size. */
+export interface OutsideService extends Outside {
+  kind: 'service';
+  source: string;
+  /** What asks it. */
+  command: string;
+}
+
+export type OutsideAsset = OutsideFiles | OutsideService;
+
+/** Everything that comes from outside: where it lies, what it may be used for, which stage uses it. */
+export interface DataManifest {
+  $schema?: './data-manifest.schema.json' | undefined;
+  version: 1;
+  files: OutsideAsset[];
+}
+
+/** A path below the data folder: never absolute, nor with `..`. */
+const below = z.string().regex(/^(?!data-record(\/|$))(?!.*(^|\/)\.{1,2}(\/|$))[^/\\]+(\/[^/\\]+)*$/);
+const sum = z.string().regex(/^[0-9a-f]{64}$/);
+const words = z.string().min(1);
+const stages = ['01-infra', '02-osm', '03-chips', '04-statistics', '05-datasets', '06-training', '07-similarity'];
+
+const about = {
+  name: z.string().regex(/^[a-z0-9]+(-[a-z0-9]+)*$/).describe('Short, for the command line: ard-33.'),
+  title: words.describe('What people call it.'),
+  licence: words.describe('SPDX identifier where there is one, else words.'),
+  attribution: z.optional(words).describe('Whom to name wherever it is shown.'),
+  stage: z.enum(stages).describe('The notebook that uses it.'),
+  remark: z.optional(words),
+}; // prettier-ignore
+
+const stored = {
+  ...about,
+  region: z.optional(words).describe('Region of the bucket. Default: that of the environment.'),
+  path: below.describe('Where it lies below the data folder; never outside of it.'),
+  sha256: z
+    .union([sum, z.literal(RECORDED)])
+    .describe('Of a prefix: of its list of files, as sha256sum prints it in order of path.'),
+  bytes: z.union([z.number().int().positive(), z.literal(RECORDED)]).describe('Of a prefix: of all its files.'),
+};
+
+const asset = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('file'),
+    source: z.string().regex(/^(s3|https):\/\/[^\s/]+\/\S*[^\s/]$/).describe('s3://bucket/key or https://host/path.'),
+    ...stored,
+  }),
+  z.strictObject({
+    kind: z.literal('prefix'),
+    source: z.string().regex(/^s3:\/\/[^\s/]+\/(\S+\/)?$/).describe('s3://bucket/prefix/'),
+    ...stored,
+  }),
+  z
+    .strictObject({
+      kind: z.literal('service'),
+      source: z.string().regex(/^https:\/\/\S+$/),
+      ...about,
+      command: words.describe('What asks it.'),
+    })
+    .describe('What answers questions and is no file: it has neither path, sha256 nor bytes.'),
+]); // prettier-ignore
+
+const schema: z.ZodType<DataManifest> = z
+  .strictObject({
+    $schema: z.optional(z.literal('./data-manifest.schema.json')),
+    version: z.literal(1),
+    files: z.array(asset.superRefine(keepsItsPlace)).superRefine(differ),
+  })
+  .meta({
+    title: 'data-manifest.json',
+    description:
+      'Everything that imagesim takes from outside: source, sha256, bytes, licence, stage. Renew: imagesim data schema > data-manifest.schema.json',
+  });
+
+/** A prefix lies in the data folder under the names that it has in its bucket: that is how it is synced. */
+function keepsItsPlace(entry: OutsideAsset, context: z.RefinementCtx): void {
+  if (entry.kind === 'prefix' && !entry.source.endsWith(`/${entry.path}/`))
+    context.addIssue({ code: 'custom', path: ['path'], message: `expected the end of ${entry.source}` });
+}
+
+/** Names are what the command line calls them by: no two alike. */
+function differ(entries: OutsideAsset[], context: z.RefinementCtx): void {
+  entries.forEach(({ name }, index) => {
+    const first = entries.findIndex((entry) => entry.name === name);
+    if (first < index)
+      context.addIssue({ code: 'custom', path: [index, 'name'], message: `files.${first} has that name` });
+  });
+}
 
 /**
  * Reads `data-manifest.json` at the top of the checkout.
@@ -51,4 +137,105 @@ export async function readManifest(path: string = join(projectRoot(), 'data-mani
   if (success) return data;
   const [issue] = error.issues;
   throw new Error(`${path} is wrong at ${issue.path.join('.')}: ${issue.message}; mend that entry`);
+}
+
+/** The manifest's JSON Schema, as `data-manifest.schema.json` publishes it. */
+export function manifestSchema(): object {
+  return z.toJSONSchema(schema, { target: 'draft-7' });
+}
+
+/** A file as it was when it was pulled. */
+export interface FileRecord {
+  /** Below the data folder. */
+  path: string;
+  bytes: number;
+  sha256: string;
+  /** Of the source, as its listing has it. */
+  etag?: string | undefined;
+  /** Time of the source, which is the file's own; ISO 8601. */
+  modified: string;
+}
+
+/** What is recorded of an entry as a whole. */
+export interface RecordHead {
+  version: 1;
+  name: string;
+  source: string;
+  /** When these files were recorded first; ISO 8601. */
+  at: string;
+  files: number;
+  bytes: number;
+  /** As {@link OutsideFiles.sha256}. */
+  sha256: string;
+}
+
+/** What is recorded of an entry, file by file in order of path. */
+export interface DataRecord {
+  head: RecordHead;
+  files: Map<string, FileRecord>;
+}
+
+const headSchema: z.ZodType<RecordHead> = z.object({
+  version: z.literal(1), name: words, source: words, at: words, files: z.number(), bytes: z.number(), sha256: sum,
+}); // prettier-ignore
+
+const lineSchema: z.ZodType<FileRecord> = z.object({
+  path: below, bytes: z.number(), sha256: sum, etag: z.optional(z.string()), modified: words,
+}); // prettier-ignore
+
+/** One JSON line for the whole, then one for each file: a zone's chips are 600,000, and nothing holds them all as one text. */
+const recordPath = (root: string, name: string): string => join(root, 'data-record', `${name}.jsonl`);
+
+/**
+ * What was recorded of an entry when it was pulled; `undefined` where it never was.
+ *
+ * @throws {Error} naming a record that is none
+ */
+export async function readRecord(root: string, name: string): Promise<DataRecord | undefined> {
+  const path = recordPath(root, name);
+  const head = await readHead(root, name);
+  if (!head) return undefined;
+  const files = new Map<string, FileRecord>();
+  let lines = 0;
+  for await (const line of linesOf(path)) {
+    if (lines++ === 0) continue; // the head
+    const file = parsed(lineSchema, line, path);
+    files.set(file.path, file);
+  }
+  if (files.size !== head.files) throw noRecord(path);
+  return { head, files };
+}
+
+/** What was recorded of an entry as a whole: the first line alone is read. */
+export async function readHead(root: string, name: string): Promise<RecordHead | undefined> {
+  const path = recordPath(root, name);
+  if (!existsSync(path)) return undefined;
+  for await (const line of linesOf(path)) return parsed(headSchema, line, path);
+  throw noRecord(path);
+}
+
+/** Writes a record, whole or not at all. */
+export async function writeRecord(root: string, head: RecordHead, files: readonly FileRecord[]): Promise<void> {
+  const lines = function* (): Generator<string> {
+    yield `${JSON.stringify(head)}\n`;
+    for (let at = 0; at < files.length; at += 1000)
+      yield files.slice(at, at + 1000).map((file) => `${JSON.stringify(file)}\n`).join(''); // prettier-ignore
+  };
+  await replaceWhole(recordPath(root, head.name), (part) => writeFile(part, lines()));
+}
+
+function linesOf(path: string): AsyncIterable<string> {
+  return createInterface({ input: createReadStream(path), crlfDelay: Infinity });
+}
+
+function parsed<Line>(lines: z.ZodType<Line>, text: string, path: string): Line {
+  try {
+    return lines.parse(JSON.parse(text));
+  } catch (error) {
+    throw noRecord(path, error);
+  }
+}
+
+function noRecord(path: string, cause?: unknown): Error {
+  return new Error(`${path} is no record of a pull: remove it, and pull that entry again`, { cause });
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openRaster, overviewPng, readTiles } from 'imagesim/ard';
+import { maskPng, openRaster, overviewPng, readTiles, realShare } from 'imagesim/ard';
 import sharp from 'sharp';
 import { dataFolder, emptyFolder, joplin, needsShared, sampleDelivery } from '../delivery.ts';
 
@@ -73,6 +73,36 @@ describe('ard raster', () => {
     assert.equal(width, 300);
   });
 
+  it('draws the mask of the whole tile in one tone and nothing, each where the mask has it', async () => {
+    const { data, info } = await sharp(await maskPng(path, { width: 272 })).ensureAlpha().raw().toBuffer({ resolveWithObject: true }); // prettier-ignore
+    assert.deepEqual([info.width, info.height], [272, 272]);
+    const raster = await openRaster(path);
+    const mask = (await raster.readMask(6))!;
+    const colours = new Set<string>();
+    for (const [pixel, bit] of mask.entries()) {
+      assert.equal(data[pixel * 4 + 3], bit * 255);
+      if (bit) colours.add(data.subarray(pixel * 4, pixel * 4 + 3).join());
+    }
+    assert.deepEqual([...colours], ['86,180,233']);
+    assert.equal((await sharp(await maskPng(raster)).metadata()).width, 360);
+    await raster.close();
+  });
+
+  it('tells which share is real, to a five-hundredth', async () => {
+    const exact = rasterio(path, [0, 0, 17408, 17408], true).reduce((sum, bit) => sum + (bit ? 1 : 0), 0) / 17408 ** 2;
+    assert.ok(exact > 0.01 && exact < 0.9);
+    assert.ok(Math.abs((await realShare(path)) - exact) < 0.002, `${await realShare(path)} of ${exact}`);
+  });
+
+  it('refuses the mask of a raster that has none, and draws it whole', async () => {
+    const bare = join(await emptyFolder(), 'bare.tif');
+    execFileSync('/usr/bin/python3', ['-c', BARE, bare]);
+    const line = /bare\.tif has no mask: which of its pixels are real is not known$/;
+    await assert.rejects(maskPng(bare), line);
+    await assert.rejects(realShare(bare), line);
+    assert.equal((await sharp(await overviewPng(bare)).metadata()).width, 600);
+  });
+
   describe('on a real file', () => {
     before(needsShared);
     it('reads the mask of every level as rasterio reads it', async () => {
@@ -93,6 +123,15 @@ import sys, rasterio
 with rasterio.open(sys.argv[1], overview_level=int(sys.argv[2])) as f: sys.stdout.buffer.write(f.dataset_mask().tobytes())`;
   return execFileSync('/usr/bin/python3', ['-c', code, path, String(overview)], { maxBuffer: 1e9 });
 }
+
+/** rasterio writes a raster of one level, without a mask. */
+const BARE = `
+import sys, numpy, rasterio
+from rasterio.transform import from_origin
+with rasterio.open(sys.argv[1], 'w', driver='GTiff', width=600, height=600, count=3, dtype='uint8', crs='EPSG:32633',
+                   transform=from_origin(3e5, 5e6, 1, 1), tiled=True, compress='DEFLATE', interleave='pixel') as f:
+    f.write(numpy.full((3, 600, 600), 99, 'uint8'))
+`;
 
 /** A place in full-level pixels in the middle of what is real. */
 async function middle(path: string): Promise<{ left: number; top: number }> {

@@ -1,12 +1,35 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { projectRoot, readManifest } from 'imagesim/infra';
+import { readJson } from 'imagesim/ard';
+import { type DataManifest, RECORDED, TREES, manifestSchema, projectRoot, readManifest } from 'imagesim/infra';
 import { emptyFolder } from '../delivery.ts';
 
+/** Addresses that the library names and never asks, each with the file that does. */
+const named = [
+  ['https://creativecommons.org/publicdomain/zero/1.0/', 'sample/sample.ts'], // the sample's licence
+  ['https://stac-extensions.github.io/view/v1.0.0/schema.json', 'sample/delivery.ts'], // what a STAC item says it follows
+  ['https://stac-extensions.github.io/projection/v1.0.0/schema.json', 'sample/delivery.ts'],
+  ['https://www.openstreetmap.org/copyright', 'osm/read.ts'], // attribution
+] as const;
+
+/** Every address in the library's code, comments left out: `[address, file]`. */
+async function addressesInCode(): Promise<[address: string, file: string][]> {
+  const library = join(projectRoot(), 'kernel-lib');
+  const files = (await readdir(library, { recursive: true })).filter((file) => /^(?!dist|node_modules).*\.(ts|js|py)$/.test(file)); // prettier-ignore
+  const found = files.map(async (file): Promise<[string, string][]> => {
+    const code = (await readFile(join(library, file), 'utf8'))
+      .replace(/\/\*[\s\S]*?\*\//g, '')
+      .replace(/(?<!\S)(\/\/|#).*$/gm, '');
+    return [...code.matchAll(/\b(?:https?|s3):\/\/[\w.:/-]*[\w/]/g)].map(([address]) => [address, file]);
+  });
+  return (await Promise.all(found)).flat();
+}
+
 describe('data-manifest.json', () => {
-  it('of this project is valid, with a licence and a notebook that is there for every file', async () => {
+  it('of this project is valid, with a licence and a notebook that is there for every entry', async () => {
     const { files } = await readManifest();
     for (const { name, source, licence, stage } of files) {
       assert.ok(licence.length > 0, name);
@@ -18,27 +41,70 @@ describe('data-manifest.json', () => {
 
   it('has an entry for every stage that reads from outside', async () => {
     const stages = new Set((await readManifest()).files.map(({ stage }) => stage));
-    assert.deepEqual([...stages].sort(), ['01-infra', '02-osm', '03-chips', '05-datasets', '07-similarity']);
+    assert.deepEqual([...stages].sort(), ['01-infra', '02-osm', '03-chips', '05-datasets', '06-training', '07-similarity']); // prettier-ignore
+  });
+
+  it('has an entry for every part of a bucket that is synced', async () => {
+    const paths = (await readManifest()).files.flatMap((entry) => (entry.kind === 'service' ? [] : entry.path));
+    for (const tree of ['ard', ...TREES])
+      assert.ok(
+        paths.some((path) => path.split('/')[0] === tree),
+        tree,
+      );
+  });
+
+  it('has an entry for every address in the library’s code, but for what is only named', async () => {
+    const sources = (await readManifest()).files.map(({ source }) => source);
+    const found = await addressesInCode();
+    const own = /^(https?:\/\/(127\.0\.0\.1|localhost|host)\b|s3:\/\/bucket\b)/; // loopback; examples in help and errors
+    const others = found.filter(
+      ([address, file]) =>
+        !own.test(address) &&
+        !named.some(([known, where]) => address === known && file === where) &&
+        !sources.some((source) => source.startsWith(address) || address.startsWith(source)),
+    );
+    assert.deepEqual(others, [], 'add an entry to data-manifest.json, or say in this test why it is only named');
+    for (const [known, where] of named) assert.ok(found.some(([address, file]) => address === known && file === where), known); // prettier-ignore
+    assert.ok(
+      found.some(([address]) => sources.includes(address)),
+      'the pattern finds the address of Overpass',
+    );
+  });
+
+  it('has its JSON Schema beside it, as the library has it', async () => {
+    const published = await readJson(join(projectRoot(), 'data-manifest.schema.json'));
+    const remedy = 'node kernel-lib/dist/cli.js data schema > data-manifest.schema.json && npx oxfmt data-manifest.schema.json'; // prettier-ignore
+    assert.deepEqual(published, manifestSchema(), `out of date: ${remedy}`);
+  });
+
+  it('is valid by that schema, as another validator reads it, which refuses what the library refuses', async function () {
+    const Ajv = ajv() ?? this.skip(); // it comes with danfojs-node, and may go with it
+    const isValid = new Ajv().compile(manifestSchema());
+    const manifest = (await readJson(join(projectRoot(), 'data-manifest.json'))) as DataManifest;
+    assert.ok(isValid(manifest), JSON.stringify(isValid.errors));
+    for (const [entry] of wrongEntries) {
+      const files = [manifest.files[0], { ...manifest.files[1], ...entry }];
+      assert.ok(!isValid({ ...manifest, files }), JSON.stringify(entry));
+    }
+    assert.ok(!isValid({ ...manifest, version: 2 }));
   });
 
   it('names the entry and the field that is wrong', async () => {
     const { files } = await readManifest();
     const path = join(await emptyFolder(), 'manifest.json');
-    for (const [change, at] of [
-      [{ source: 'ftp://somewhere/x' }, 'files.1.source'],
-      [{ sha256: 'abc' }, 'files.1.sha256'],
-      [{ bytes: 0 }, 'files.1.bytes'],
-      [{ stage: '08-more' }, 'files.1.stage'],
-      [{ licence: undefined }, 'files.1.licence'],
-      [{ licens: 'CC0' }, 'files.1'],
-    ] as const) {
-      await writeFile(path, JSON.stringify({ version: 1, files: [files[0], { ...files[1], ...change }] }));
+    const refused = async (entries: object[], at: string): Promise<void> => {
+      await writeFile(path, JSON.stringify({ version: 1, files: entries }));
       await assert.rejects(readManifest(path), (error: Error) => {
         assert.ok(error.message.startsWith(`${path} is wrong at ${at}: `), error.message);
         assert.match(error.message, /; mend that entry$/);
         return true;
       });
-    }
+    };
+    for (const [change, at] of wrongEntries) await refused([files[0], { ...files[1], ...change }], at);
+    await refused([files[0], { ...files[1], path: 'ard/32' }], 'files.1.path'); // not the end of its source
+    await refused([files[0], { ...files[1], name: files[0].name }], 'files.1.name');
+    const service = files.find(({ kind }) => kind === 'service')!;
+    await refused([{ ...service, sha256: RECORDED }], 'files.0');
     await writeFile(path, JSON.stringify({ version: 2, files: [] }));
     await assert.rejects(readManifest(path), /is wrong at version: /);
     await writeFile(path, 'version: 1');
@@ -46,6 +112,37 @@ describe('data-manifest.json', () => {
     await assert.rejects(readManifest(`${path}.gone`), /cannot read .*manifest\.json\.gone: ENOENT/);
   });
 });
+
+/** Changes that make an entry wrong, and where. */
+const wrongEntries = [
+  [{ source: 'ftp://somewhere/x' }, 'files.1.source'],
+  [{ source: 'http://somewhere/x/', kind: 'file' }, 'files.1.source'],
+  [{ sha256: 'abc' }, 'files.1.sha256'],
+  [{ sha256: 'recorded' }, 'files.1.sha256'],
+  [{ sha256: undefined }, 'files.1.sha256'],
+  [{ bytes: 0 }, 'files.1.bytes'],
+  [{ bytes: undefined }, 'files.1.bytes'],
+  [{ stage: '08-more' }, 'files.1.stage'],
+  [{ licence: undefined }, 'files.1.licence'],
+  [{ licens: 'CC0' }, 'files.1'],
+  [{ kind: 'folder' }, 'files.1.kind'],
+  [{ name: 'Zone 33' }, 'files.1.name'],
+  [{ path: '../ard/33' }, 'files.1.path'],
+  [{ path: '/ard/33' }, 'files.1.path'],
+  [{ path: 'ard/./33' }, 'files.1.path'],
+  [{ path: 'data-record' }, 'files.1.path'],
+] as const;
+
+type Validator = { (value: unknown): boolean; errors?: unknown };
+
+/** A validator of JSON Schema, where the checkout has one. */
+function ajv(): (new () => { compile(schema: object): Validator }) | undefined {
+  try {
+    return createRequire(import.meta.url)('ajv') as new () => { compile(schema: object): Validator };
+  } catch {
+    return undefined;
+  }
+}
 
 describe('package.json', () => {
   interface Package {

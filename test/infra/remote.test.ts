@@ -112,14 +112,15 @@ function writeKeys(file: (name: string) => string, port: number): void {
 }
 
 const short = [
-  `import * as tslab from 'tslab';\nimport { readFileSync } from 'node:fs';\nimport { showIn } from 'imagesim/show';\nconst show = showIn(tslab);`,
+  `import * as tslab from 'tslab';\nimport { readFileSync, writeFileSync } from 'node:fs';\nimport { showIn } from 'imagesim/show';\nconst show = showIn(tslab);`,
   `const step = show.progress('counting');
 for (let done = 0; done <= 12; done++) {
   step({ done, total: 12, unit: 'steps' });
   await new Promise((wake) => setTimeout(wake, 250));
 }`,
   `await show.image(readFileSync('picture.jpg'), { caption: 'a picture', width: 400 });`,
-  `show.lines({ series: [{ name: 'loss', x: [1, 2, 3], y: [3, 2, 1] }], title: 'Loss', xTitle: 'epoch', yTitle: 'loss' });`,
+  `show.lines({ series: [{ name: 'loss', x: [1, 2, 3], y: [3, 2, 1] }], title: 'Loss', xTitle: 'epoch', yTitle: 'loss' });
+writeFileSync('done', '');`,
 ];
 
 function notebook(cells: readonly string[]): string {
@@ -147,11 +148,11 @@ async function openNotebook(context: BrowserContext, url: string, name: string):
   await list.goto(url);
   if (url.includes('/lab?')) {
     await list.locator('.jp-DirListing-item', { hasText: name }).dblclick();
-    await list.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').first().waitFor();
+    await list.getByText('TypeScript | Idle').waitFor();
     return list;
   }
   const [page] = await Promise.all([context.waitForEvent('page'), list.getByText(name).click()]);
-  await page.locator('.kernel_idle_icon').waitFor({ state: 'attached' });
+  await page.waitForFunction(`window.Jupyter?.notebook?.kernel?.info_reply?.protocol_version`);
   return page;
 }
 
@@ -249,6 +250,7 @@ describe('Jupyter through ssh', function () {
         args: ['--no-sandbox'],
       });
       context = await browser.newContext({ viewport: { width: 1280, height: 1400 } });
+      context.setDefaultTimeout(60_000); // a browser that was cut off takes its time to try again
       await context.addInitScript(watchBars);
       context.on('request', (request) => asked.push(request.url()));
       context.on('page', (opened) => opened.on('websocket', (socket) => asked.push(socket.url())));
@@ -284,12 +286,16 @@ describe('Jupyter through ssh', function () {
       assert.match(bars.at(-1)!, /^1: ✓ counting 12 steps · in \d+\.\d s$/);
     });
 
-    it('shows all of a cell that ran on while the connection was down, once it is there again', async () => {
+    // A cell that goes on when the page is back is shown as well, but Jupyter itself may drop one output that falls into
+    // the instant of reconnecting when the kernel is between two cells ("nudge"): so all is done before.
+    it('shows what ran on while the connection was down, all of it, once it is there again', async () => {
+      await rm(join(notebooksDir, 'done'));
       await runAll(page);
       await page.getByText(' of 12 steps').waitFor();
       await endOf(tunnel, 'SIGKILL');
       const before = await page.locator('.ims-progress').innerText();
-      await pause(1000);
+      await until('the kernel has run all cells', () => existsSync(join(notebooksDir, 'done')));
+      await pause(500); // until its last message is with Jupyter
       assert.equal(await page.locator('.ims-progress').innerText(), before);
       tunnel = await machine.tunnel(local, far());
       await finishes();
@@ -300,7 +306,7 @@ describe('Jupyter through ssh', function () {
       await runAll(infra);
       await infra.getByText(/^wrote \//).waitFor({ state: 'attached', timeout: 60_000 });
       assert.match((await infra.locator('.ims-progress').allInnerTexts()).join(), /✓\s*sync/);
-      const sizes = await infra.locator('.ims img').evaluateAll((all) => all.map((image) => (image as HTMLImageElement).naturalWidth)); // prettier-ignore
+      const sizes = await infra.evaluate<number[]>(`[...document.querySelectorAll('.ims img')].map((image) => image.naturalWidth)`); // prettier-ignore
       assert.ok(sizes.length >= 2 && sizes.every((size) => size > 100), sizes.join());
     });
 
@@ -313,7 +319,7 @@ describe('Jupyter through ssh', function () {
       const stranger = await browser.newContext();
       const shut = await stranger.newPage();
       await shut.goto(`http://127.0.0.1:${local}/`);
-      await shut.locator('input[type=password]').waitFor();
+      await shut.locator('input[type=password]').first().waitFor();
       assert.match(shut.url(), /\/login/);
       assert.equal((await stranger.request.get(`http://127.0.0.1:${local}/api/contents`)).status(), 403);
       await stranger.close();
@@ -386,8 +392,8 @@ describe('imagesim lab without ssh', () => {
     });
     const said = await printed(child, /Ctrl-C ends it\./);
     assert.ok(!said.includes('ssh'), said);
-    const [log] = (await readdir(join(data, 'notebooks'))).filter((name) => name.endsWith('.log'));
-    assert.equal(statSync(join(data, 'notebooks', log)).mode & 0o777, 0o600);
+    const log = (await readdir(join(data, 'notebooks'))).find((name) => name.endsWith('.log'));
+    assert.equal(statSync(join(data, 'notebooks', log!)).mode & 0o777, 0o600);
     await endOf(child, 'SIGHUP');
     assert.equal(child.exitCode, 0);
     assert.deepEqual(processesWith(new URL(/http:\S+/.exec(said)![0]).searchParams.get('token')!), []);
