@@ -4,7 +4,7 @@
 #   ./setup.sh              what the notebooks need, for the role chosen last; at first that is the datamaker's
 #   ./setup.sh datamaker    the same, for the machine that makes data
 #   ./setup.sh trainer      for the machine that trains: and @tensorflow/tfjs-node-gpu, CUDA and cuDNN, or what it does without them
-#   ./setup.sh test         and what the tests need: gdal-bin, chromium, python3-rasterio
+#   ./setup.sh test         and what the tests need: gdal-bin, chromium, python3-rasterio, openssh-server
 #
 # Data goes to $IMAGESIM_DATA, else to /home/ubuntu/data.
 set -euo pipefail
@@ -244,6 +244,16 @@ install_test_tools() {
   [[ -n $(type -P chromium chromium-browser google-chrome) ]] || packages+=("$(chromium_package)")
   /usr/bin/python3 -c 'import sys; from importlib.util import find_spec; sys.exit(find_spec("rasterio") is None)' || packages+=(python3-rasterio)
   [[ ${#packages[@]} == 0 ]] || apt_install "${packages[@]}"
+  [[ -x /usr/sbin/sshd && -n $(type -P ssh) ]] || install_ssh
+}
+
+# For the tests' own server on 127.0.0.1: the package would also open port 22 to all, and is kept from that.
+install_ssh() {
+  local policy=/usr/sbin/policy-rc.d kept=
+  if [[ -e $policy ]]; then kept=yes; else printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null && as_root chmod 755 "$policy"; fi
+  apt_install openssh-server openssh-client
+  [[ -n $kept ]] || as_root rm -f "$policy"
+  as_root systemctl disable ssh >/dev/null 2>&1 || true # where systemd is not, nothing starts it
 }
 
 # Debian calls it chromium; Ubuntu chromium-browser.

@@ -92,7 +92,14 @@ program
   .option('--anonymous', 'without credentials, for open data')
   .action(async (from: string, to: string | undefined, { since, until, maxCloud, ...flags }: SyncFlags) => {
     const infra = await import('./infra/index.ts');
-    const options = { ...flags, from: since, to: until, maxCloudPercent: maxCloud, onPlan: printPlan, ...steps() };
+    const options = {
+      ...flags,
+      from: since,
+      to: until,
+      maxCloudPercent: maxCloud,
+      onPlan: planPrinter(flags.dryRun),
+      ...steps(),
+    };
     if (to !== undefined) return printMoved(await infra.pushTree(from, dataPath(), to, options), options);
     if (infra.treeAddress(from)) return printMoved(await infra.pullTree(from, dataPath(), options), options);
     printMoved(await infra.syncDelivery(from, dataPath(), options), options);
@@ -238,10 +245,14 @@ interface SyncFlags {
   anonymous?: boolean;
 }
 
-function printPlan(plan: SyncPlan): void {
-  const lines = planLines(plan);
-  const width = Math.max(...lines.map(([what]) => what.length));
-  lines.forEach(([what, amount]) => print(`${what.padEnd(width)}  ${amount}`));
+/** Tells a plan: as the answer to a dry run, else to who sits at a terminal. */
+function planPrinter(dryRun = false): (plan: SyncPlan) => void {
+  return (plan) => {
+    if (!dryRun && !process.stdout.isTTY) return;
+    const lines = planLines(plan);
+    const width = Math.max(...lines.map(([what]) => what.length));
+    lines.forEach(([what, amount]) => print(`${what.padEnd(width)}  ${amount}`));
+  };
 }
 
 /** What a sync did, and on standard error what it did not. */

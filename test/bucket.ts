@@ -89,9 +89,10 @@ export async function openBucket(folder?: string): Promise<Bucket> {
     pages: () => pages,
     pathOf: (address, key) => join(directory, `${address.slice('s3://'.length)}/${key}._S3rver_object`),
     upload,
-    put: async (folder) => {
+    put: async (delivery) => {
       const prefix = `orders/${prefixes++}`;
-      for (const key of await filesUnder(folder)) await upload(`${prefix}/${key}`, await readFile(join(folder, key)));
+      for (const key of await filesUnder(delivery))
+        await upload(`${prefix}/${key}`, await readFile(join(delivery, key)));
       return `s3://imagesim-storage/${prefix}`;
     },
     between: (middleware) => (between = middleware),

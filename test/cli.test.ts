@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { cp, mkdir, readFile, readdir, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { type Cell, parseCell, readTiles } from 'imagesim/ard';
+import { type Cell, lonLatBounds, parseCell, readTiles } from 'imagesim/ard';
 import { readChips, readNodataIndex } from 'imagesim/chips';
 import { readOsm, serveOverpass } from 'imagesim/osm';
 import { dataFolder, emptyFolder, joplin, needsShared, sampleDelivery, shared } from './delivery.ts';
@@ -158,11 +158,45 @@ describe('imagesim', () => {
     it('sync: says what it would move, moves it, and moves nothing again', async () => {
       const args = ['sync', await sampleDelivery(), '--zone', '33'];
       const setting = { data: await emptyFolder() };
-      const [dry] = await linesOf([...args, '--dry-run'], setting);
+      const [there, move, disk, time, cost, dry] = await linesOf([...args, '--dry-run'], setting);
+      assert.match(there, /^to be there {2}13 files, \d+\.\d MB$/);
+      assert.match(move, /^to move now {2}13 files, \d+\.\d MB$/);
+      assert.match(disk, /^free disk {4}\d+\.\d+ [GT]B$/);
+      assert.deepEqual([time, cost], ['time         about 1 s at 100 MB/s', 'cost         nothing']);
       assert.match(dry, /^4 tiles: 13 of 13 files would be moved, \d+\.\d MB; the others are there$/);
       assert.deepEqual(await readdir(setting.data), []);
-      assert.deepEqual(await linesOf(args, setting), [dry.replace('would be moved', 'moved')]);
-      assert.match((await linesOf(args, setting))[0], /^4 tiles: 0 of 13 files moved, 0\.0 MB; the others are there$/);
+      const [moved] = await linesOf(args, setting);
+      assert.equal(moved.replace(/moved in \d+ s \(1 s estimated\)/, 'would be moved'), dry);
+      assert.deepEqual(await linesOf(args, setting), ['4 tiles: 0 of 13 files to move, 0.0 MB; the others are there']);
+    });
+
+    it('sync: takes a zone of an address, and filters, and says what it leaves out', async () => {
+      const sample = await sampleDelivery();
+      const setting = { data: await emptyFolder() };
+      const dry = async (...args: string[]): Promise<string> => (await linesOf(['sync', ...args, '--dry-run'], setting)).at(-1)!; // prettier-ignore
+      assert.match(await dry(join(sample, 'ard/33')), /^4 tiles: /);
+      assert.match(await dry(join(sample, 'ard/33/031111212031')), /^2 tiles: /);
+      assert.match(await dry(sample, '--quadkey', '031111212030', '--since', '2023-01-01'), /^1 tiles: /);
+      assert.match(await dry(sample, '--until', '2022-12-31', '--products', 'visual'), /^2 tiles: /);
+      const [west, south, east, north] = lonLatBounds(parseCell('Z33-031111212031'));
+      const middle = [0.4 * east + 0.6 * west, south, 0.6 * east + 0.4 * west, north].join(',');
+      assert.match(await dry(sample, '--bbox', middle), /^2 tiles: /);
+      const { stderr, stdout } = await imagesim(['sync', sample, '--min-filled', '1', '--dry-run'], setting);
+      assert.match(stderr + stdout, /left out: Z33-\d+ \d{4}-\d\d-\d\d \w+: \d+ % filled|no tile in/);
+      await fails(
+        ['sync', sample, '--max-cloud', '101'],
+        /most cloud is 101: expected a percentage of 0 to 100/,
+        setting,
+      );
+      await fails(['sync', sample, '--quadkey', '9'], /quadkey is 9: expected 1 to 12 digits of 0 to 3/, setting);
+      await fails(
+        ['sync', sample, '--since', '2023-13-01'],
+        /from is 2023-13-01: expected a day, as 2023-05-01/,
+        setting,
+      );
+      await fails(['sync', sample, '--bbox', '1,2,3'], /expected west,south,east,north in degrees/, setting);
+      await fails(['sync', sample, '--products', 'visual,ms'], /no tile has a product ms: there are visual/, setting);
+      await fails(['sync', sample, '--zone', '5'], /no tile of zone 5 in /, setting);
     });
 
     it('osm: fetches each cell of the zone from the endpoint that is given, and counts tags', async () => {
@@ -260,8 +294,8 @@ describe('imagesim', () => {
       const expected = 'expected ard\\/<zone>\\/<quadkey>\\/<date>\\/<catalogue id>-visual\\.tif';
       for (const verb of ['tiles', 'sync']) {
         await fails([verb, '/no/such'], /no folder \/no\/such: give a folder or s3:\/\/bucket\/prefix/, { data });
-        await fails([verb, empty], new RegExp(`no ARD tile in ${empty}: it is empty; ${expected}`), { data });
-        await fails([verb, other], new RegExp(`no ARD tile in ${other}: it holds 2 other files, .*; ${expected}`), { data }); // prettier-ignore
+        await fails([verb, empty], new RegExp(`no ARD tile in ${empty}: ${empty} is empty; ${expected}`), { data });
+        await fails([verb, other], new RegExp(`no ARD tile in ${other}: ${other} holds sub/, holiday.jpg; ${expected}`), { data }); // prettier-ignore
         await fails([verb, join(other, 'holiday.jpg')], /holiday\.jpg is a file: give the folder that holds ard\//, { data }); // prettier-ignore
         await fails([verb, 's3://b/p'], /cannot read s3:\/\/b\/p: nobody answers: check the network, and AWS_ENDPOINT_URL_S3/, {
           data, env: { AWS_ENDPOINT_URL_S3: 'http://127.0.0.1:1', AWS_ACCESS_KEY_ID: 'a', AWS_SECRET_ACCESS_KEY: 'b' },

@@ -153,6 +153,21 @@ function noTile(
 /** A tile as its files' names have it, its STAC item not yet read. */
 export type BareTile = Omit<Tile, 'metadata'>;
 
+/** What a delivery holds as its files' names have it, in order of cell, date and catalogue id; no item is read. */
+export function bareTilesOf({ prefix, files }: Delivery): BareTile[] {
+  const tiles = new Map<string, BareTile>();
+  for (const { key } of files) {
+    const found = key.startsWith(prefix) ? FILE.exec(key)?.groups : undefined;
+    if (!found) continue;
+    const { zone, quadkey, date, catid } = found;
+    const id = `${zone}/${quadkey}/${date}/${catid}`;
+    const tile = tiles.get(id) ?? { cell: cellOf(Number(zone), quadkey), date, catid, files: {} };
+    tile.files[found.kind ?? (found.ext === 'json' ? 'item' : found.ext)] = key;
+    tiles.set(id, tile);
+  }
+  return [...tiles].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, tile]) => tile);
+}
+
 /**
  * What a delivery holds, tile by tile, in order of cell, date and catalogue id.
  *
@@ -160,25 +175,9 @@ export type BareTile = Omit<Tile, 'metadata'>;
  * @param keep which tiles are wanted: of the others no STAC item is read. Default: all
  * @throws {Error} naming a STAC item that is not JSON or not an item
  */
-export async function tilesOf(
-  { source, prefix, files }: Delivery,
-  keep: (tile: BareTile) => boolean = () => true,
-): Promise<Tile[]> {
-  const tiles = new Map<string, BareTile>();
-  for (const { key } of files) {
-    const found = key.startsWith(prefix) ? FILE.exec(key)?.groups : undefined;
-    if (!found) continue;
-    const id = `${found.zone}/${found.quadkey}/${found.date}/${found.catid}`;
-    const tile = tiles.get(id) ?? {
-      cell: cellOf(Number(found.zone), found.quadkey),
-      date: found.date,
-      catid: found.catid,
-      files: {},
-    };
-    tile.files[found.kind ?? (found.ext === 'json' ? 'item' : found.ext)] = key;
-    tiles.set(id, tile);
-  }
-  const inOrder = [...tiles].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, tile]) => tile).filter(keep); // prettier-ignore
+export async function tilesOf(delivery: Delivery, keep: (tile: BareTile) => boolean = () => true): Promise<Tile[]> {
+  const { source } = delivery;
+  const inOrder = bareTilesOf(delivery).filter(keep);
   return eachUnit(
     inOrder,
     'tiles',

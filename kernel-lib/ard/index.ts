@@ -16,11 +16,11 @@ export { openSource } from './address.ts';
 export { bucketFault, placeOf, s3Client } from './bucket.ts';
 export {
   type BareTile, type Delivery, type DeliveryAddress, type DeliveryOptions, type Tile, type TileMetadata,
-  deliveryAddress, openDelivery, readTiles, tilesOf,
+  bareTilesOf, deliveryAddress, openDelivery, readTiles, tilesOf,
 } from './delivery.ts'; // prettier-ignore
 export { type CogBlock, type CogOptions, writeCog } from './cog.ts';
 export { type Survey, isPlaced, surveyRasters } from './survey.ts';
-export { type PictureOptions, maskPng, overviewPng, realShare } from './overview.ts';
+export { type Peek, type PictureOptions, maskPng, overviewPng, peekAt, realShare } from './overview.ts';
 export type { Traffic } from './remote.ts';
 export { type BlockTable, type Raster, type RasterLevel, openRaster } from './raster.ts';
 export { type StalePart, cannotWrite, laidDown, makeFolder, partName, readJson, replaceWhole, staleParts, writeWhole } from './files.ts'; // prettier-ignore

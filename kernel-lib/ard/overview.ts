@@ -8,6 +8,35 @@ export interface PictureOptions extends SourceOptions {
   width?: number;
 }
 
+/** What a look at a raster shows, and what it took. */
+export interface Peek {
+  /** PNG of what is real, no-data transparent. */
+  overview: Uint8Array;
+  /** PNG of the whole tile, real or not in two colours. */
+  mask: Uint8Array;
+  /** Share of real pixels, 0–1. */
+  real: number;
+  /** Bytes of the file, and those read over the network; as many as the file has where it lies on a disk. */
+  bytes: number;
+  bytesRead: number;
+}
+
+/**
+ * Overview and mask of a raster that need not be here: of one in a bucket only their few blocks are read.
+ *
+ * @param address path, or `s3://bucket/…/x-visual.tif`
+ * @throws as {@link openRaster}
+ */
+export async function peekAt(address: string, options: PictureOptions = {}): Promise<Peek> {
+  const raster = await openRaster(address, options);
+  try {
+    const [overview, mask, real] = [await overviewPng(raster, options), await maskPng(raster), await realShare(raster)];
+    return { overview, mask, real, bytes: raster.size, bytesRead: raster.traffic?.bytes ?? raster.size };
+  } finally {
+    await raster.close();
+  }
+}
+
 /**
  * A picture of a whole raster, cut to what is real, no-data transparent; from the smallest overview that is wide enough.
  *

@@ -1,3 +1,4 @@
+import { setting } from './settings.ts';
 import { type BareTile, type Bounds, type Tile, lonLatBounds } from '../ard/index.ts';
 
 /** Which tiles of a delivery are wanted. */
@@ -16,6 +17,27 @@ export interface TileFilter {
   maxCloudPercent?: number | undefined;
   /** Only tiles with at least this share of real pixels, 0 to 1. Default: all. */
   minFilled?: number | undefined;
+}
+
+/**
+ * The filter that the environment asks for: IMAGESIM_QUADKEY, IMAGESIM_BBOX (`w,s,e,n`), IMAGESIM_SINCE, IMAGESIM_UNTIL,
+ * IMAGESIM_MAX_CLOUD (percent), IMAGESIM_MIN_FILLED (share). What is not set asks for nothing.
+ *
+ * @throws {RangeError} naming the variable that means nothing
+ */
+export function tileFilter(): TileFilter {
+  const word = (name: string): string | undefined => setting(name, '') || undefined;
+  const number = (name: string): number | undefined => (word(name) === undefined ? undefined : setting(name, 0));
+  const filter = {
+    quadkey: word('IMAGESIM_QUADKEY'),
+    bbox: word('IMAGESIM_BBOX')?.split(',').map(Number) as Bounds | undefined,
+    from: word('IMAGESIM_SINCE'),
+    to: word('IMAGESIM_UNTIL'),
+    maxCloudPercent: number('IMAGESIM_MAX_CLOUD'),
+    minFilled: number('IMAGESIM_MIN_FILLED'),
+  };
+  checkFilter(filter);
+  return filter;
 }
 
 /**
@@ -38,7 +60,9 @@ function refuse(what: string, found: string | number, expected: string): never {
   throw new RangeError(`${what} is ${found}: expected ${expected}`);
 }
 
-function isBox([west, south, east, north]: Bounds): boolean {
+function isBox(box: Bounds): boolean {
+  const [west, south, east, north] = box;
+  if (box.length !== 4) return false;
   return west >= -180 && west < east && east <= 180 && south >= -90 && south < north && north <= 90;
 }
 

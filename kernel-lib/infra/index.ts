@@ -5,13 +5,12 @@ export { type DoctorOptions, doctor } from './doctor.ts';
 export { type Finding, findingLines } from './finding.ts';
 export { type Trainer, provenTrainer, trainerOfKernel } from './trainer.ts';
 export { type DataManifest, type OutsideAsset, RECORDED, manifestSchema, readManifest } from './manifest.ts';
-export {
-  type DataOptions, type DataState, type PullOptions, type PullReport, type Verdict, listData, pullData, verifyData,
-} from './data.ts'; // prettier-ignore
+export { type DataOptions, type DataState, type Verdict, listData, verifyData } from './data.ts';
+export { type PullOptions, type PullReport, pullData } from './pull.ts';
 export { httpsSource } from './https.ts';
 export { type FoundDelivery, findDelivery } from './delivery.ts';
-export { type TileFilter } from './filter.ts';
-export { type SyncCost, type SyncPlan, bytesText, durationText, planLines } from './plan.ts';
+export { type TileFilter, tileFilter } from './filter.ts';
+export { type SyncCost, type SyncPlan, bytesText, durationText, filesText, planLines } from './plan.ts';
 export { type TransferOptions } from './transfer.ts';
 export { type Moved, type SyncOptions, type SyncReport, syncDelivery } from './sync.ts';
 export { type TreeOptions, type TreeReport, TREES, pullTree, pushTree, treeAddress } from './tree.ts';

@@ -10,7 +10,7 @@ export interface SyncPlan {
   /** Of these, what is not there yet. */
   missing: number;
   missingBytes: number;
-  /** Free bytes of the destination's disk; `undefined` where that is a bucket. */
+  /** Free bytes of the destination's disk; `undefined` where that is a bucket, or tells none. */
   freeBytes: number | undefined;
   /** About how long it takes, see {@link ASSUMED}. */
   seconds: number;
@@ -73,20 +73,20 @@ export function refuseFullDisk({ missingBytes, freeBytes: free }: SyncPlan, to: 
   );
 }
 
-/** Free bytes of the disk that a folder lies on, or will when it is made. */
-async function freeBytes(folder: string): Promise<number> {
+/** Free bytes of the disk that a folder lies on, or will when it is made; `undefined` where that has no size to tell. */
+async function freeBytes(folder: string): Promise<number | undefined> {
   let at = folder;
   while (!existsSync(at)) at = dirname(at);
-  const { bavail, bsize } = await statfs(at);
-  return bavail * bsize;
+  const { bavail, bsize, blocks } = await statfs(at);
+  return blocks === 0 ? undefined : bavail * bsize;
 }
 
 /** A plan in lines for people: `[what, how much]`. */
 export function planLines(plan: SyncPlan): [what: string, amount: string][] {
   const { cost, freeBytes: free } = plan;
   return [
-    ['to be there', `${count(plan.files)}, ${bytesText(plan.bytes)}`],
-    ['to move now', plan.missing === 0 ? 'nothing' : `${count(plan.missing)}, ${bytesText(plan.missingBytes)}`],
+    ['to be there', `${filesText(plan.files)}, ${bytesText(plan.bytes)}`],
+    ['to move now', plan.missing === 0 ? 'nothing' : `${filesText(plan.missing)}, ${bytesText(plan.missingBytes)}`],
     ...(free === undefined ? [] : [['free disk', bytesText(free)] as [string, string]]),
     [
       'time',
@@ -102,8 +102,12 @@ export function planLines(plan: SyncPlan): [what: string, amount: string][] {
 }
 
 const sum = (sizes: readonly number[]): number => sizes.reduce((total, bytes) => total + bytes, 0);
-const count = (files: number): string => `${files.toLocaleString('en')} ${files === 1 ? 'file' : 'files'}`;
 const dollars = (usd: number): string => (usd > 0 && usd < 0.01 ? 'less than $0.01' : `$${usd.toFixed(2)}`);
+
+/** `1 file`, `2,400 files`. */
+export function filesText(files: number): string {
+  return `${files.toLocaleString('en')} ${files === 1 ? 'file' : 'files'}`;
+}
 
 /** `3.4 MB`, `12.1 GB`, `1.20 TB`. */
 export function bytesText(bytes: number): string {

@@ -116,7 +116,12 @@ function lackingProducts(tiles: readonly Tile[], products: readonly string[]): s
   const there = new Set(tiles.flatMap(({ files }) => Object.keys(files)));
   const unknown = products.find((product) => product !== 'visual' && !there.has(product));
   if (unknown !== undefined)
-    throw new Error(`no tile has a product ${unknown}: there are ${[...there].filter((kind) => kind !== 'item').sort().join(', ')}`);
+    throw new Error(
+      `no tile has a product ${unknown}: there are ${[...there]
+        .filter((kind) => kind !== 'item')
+        .sort()
+        .join(', ')}`,
+    );
   return tiles.flatMap((tile) =>
     products.filter((product) => !tile.files[product]).map((product) => `${nameOf(tile)} has no ${product}`),
   );
@@ -187,7 +192,7 @@ async function missingMoves(source: Source, moves: readonly Move[], { signal }: 
 async function isThere(source: Source, { file, path }: Move): Promise<boolean> {
   const found = await stat(path).catch(() => undefined); // what stands in the way is told when it is written
   if (!found?.isFile() || found.size !== file.bytes) return false;
-  if (Math.abs(found.mtimeMs - file.modified.getTime()) < 1000) return true;
+  if (Math.abs(found.mtimeMs - file.modified.getTime()) < 2) return true; // as bringFiles set it
   const md5 = { algorithm: 'md5', value: '' } as const;
   const theirs = file.etag ?? (await sumOf(join(source.address, file.key), md5));
   if ((await sumOf(path, md5)) !== theirs) return false;

@@ -171,17 +171,17 @@ async function bringOn(
   }
 }
 
-/** Collects the small pieces of a network stream: a write of a megabyte costs little more than one of 64 kB. */
+/** Collects the small pieces of a network stream, up to a megabyte or a quarter of a second: each write has its price. */
 async function* batches(stream: AsyncIterable<Uint8Array>, watch: StallWatch): AsyncGenerator<Uint8Array[]> {
-  let [batch, size] = [[] as Uint8Array[], 0];
+  let [batch, size, since] = [[] as Uint8Array[], 0, performance.now()];
   try {
     for await (const bytes of stream) {
       watch.alive();
       batch.push(bytes);
       size += bytes.length;
-      if (size < 1 << 20) continue;
+      if (size < 1 << 20 && performance.now() - since < 250) continue;
       yield batch;
-      [batch, size] = [[], 0];
+      [batch, size, since] = [[], 0, performance.now()];
     }
   } catch (error) {
     if (size > 0) yield batch; // what came before the connection broke is not asked for again

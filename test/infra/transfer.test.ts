@@ -54,7 +54,10 @@ function breakingAfter(bytes: number): Middleware {
     await next();
     if (!isGet(context)) return;
     const body = await bytesOf(context);
-    if (body.length <= bytes) return void (context.body = body);
+    if (body.length <= bytes) {
+      context.body = body;
+      return;
+    }
     context.respond = false;
     context.res.writeHead(context.status, { 'Content-Length': body.length });
     context.res.write(body.subarray(0, bytes), () => context.res.destroy());
@@ -387,7 +390,10 @@ async function killedIn(address: string, data: string, file: string, bucket: Buc
     const body = await bytesOf(context);
     context.set('Content-Length', String(body.length));
     context.body = Readable.from((async function* () {
-      yield body.subarray(0, 150_000);
+      for (let at = 0; at < 200_000; at += 50_000) {
+          yield body.subarray(at, at + 50_000);
+          await pause(150);
+        }
       await pause(20_000, undefined, { ref: false });
     })()); // prettier-ignore
   });
