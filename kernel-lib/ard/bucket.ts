@@ -3,6 +3,7 @@ import {
   GetObjectCommand, type GetObjectCommandOutput, type HeadObjectCommandOutput, HeadObjectCommand, paginateListObjectsV2, S3Client,
 } from '@aws-sdk/client-s3'; // prettier-ignore
 import pRetry from 'p-retry';
+import { shortCut } from './get.ts';
 import { type Digest, type FilePart, type OpenOptions, type Source, SourceError, type SourceFile, type SourceOptions, type SourceTop } from './source.ts'; // prettier-ignore
 
 /** The bucket and prefix of an address; the prefix ends in `/`, or is empty. @throws {Error} where it names no bucket */
@@ -26,7 +27,7 @@ export function s3Client(bucket: string, { endpoint, region, anonymous }: Source
   const unsigned = anonymous ?? bucket === OPEN_DATA;
   const elsewhere = endpoint ?? process.env.AWS_ENDPOINT_URL_S3 ?? process.env.AWS_ENDPOINT_URL;
   return new S3Client({
-    region: region ?? (bucket === OPEN_DATA && !elsewhere ? 'us-west-2' : ownRegion),
+    region: region ?? (bucket === OPEN_DATA && !elsewhere ? 'us-west-2' : ownRegion()),
     followRegionRedirects: !elsewhere,
     ...(endpoint ? { endpoint } : {}),
     ...(elsewhere ? { forcePathStyle: true } : {}),
@@ -43,11 +44,11 @@ export function s3Client(bucket: string, { endpoint, region, anonymous }: Source
   });
 }
 
-/** The region of environment or profile, as the SDK finds it. */
-async function ownRegion(): Promise<string> {
-  if (process.env.AWS_REGION || process.env.AWS_DEFAULT_REGION)
-    return process.env.AWS_REGION || process.env.AWS_DEFAULT_REGION || '';
-  return new S3Client({}).config.region().catch(() => 'us-west-2');
+/** The region of environment or profile, as the SDK finds it; asked before every request, so looked for once. */
+function ownRegion(): () => Promise<string> {
+  const stated = process.env.AWS_REGION || process.env.AWS_DEFAULT_REGION;
+  let found: Promise<string> | undefined;
+  return () => (found ??= stated ? Promise.resolve(stated) : new S3Client({}).config.region().catch(() => 'us-west-2'));
 }
 
 /** The part of a bucket below a prefix. */
@@ -57,12 +58,18 @@ export function bucketSource(address: string, options: SourceOptions): Source {
   const addressOf = (key: string): string => `s3://${bucket}/${prefix}${key}`;
   const get = async (
     key: string,
-    { from = 0, length, etag, signal }: OpenOptions & { length?: number },
+    { from = 0, length, etag, signal }: OpenOptions & { length?: number | undefined },
   ): Promise<GetObjectCommandOutput> => {
     const Range =
       from > 0 || length !== undefined ? `bytes=${from}-${length === undefined ? '' : from + length - 1}` : undefined;
     const command = new GetObjectCommand({ Bucket: bucket, Key: prefix + key, Range, IfMatch: etag && `"${etag}"` });
     return client.send(command, signal ? { abortSignal: signal } : {});
+  };
+  const short = shortCut(client);
+  const openAt = async (key: string, { from = 0, etag, signal }: OpenOptions): Promise<Readable> => {
+    const headers = { ...(from > 0 ? { range: `bytes=${from}-` } : {}), ...(etag ? { 'if-match': `"${etag}"` } : {}) };
+    const answer = await short(prefix + key, headers, signal);
+    return answer?.body ?? ((await get(key, { from, etag, signal })).Body as Readable);
   };
   const readPart: Source['readPart'] = (key, from, length, { etag } = {}) =>
     named(addressOf(key), () => again(async () => partOf(addressOf(key), await get(key, { from, length, etag }), from, length))); // prettier-ignore
@@ -70,11 +77,11 @@ export function bucketSource(address: string, options: SourceOptions): Source {
     address,
     list: (within = '') => named(address, () => listAll(client, bucket, prefix, within)),
     top: () => named(address, () => listTop(client, bucket, prefix)),
-    read: (key) => named(addressOf(key), () => again(async () => bytesOf(await get(key, {})))),
+    read: (key) =>
+      named(addressOf(key), () => again(async () => Buffer.concat(await (await openAt(key, {})).toArray()))),
     readRange: async (key, from, length) => (await readPart(key, from, length)).bytes,
     readPart,
-    open: (key, wanted = {}) =>
-      named(addressOf(key), async () => (await get(key, wanted)).Body as Readable, wanted.signal),
+    open: (key, wanted = {}) => named(addressOf(key), () => openAt(key, wanted), wanted.signal),
     digest: (file) => named(addressOf(file.key), () => digestOf(client, bucket, prefix + file.key)),
   };
 }
@@ -201,6 +208,9 @@ const FAULTS: Record<string, string> = {
   EAI_AGAIN: `the host's name cannot be looked up: ${REACH}`,
   ETIMEDOUT: `no answer in time: ${REACH}`,
   TimeoutError: `no answer in time: ${REACH}`,
+  UND_ERR_SOCKET: `the connection broke: run again, or ${REACH}`,
+  UND_ERR_CONNECT_TIMEOUT: `no answer in time: ${REACH}`,
+  UND_ERR_HEADERS_TIMEOUT: `no answer in time: ${REACH}`,
   ECONNRESET: `the connection broke: run again, or ${REACH}`,
 };
 

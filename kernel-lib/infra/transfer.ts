@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type FileHandle, open, rename, rm, stat, utimes } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import pRetry from 'p-retry';
@@ -7,7 +7,7 @@ import {
   type Digest, type Source, type SourceFile, type StepOptions, SourceError, bucketFault, cannotWrite, eachUnit,
   laidDown, makeFolder, partName, staleParts,
 } from '../ard/index.ts'; // prettier-ignore
-import { type Summing, sumOf, summing, valueOf } from './checksum.ts';
+import { sumOf, sumOfBytes, valueOf } from './checksum.ts';
 
 /** A file of a source, and where on disk it goes. */
 export interface Move {
@@ -57,39 +57,47 @@ export async function bringFiles(source: Source, moves: readonly Move[], options
   return { bytes: report.bytes, unverified };
 }
 
-/** What a file's transfer has come to: bytes on disk, and their sum so far. */
-interface Half {
+/** A file on its way. */
+interface Way {
+  source: Source;
+  file: SourceFile;
+  /** The temporary name that it is written under. */
   part: string;
-  handle: FileHandle;
-  at: number;
-  digest: Digest;
-  sum: Summing;
+  options: TransferOptions;
+  report: Reporter;
 }
+
+/** So many bytes and fewer are held in memory until they are checked, and written in one go. */
+const SMALL = 1 << 17;
 
 /** Brings one file. @returns by what it was checked */
 async function bringFile(
   source: Source,
-  move: Move,
+  { file, path }: Move,
   stale: string | undefined,
   options: TransferOptions,
   report: Reporter,
 ): Promise<Digest> {
-  const { file, path } = move;
-  const part = partName(path, markOf(file));
+  const way = { source, file, part: partName(path, markOf(file)), options, report };
+  const small = file.bytes <= SMALL && !stale;
   try {
     await makeFolder(dirname(path));
-    if (stale) await rename(stale, part);
-    const digest = await tryAgain(() => attempt(source, file, part, options, report), options, report);
-    await utimes(part, file.modified, file.modified);
-    await rename(part, path);
+    if (stale) await rename(stale, way.part);
+    const digest = await tryAgain(() => (small ? bringSmall(way) : bringLarge(way)), options, report);
+    await utimes(way.part, file.modified, file.modified);
+    await rename(way.part, path);
     return digest;
   } catch (error) {
-    const goesOn = options.signal?.aborted || (error instanceof SourceError && error.transient);
-    const half = goesOn && ((await stat(part).catch(() => undefined))?.size ?? 0) > 0;
-    const tidied = half ? rename(part, laidDown(part)) : rm(part, { force: true });
-    await tidied.catch(() => undefined); // the first error is the one to tell
-    throw cannotWrite(path, part, error);
+    await layDown(way, error).catch(() => undefined); // the first error is the one to tell
+    throw cannotWrite(path, way.part, error);
   }
+}
+
+/** Keeps the half of a file for a later run where that can go on with it; else removes it. */
+async function layDown({ part, options }: Way, error: unknown): Promise<void> {
+  const goesOn = options.signal?.aborted || (error instanceof SourceError && error.transient);
+  const size = (await stat(part).catch(() => undefined))?.size ?? 0;
+  await (goesOn && size > 0 ? rename(part, laidDown(part)) : rm(part, { force: true }));
 }
 
 function tryAgain<Result>(
@@ -110,62 +118,67 @@ function tryAgain<Result>(
   });
 }
 
-/** Brings what is missing and checks the whole. What does not fit is thrown away: the next attempt begins anew. */
-async function attempt(
-  source: Source,
-  file: SourceFile,
-  part: string,
-  options: TransferOptions,
-  report: Reporter,
-): Promise<Digest> {
-  const digest = statedBy(file) ?? (await source.digest(file));
-  const half = await takeUp(part, digest);
-  report.moved(part, half.at);
+/** Brings a file that memory can hold. */
+async function bringSmall(way: Way): Promise<Digest> {
+  const { source, file, part, report } = way;
+  const pieces: Uint8Array[] = [];
+  const take = async (batch: Uint8Array[]): Promise<void> => void pieces.push(...batch);
+  await connect(way, 0, take);
+  const bytes = Buffer.concat(pieces);
+  if (bytes.length !== file.bytes) throw short(source, file, bytes.length);
+  const digest = await check(way, async (stated) => sumOfBytes(bytes, stated));
+  await writeFile(part, bytes);
+  report.moved(part, bytes.length);
+  return digest;
+}
+
+/** Brings what is missing of a file, and checks the whole. What does not fit is thrown away: the next attempt begins anew. */
+async function bringLarge(way: Way): Promise<Digest> {
+  const { source, file, part, report } = way;
+  const handle = await open(part, 'a');
   try {
-    while (half.at < file.bytes) await bringOn(source, file, half, options, report);
-    return await check(source, file, half);
+    let at = (await handle.stat()).size;
+    report.moved(part, at);
+    while (at < file.bytes) at = await bringOn(way, handle, at);
+    if (at > file.bytes) throw new Unfit(short(source, file, at).message, { transient: true });
+    return await check(way, (stated) => sumOf(part, stated));
+  } catch (error) {
+    if (error instanceof Unfit) await handle.truncate();
+    throw error;
   } finally {
-    await half.handle.close();
+    await handle.close();
   }
 }
 
-/** Opens what there is of a file, and sums it up. */
-async function takeUp(part: string, digest: Digest): Promise<Half> {
-  const handle = await open(part, 'a+');
-  const sum = summing(digest);
-  let at = 0;
-  for await (const bytes of handle.createReadStream({ start: 0, highWaterMark: 1 << 20, autoClose: false })) {
-    sum.update(bytes as Uint8Array);
-    at += (bytes as Uint8Array).length;
+/** Goes on from the byte that it came to. A connection that breaks after some bytes has done its part. @returns where it is */
+async function bringOn(way: Way, handle: FileHandle, from: number): Promise<number> {
+  let at = from;
+  try {
+    await connect(way, from, async (batch) => {
+      at += (await handle.writev(batch)).bytesWritten;
+      way.report.moved(way.part, at);
+    });
+    if (at === from) throw short(way.source, way.file, at);
+  } catch (error) {
+    if (at === from || !(error instanceof SourceError && error.transient)) throw error;
+    await pause(100);
   }
-  return { part, handle, at, digest, sum };
+  return at;
 }
 
-/** Goes on from the byte that it came to. A connection that breaks after some bytes has done its part. */
-async function bringOn(
-  source: Source,
-  file: SourceFile,
-  half: Half,
-  { signal, stallMs = 30_000 }: TransferOptions,
-  report: Reporter,
+/** Hands over the bytes of one connection, from one on. @throws {SourceError} where it breaks, or says nothing more */
+async function connect(
+  { source, file, options: { signal, stallMs = 30_000 } }: Way,
+  from: number,
+  take: (batch: Uint8Array[]) => Promise<void>,
 ): Promise<void> {
-  const from = half.at;
   const watch = stallWatch(signal, stallMs);
   try {
     const stream = await source.open(file.key, { from, etag: file.etag, signal: watch.signal });
-    for await (const batch of batches(stream, watch)) {
-      const writing = half.handle.writev(batch);
-      batch.forEach((bytes) => half.sum.update(bytes)); // meanwhile
-      const { bytesWritten } = await writing;
-      half.at += bytesWritten;
-      report.moved(half.part, half.at);
-    }
-    if (half.at === from) throw short(source, file, half.at);
+    for await (const batch of batches(stream, watch)) await take(batch);
   } catch (error) {
     signal?.throwIfAborted();
-    const fault = watch.stalled() ? stalled(source, file, stallMs) : bucketFault(addressOf(source, file), error);
-    if (half.at === from || !(fault instanceof SourceError && fault.transient)) throw fault;
-    await pause(100);
+    throw watch.stalled() ? stalled(source, file, stallMs) : bucketFault(addressOf(source, file), error);
   } finally {
     watch.end();
   }
@@ -190,18 +203,19 @@ async function* batches(stream: AsyncIterable<Uint8Array>, watch: StallWatch): A
   if (size > 0) yield batch;
 }
 
-/** @returns by what the file was checked @throws {SourceError} where it does not fit; the part is empty then */
-async function check(source: Source, file: SourceFile, half: Half): Promise<Digest> {
-  let { digest } = half;
-  let found = await half.sum.finish();
-  if (half.at === file.bytes && found !== valueOf(digest) && digest.algorithm === 'md5') {
+/** Bytes that are not those that the bucket states. */
+class Unfit extends SourceError {}
+
+/** @returns by what the bytes were checked @throws {Unfit} where they do not fit */
+async function check({ source, file }: Way, sum: (digest: Digest) => Promise<string>): Promise<Digest> {
+  let digest = statedBy(file) ?? (await source.digest(file));
+  let found = await sum(digest);
+  if (found !== valueOf(digest) && digest.algorithm === 'md5') {
     digest = await source.digest(file); // an ETag may be another thing than the MD5: the bucket, asked, tells
-    found = await sumOf(half.part, digest);
+    found = await sum(digest);
   }
-  if (half.at === file.bytes && found === valueOf(digest)) return digest;
-  await half.handle.truncate();
-  if (half.at !== file.bytes) throw short(source, file, half.at);
-  throw new SourceError(
+  if (found === valueOf(digest)) return digest;
+  throw new Unfit(
     `${addressOf(source, file)} arrived changed: ${digest.algorithm} ${found}, where ${valueOf(digest)} is stated: sync again, and tell who keeps the bucket if it stays so`,
     { transient: true },
   );
