@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type Bounds, type Progress, openDelivery, paddedZone, parseCell, readTiles, tilesOf } from './ard/index.ts';
@@ -85,7 +85,7 @@ program
   .option('--max-cloud <percent>', 'only tiles with no more cloud', numberOf)
   .option('--min-filled <share>', 'only tiles with at least this share of real pixels, 0 to 1', numberOf)
   .option('--products <names>', 'by the descriptor, with commas between', listOf, ['visual'])
-  .option('--force', 'replace what is newer where it goes (chips, datasets, models)')
+  .option('--force', 'replace what is newer where it goes; bring a delivery again that is there')
   .option('--concurrency <n>', 'files at once', between(1, 64), 8)
   .option('--endpoint <url>', 'S3 endpoint; default: $AWS_ENDPOINT_URL_S3, else AWS')
   .option('--region <name>', 'default: of environment or profile, else us-west-2')
@@ -94,14 +94,19 @@ program
     const infra = await import('./infra/index.ts');
     const options = {
       ...flags,
-      from: since,
-      to: until,
+      since,
+      until,
       maxCloudPercent: maxCloud,
+      again: flags.force,
       onPlan: planPrinter(flags.dryRun),
       ...steps(),
     };
+    const tree = to !== undefined || infra.treeAddress(from) !== undefined;
+    if (tree) refuseFilters(flags, since, until, maxCloud);
     if (to !== undefined) return printMoved(await infra.pushTree(from, dataPath(), to, options), options);
-    if (infra.treeAddress(from)) return printMoved(await infra.pullTree(from, dataPath(), options), options);
+    if (tree) return printMoved(await infra.pullTree(from, dataPath(), options), options);
+    if ((TREES as readonly string[]).includes(from.split('/')[0]) && !existsSync(from))
+      throw new Error(`${from} of the data folder goes where? Give s3://bucket or a folder after it`);
     printMoved(await infra.syncDelivery(from, dataPath(), options), options);
   });
 
@@ -255,6 +260,13 @@ function planPrinter(dryRun = false): (plan: SyncPlan) => void {
   };
 }
 
+/** What is no delivery has no tiles to choose from. */
+function refuseFilters({ zone, quadkey, bbox, minFilled, products }: SyncFlags, ...others: unknown[]): void {
+  const given = [zone, quadkey, bbox, minFilled, products.join() === 'visual' ? undefined : products, ...others];
+  if (given.some((value) => value !== undefined))
+    throw new Error('filters choose tiles of a delivery: of chips, datasets and models name a folder, chips/33 say');
+}
+
 /** What a sync did, and on standard error what it did not. */
 function printMoved(report: SyncReport | TreeReport, { dryRun = false }: { dryRun?: boolean | undefined }): void {
   const { files, moved, movedBytes, plan, seconds, unverified } = report;
@@ -262,11 +274,13 @@ function printMoved(report: SyncReport | TreeReport, { dryRun = false }: { dryRu
   if ('tiles' in report) {
     list('left out', report.leftOut);
     list('not there', report.lacking);
-  } else list('kept, newer where it was to go (--force replaces it)', report.kept);
+  }
+  list('kept, newer where it was to go (--force replaces it)', report.kept);
   list('checked by size alone', unverified);
   const took = dryRun
     ? 'would be moved'
     : `moved in ${durationText(seconds)} (${durationText(plan.seconds)} estimated)`;
+  if (files === 0) return print('nothing to move');
   const tiles = 'tiles' in report ? `${report.tiles.length} tiles: ` : '';
   print(
     `${tiles}${moved} of ${files} files ${moved === 0 ? 'to move' : took}, ${megabytes(movedBytes)}; the others are there`,

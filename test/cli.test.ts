@@ -185,18 +185,30 @@ describe('imagesim', () => {
       assert.match(stderr + stdout, /left out: Z33-\d+ \d{4}-\d\d-\d\d \w+: \d+ % filled|no tile in/);
       await fails(
         ['sync', sample, '--max-cloud', '101'],
-        /most cloud is 101: expected a percentage of 0 to 100/,
+        /max cloud is 101: expected a percentage of 0 to 100/,
         setting,
       );
       await fails(['sync', sample, '--quadkey', '9'], /quadkey is 9: expected 1 to 12 digits of 0 to 3/, setting);
       await fails(
         ['sync', sample, '--since', '2023-13-01'],
-        /from is 2023-13-01: expected a day, as 2023-05-01/,
+        /since is 2023-13-01: expected a day, as 2023-05-01/,
         setting,
       );
       await fails(['sync', sample, '--bbox', '1,2,3'], /expected west,south,east,north in degrees/, setting);
       await fails(['sync', sample, '--products', 'visual,ms'], /no tile has a product ms: there are visual/, setting);
       await fails(['sync', sample, '--zone', '5'], /no tile of zone 5 in /, setting);
+      await fails(['sync', ''], /no delivery is named: give a folder or s3:/, setting);
+      await fails(
+        ['sync', 'chips'],
+        /chips of the data folder goes where\? Give s3:\/\/bucket or a folder after it/,
+        setting,
+      );
+      await fails(
+        ['sync', 's3://b/chips', '--zone', '33'],
+        /filters choose tiles of a delivery: of chips, datasets and models name a folder/,
+        setting,
+      );
+      await fails(['sync', 's3://b/ard', '--endpoint', 'foo'], /the S3 endpoint is foo: expected an address/, setting);
     });
 
     it('osm: fetches each cell of the zone from the endpoint that is given, and counts tags', async () => {

@@ -17,6 +17,11 @@ export function placeOf(address: string): { bucket: string; prefix: string } {
 const NOBODY = { accessKeyId: '', secretAccessKey: '' };
 const OPEN_DATA = 'maxar-opendata';
 
+/** Whether an address is of Maxar's open data, which anybody reads and their keeper pays for. */
+export function isOpenData(address: string): boolean {
+  return address.startsWith('s3://') && placeOf(address).bucket === OPEN_DATA;
+}
+
 /**
  * A client of S3 as the options and the SDK's own chain (environment, profiles, the machine's role) have it.
  *
@@ -24,6 +29,8 @@ const OPEN_DATA = 'maxar-opendata';
  */
 export function s3Client(bucket: string, { endpoint, region, anonymous }: SourceOptions = {}): S3Client {
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true'; // five lines on every use with Node 20
+  if (endpoint !== undefined && !URL.canParse(endpoint))
+    throw new RangeError(`the S3 endpoint is ${endpoint}: expected an address that begins with https:`);
   const unsigned = anonymous ?? bucket === OPEN_DATA;
   const elsewhere = endpoint ?? process.env.AWS_ENDPOINT_URL_S3 ?? process.env.AWS_ENDPOINT_URL;
   return new S3Client({
@@ -218,6 +225,9 @@ const FAULTS: Record<string, string> = {
 const PASSING =
   /^(SlowDown|ServiceUnavailable|InternalError|RequestTimeout|RequestTimeTooSkewed|ThrottlingException|TimeoutError|ECONN\w+|EPIPE|ETIMEDOUT|EAI_AGAIN|ERR_STREAM_PREMATURE_CLOSE|UND_ERR\w+)$/;
 
+/** An answer to HEAD has no body that could name the fault. */
+const BARE: Record<number, string> = { 403: 'AccessDenied', 404: 'NoSuchKey' };
+
 /** Whether an error passes: the same request may well succeed a little later. */
 function isTransient(error: unknown): boolean {
   const { name, code, $metadata } = error as NodeJS.ErrnoException & { $metadata?: { httpStatusCode?: number } };
@@ -232,8 +242,10 @@ function isTransient(error: unknown): boolean {
  * @param doing what failed
  */
 export function bucketFault(address: string, error: unknown, doing: 'read' | 'write' = 'read'): unknown {
-  const { name, code, message, $metadata } = error as NodeJS.ErrnoException & { $metadata?: object };
-  const known = [name, code ?? ''].find((word) => word in FAULTS);
+  const { name, code, message, $metadata } = error as NodeJS.ErrnoException & {
+    $metadata?: { httpStatusCode?: number };
+  };
+  const known = [name, code ?? '', BARE[$metadata?.httpStatusCode ?? 0] ?? ''].find((word) => word in FAULTS);
   const transient = isTransient(error);
   if (known === undefined && $metadata === undefined && !transient) return error;
   const detail = message.split('\n')[0];

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { type Cell, cellOf, paddedZone } from './grid.ts';
 import { dataRoot } from './layout.ts';
 import { openSource } from './address.ts';
-import type { Source, SourceFile, SourceOptions, SourceTop } from './source.ts';
+import { type Source, SourceError, type SourceFile, type SourceOptions, type SourceTop } from './source.ts';
 import { eachUnit } from './step.ts';
 
 /** One acquisition over one cell: what a date folder of a delivery holds under one catalogue id. */
@@ -88,6 +88,7 @@ export interface DeliveryAddress {
  * of a quadkey below is named: `s3://imagesim-storage/ard/33/0311`.
  */
 export function deliveryAddress(address: string): DeliveryAddress {
+  if (address.trim() === '') throw new Error('no delivery is named: give a folder or s3://bucket/prefix');
   const inBucket = address.startsWith('s3://');
   const whole = inBucket ? address.replace(/(?<=[^/:])\/+$/, '') : resolve(address); // notebooks run in a folder of their own
   const [, top, zone, quadkey] = /^(.*)\/(0[1-9]|[1-5]\d|60)(?:\/([0-3]{1,12}))?$/.exec(whole) ?? [];
@@ -110,8 +111,7 @@ export function deliveryAddress(address: string): DeliveryAddress {
 export async function openDelivery(address: string, options: DeliveryOptions = {}): Promise<Delivery> {
   const place = deliveryAddress(address);
   const { zone = place.zone, quadkey = place.quadkey } = options;
-  const source = openSource(place.address, options);
-  const top = await source.top();
+  const { source, top } = await openTop(place.address, options);
   const prefix = top.folders.includes('ard') ? 'ard/' : '';
   const cells = zone === undefined ? zonesIn(top, prefix) : [`${prefix}${paddedZone(zone)}/${quadkey ?? ''}`];
   const beside = ['demo-ard/', `${prefix}acquisition_collections/`].filter((folder) => holds(top, folder));
@@ -119,6 +119,21 @@ export async function openDelivery(address: string, options: DeliveryOptions = {
   const files = uniqueByKey([...listed.flat(), ...top.files]);
   if (!files.some(({ key }) => FILE.test(key))) throw noTile(address, place.address, top, zone, quadkey);
   return { source, prefix, files };
+}
+
+/** A bucket's `ard` is opened from above, where its licence lies; where that may not be listed, as it is. */
+async function openTop(address: string, options: SourceOptions): Promise<{ source: Source; top: SourceTop }> {
+  const above = /^(s3:\/\/.+)\/ard\/?$/.exec(address)?.[1];
+  if (above) {
+    const source = openSource(above, options);
+    const top = await source.top().catch((error: unknown) => {
+      if (error instanceof SourceError) return undefined; // what is asked for may be readable all the same
+      throw error;
+    });
+    if (top?.folders.includes('ard')) return { source, top };
+  }
+  const source = openSource(address, options);
+  return { source, top: await source.top() };
 }
 
 function zonesIn({ folders }: SourceTop, prefix: string): string[] {

@@ -1,11 +1,21 @@
-import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { existsSync, readlinkSync } from 'node:fs';
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 
 let serial = 0;
 
 /** Tells this process from one of the same number before it: in a container each run may have the same. */
 const started = Math.floor(performance.timeOrigin).toString(36);
+
+/** Tells this machine, or container, from others that write to the same disk: their processes cannot be asked after. */
+const place = placeMark();
+
+function placeMark(): string {
+  const namespace = existsSync('/proc/self/ns/pid') ? readlinkSync('/proc/self/ns/pid') : '';
+  return createHash('sha256').update(`${hostname()} ${namespace}`).digest('hex').slice(0, 8);
+}
 
 /**
  * A name beside `path` that no reader takes for the real thing: it begins with a dot and ends in `.part`.
@@ -14,7 +24,8 @@ const started = Math.floor(performance.timeOrigin).toString(36);
  */
 export function partName(path: string, mark = ''): string {
   const slash = path.lastIndexOf('/') + 1;
-  return `${path.slice(0, slash)}.${path.slice(slash)}.${mark && `${mark}.`}${process.pid}-${started}-${serial++}.part`;
+  const own = `${place}-${process.pid}-${started}-${serial++}`;
+  return `${path.slice(0, slash)}.${path.slice(slash)}.${mark && `${mark}.`}${own}.part`;
 }
 
 /** What a process that is no more left half-written. */
@@ -27,20 +38,33 @@ export interface StalePart {
 /** What processes that are no more left half-written in a folder; none where there is no such folder. */
 export async function staleParts(folder: string): Promise<StalePart[]> {
   const names = await readdir(folder).catch(() => []);
-  return names.flatMap((name) => {
-    const [, of, pid, start] = /^\.(.+)\.(\d+)-([0-9a-z]+)-\d+\.part$/.exec(name) ?? [];
-    return of !== undefined && !isAlive(Number(pid), start) ? { path: join(folder, name), of } : [];
+  const found = names.map(async (name) => {
+    const [, of, where, pid, start] = /^\.(.+)\.([0-9a-f]{8})-(\d+)-([0-9a-z]+)-\d+\.part$/.exec(name) ?? [];
+    const path = join(folder, name);
+    return of !== undefined && (await isStale(path, where, Number(pid), start)) ? [{ path, of }] : [];
   });
+  return (await Promise.all(found)).flat();
 }
 
 /** The name of a temporary file that its process is done with and a later step may go on with. */
 export function laidDown(part: string): string {
-  return part.replace(/\d+-[0-9a-z]+-\d+\.part$/, '0-0-0.part');
+  return part.replace(/[0-9a-f]{8}-\d+-[0-9a-z]+-\d+\.part$/, '00000000-0-0-0.part');
 }
 
-function isAlive(pid: number, start: string | undefined): boolean {
-  if (pid === 0) return false;
-  if (pid === process.pid) return start === started;
+/** Of another machine's process nobody here can tell whether it lives: a day without a byte is taken for its end. */
+async function isStale(
+  path: string,
+  where: string | undefined,
+  pid: number,
+  start: string | undefined,
+): Promise<boolean> {
+  if (pid === 0) return true; // laid down
+  if (where === place) return pid === process.pid ? start !== started : !isAlive(pid);
+  const found = await stat(path).catch(() => undefined); // gone meanwhile: its process has ended well
+  return found !== undefined && Date.now() - found.mtimeMs > 24 * 3_600_000;
+}
+
+function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0); // signal 0 only asks
     return true;

@@ -1,4 +1,4 @@
-import { createReadStream, existsSync, statSync } from 'node:fs';
+import { createReadStream, statSync } from 'node:fs';
 import { open, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import type { FilePart, Source, SourceFile, SourceTop } from './source.ts';
@@ -7,11 +7,7 @@ import type { FilePart, Source, SourceFile, SourceTop } from './source.ts';
 export function folderSource(root: string): Source {
   return {
     address: root,
-    async list(prefix = '') {
-      const folder = join(root, prefix);
-      if (!existsSync(folder)) return [];
-      return (await filesUnder(root, folder)).sort((a, b) => (a.key < b.key ? -1 : 1));
-    },
+    list: (prefix = '') => listUnder(root, prefix),
     top: () => topOf(root),
     read: (key) => readFile(join(root, key)),
     readRange: async (key, offset, length) => (await readPart(join(root, key), offset, length)).bytes,
@@ -20,6 +16,19 @@ export function folderSource(root: string): Source {
       createReadStream(join(root, key), { start: from, highWaterMark: 1 << 20, ...(signal ? { signal } : {}) }),
     digest: async () => ({ algorithm: 'size' }),
   };
+}
+
+/** As a bucket lists: the prefix may end in the middle of a name. */
+async function listUnder(root: string, prefix: string): Promise<SourceFile[]> {
+  const folder = join(root, prefix.slice(0, prefix.lastIndexOf('/') + 1));
+  const start = prefix.slice(prefix.lastIndexOf('/') + 1);
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return []; // no key begins so
+    throw error;
+  });
+  const above = [await realpath(root)];
+  const found = names.filter((name) => name.startsWith(start)).map((name) => filesAt(root, join(folder, name), above));
+  return (await Promise.all(found)).flat().sort((a, b) => (a.key < b.key ? -1 : 1));
 }
 
 async function topOf(root: string): Promise<SourceTop> {

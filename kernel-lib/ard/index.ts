@@ -13,7 +13,7 @@ export {
   type Digest, type FilePart, type OpenOptions, type Source, type SourceFile, type SourceOptions, type SourceTop, SourceError,
 } from './source.ts'; // prettier-ignore
 export { openSource } from './address.ts';
-export { bucketFault, placeOf, s3Client } from './bucket.ts';
+export { bucketFault, isOpenData, placeOf, s3Client } from './bucket.ts';
 export {
   type BareTile, type Delivery, type DeliveryAddress, type DeliveryOptions, type Tile, type TileMetadata,
   bareTilesOf, deliveryAddress, openDelivery, readTiles, tilesOf,

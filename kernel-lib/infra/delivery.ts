@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { type StepOptions, dataRoot, deliveryAddress, openSource, readJson, writeWhole } from '../ard/index.ts';
-import { bringMissing } from './sync.ts';
+import { bringMissing, nameOfSource } from './sync.ts';
 import { type Scale } from './settings.ts';
 
 /** Where a run's pixels come from. */
@@ -81,7 +81,7 @@ async function found(root: string, whole: string, kind: string): Promise<FoundDe
 async function bringOverpass(root: string, address: string): Promise<string | undefined> {
   const source = openSource(address);
   const answers = (await source.list('overpass/')).filter(({ key }) => key.endsWith('.json'));
-  const folder = join('overpass', basename(address));
+  const folder = join('overpass', nameOfSource(source));
   const placed = answers.map((file) => ({ ...file, to: join(folder, basename(file.key)) }));
   await bringMissing(source, placed, root, {});
   return answers.length > 0 ? join(root, folder) : undefined;

@@ -10,9 +10,9 @@ export interface TileFilter {
   /** Only cells that this box touches: `[west, south, east, north]`, degrees. Default: all. */
   bbox?: Bounds | undefined;
   /** Only acquisitions of this UTC day or later, `2023-05-01`. Default: all. */
-  from?: string | undefined;
+  since?: string | undefined;
   /** Only acquisitions of this UTC day or before, `2023-05-31`. Default: all. */
-  to?: string | undefined;
+  until?: string | undefined;
   /** Only tiles with no more of their data under cloud, percent, 0 to 100. Default: all. */
   maxCloudPercent?: number | undefined;
   /** Only tiles with at least this share of real pixels, 0 to 1. Default: all. */
@@ -31,8 +31,8 @@ export function tileFilter(): TileFilter {
   const filter = {
     quadkey: word('IMAGESIM_QUADKEY'),
     bbox: word('IMAGESIM_BBOX')?.split(',').map(Number) as Bounds | undefined,
-    from: word('IMAGESIM_SINCE'),
-    to: word('IMAGESIM_UNTIL'),
+    since: word('IMAGESIM_SINCE'),
+    until: word('IMAGESIM_UNTIL'),
     maxCloudPercent: number('IMAGESIM_MAX_CLOUD'),
     minFilled: number('IMAGESIM_MIN_FILLED'),
   };
@@ -45,15 +45,15 @@ export function tileFilter(): TileFilter {
  *
  * @throws {RangeError} naming the part, what was found and what was expected
  */
-export function checkFilter({ quadkey, bbox, from, to, maxCloudPercent, minFilled }: TileFilter): void {
+export function checkFilter({ quadkey, bbox, since, until, maxCloudPercent, minFilled }: TileFilter): void {
   if (quadkey !== undefined && !/^[0-3]{1,12}$/.test(quadkey)) refuse('quadkey', quadkey, '1 to 12 digits of 0 to 3');
   if (bbox && !isBox(bbox)) refuse('bbox', bbox.join(','), 'west,south,east,north in degrees, west < east, south < north');
-  for (const [name, day] of [['from', from], ['to', to]] as const)
+  for (const [name, day] of [['since', since], ['until', until]] as const)
     if (day !== undefined && !isDay(day)) refuse(name, day, 'a day, as 2023-05-01');
-  if (from && to && from > to) refuse('from', from, `a day no later than ${to}`);
+  if (since && until && since > until) refuse('since', since, `a day no later than ${until}`);
   if (maxCloudPercent !== undefined && !(maxCloudPercent >= 0 && maxCloudPercent <= 100))
-    refuse('most cloud', maxCloudPercent, 'a percentage of 0 to 100');
-  if (minFilled !== undefined && !(minFilled >= 0 && minFilled <= 1)) refuse('least filled', minFilled, 'a share of 0 to 1');
+    refuse('max cloud', maxCloudPercent, 'a percentage of 0 to 100');
+  if (minFilled !== undefined && !(minFilled >= 0 && minFilled <= 1)) refuse('min filled', minFilled, 'a share of 0 to 1');
 } // prettier-ignore
 
 function refuse(what: string, found: string | number, expected: string): never {
@@ -72,13 +72,13 @@ function isDay(text: string): boolean {
 }
 
 /** Whether a tile is wanted, as far as its name tells. */
-export function isWanted({ cell, date }: BareTile, { zone, quadkey, bbox, from, to }: TileFilter): boolean {
+export function isWanted({ cell, date }: BareTile, { zone, quadkey, bbox, since, until }: TileFilter): boolean {
   return (
     (zone === undefined || cell.zone === zone) &&
     cell.quadkey.startsWith(quadkey ?? '') &&
     (!bbox || touches(lonLatBounds(cell), bbox)) &&
-    (!from || date >= from) &&
-    (!to || date <= to)
+    (!since || date >= since) &&
+    (!until || date <= until)
   );
 }
 

@@ -51,11 +51,8 @@ export interface DataManifest {
   files: OutsideAsset[];
 }
 
-/** A path below the data folder: never absolute, nor with `..`. */
-/** A path below the data folder, and not among the records. */
-export const below: z.ZodString = z
-  .string()
-  .regex(/^(?!data-record(\/|$))(?!.*(^|\/)\.{1,2}(\/|$))[^/\\]+(\/[^/\\]+)*$/);
+/** A path below the data folder, never absolute, nor with `..`, and not among the records. */
+const below: z.ZodString = z.string().regex(/^(?!data-record(\/|$))(?!.*(^|\/)\.{1,2}(\/|$))[^/\\]+(\/[^/\\]+)*$/);
 export const sum: z.ZodString = z.string().regex(/^[0-9a-f]{64}$/);
 export const words: z.ZodString = z.string().min(1);
 const stages = ['01-infra', '02-osm', '03-chips', '04-statistics', '05-datasets', '06-training', '07-similarity'];

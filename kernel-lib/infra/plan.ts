@@ -65,11 +65,14 @@ function costOf(files: number, bytes: number, from: 'bucket' | 'open data' | 'di
   return { requests: files * PRICE.get, toInternet: charged * PRICE.internetPerGB, toSameRegion: 0 };
 }
 
-/** @throws {Error} when what is missing does not go onto the disk, naming the folder, both sizes and the remedy */
-export function refuseFullDisk({ missingBytes, freeBytes: free }: SyncPlan, to: string): void {
-  if (free === undefined || missingBytes <= free) return;
+/**
+ * @param halfBytes of what is missing, there from an interrupted run
+ * @throws {Error} when what is missing does not go onto the disk, naming the folder, both sizes and the remedy
+ */
+export function refuseFullDisk({ missingBytes, freeBytes: free }: SyncPlan, to: string, halfBytes = 0): void {
+  if (free === undefined || missingBytes - halfBytes <= free) return;
   throw new Error(
-    `${bytesText(missingBytes)} are missing in ${to}, whose disk has ${bytesText(free)} free: free some space, set IMAGESIM_DATA to a folder on a larger disk, or take less of it (--quadkey, --bbox, --from, --min-filled)`,
+    `${bytesText(missingBytes)} are missing in ${to}, whose disk has ${bytesText(free)} free: free some space, set IMAGESIM_DATA to a folder on a larger disk, or take less of it (--quadkey, --bbox, --since, --min-filled)`,
   );
 }
 

@@ -205,7 +205,7 @@ async function move(
   options: Moving,
 ): Promise<Moved & { kept: string[] }> {
   const all = { ...options, region: entry.region };
-  if (isArd(entry)) return { ...(await syncDelivery(entry.source, root, all)), kept: [] };
+  if (isArd(entry)) return syncDelivery(entry.source, root, all);
   if (entry.kind === 'prefix') return pullTree(entry.source, root, all);
   const kept = !options.force && (await isOwn(source, files[0], root)) ? [entry.path] : [];
   return { ...(await bringMissing(source, kept.length > 0 ? [] : files, root, all)), kept };

@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { z } from 'zod';
 import { replaceWhole } from '../ard/index.ts';
 import { sumOf } from './checksum.ts';
-import { below, sum, words } from './manifest.ts';
+import { sum, words } from './manifest.ts';
 
 /** A file as it was when it was pulled. */
 export interface FileRecord {
@@ -43,7 +43,7 @@ const headSchema: z.ZodType<RecordHead> = z.object({
 }); // prettier-ignore
 
 const lineSchema: z.ZodType<FileRecord> = z.object({
-  path: below, bytes: z.number(), sha256: sum, etag: z.optional(z.string()), modified: words,
+  path: z.string().regex(/^(?!\/)(?!.*(^|\/)\.{1,2}(\/|$))./s), bytes: z.number(), sha256: sum, etag: z.optional(z.string()), modified: words,
 }); // prettier-ignore
 
 /** One JSON line for the whole, then one for each file: a zone's chips are 600,000, and nothing holds them all as one text. */

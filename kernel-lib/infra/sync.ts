@@ -3,17 +3,19 @@ import { stat, utimes } from 'node:fs/promises';
 import { basename, join, resolve, sep } from 'node:path';
 import {
   type Delivery, type DeliveryOptions, type Source, type SourceFile, type SourceOptions, type Tile, ardRoot, dataRoot,
-  deliveryAddress, eachUnit, openDelivery, openSource, paddedZone, tilesOf,
+  deliveryAddress, eachUnit, isOpenData, openDelivery, openSource, paddedZone, tilesOf,
 } from '../ard/index.ts'; // prettier-ignore
-import { sumOf } from './checksum.ts';
 import { type TileFilter, checkFilter, isWanted, whyUnfit } from './filter.ts';
+import { newerOnDisk, sameBytes } from './same.ts';
 import { type SyncPlan, planSync, refuseFullDisk } from './plan.ts';
-import { type Move, type TransferOptions, bringFiles } from './transfer.ts';
+import { type Move, type TransferOptions, bringFiles, bytesLeft } from './transfer.ts';
 
 /** Options of {@link syncDelivery}. */
 export interface SyncOptions extends TransferOptions, TileFilter, SourceOptions {
   /** Products to fetch, by the file's descriptor. Default: `visual` alone. */
   products?: readonly string[] | undefined;
+  /** Brings again what is there too. Default: what is missing, or differs. */
+  again?: boolean | undefined;
   /** Says what would be moved and moves nothing. Default: moves. */
   dryRun?: boolean | undefined;
   /** Called with the plan before anything moves. */
@@ -28,6 +30,8 @@ export interface SyncReport {
   leftOut: string[];
   /** Products asked for that a tile does not have. */
   lacking: string[];
+  /** Map data and vectors that differ and are newer here: they stay as they are. */
+  kept: string[];
   /** Files that the data folder is to have. */
   files: number;
   bytes: number;
@@ -69,13 +73,16 @@ export async function syncDelivery(address: string, dataPath: string, options: S
   const lacking = lackingProducts(tiles, products);
   const root = dataRoot(dataPath);
   for (const each of new Set(tiles.map(({ cell }) => cell.zone))) await refuseMixture(delivery, tiles, each, root);
-  const wanted = wantedFiles(delivery, tiles, products);
+  const all = wantedFiles(delivery, tiles, products);
+  const kept = options.again ? new Set<string>() : await changedHere(delivery.source, all, root);
+  const wanted = all.filter(({ key }) => !kept.has(key));
   const moved = await bringMissing(delivery.source, wanted, root, options);
   return {
     zones: [...new Set(tiles.map(({ cell }) => cell.zone))],
     tiles,
     leftOut,
     lacking,
+    kept: [...kept],
     ...moved,
     licences: wanted.filter(({ to }) => to.startsWith('licences/')).map(({ to }) => join(root, to)),
   };
@@ -102,10 +109,10 @@ async function chooseTiles(
   const leftOut = found.flatMap((tile, index) => (why[index] ? `${nameOf(tile)}: ${why[index]}` : []));
   const tiles = found.filter((_, index) => !why[index]);
   if (tiles.length > 0) return { tiles, leftOut };
-  const { zone, quadkey, bbox, from, to } = filter;
+  const { zone, quadkey, bbox, since, until } = filter;
   const asked = [
     zone && `of zone ${zone}`, quadkey && `under quadkey ${quadkey}`, bbox && `in ${bbox.join(',')}`,
-    from && `from ${from}`, to && `to ${to}`,
+    since && `since ${since}`, until && `until ${until}`,
   ].filter(Boolean); // prettier-ignore
   const unfit = leftOut.length > 0 ? `: ${leftOut.length} left out, ${leftOut[0]} the first` : '';
   throw new Error(`no tile ${[...asked, `in ${address}`].join(' ')}${unfit}`);
@@ -113,6 +120,7 @@ async function chooseTiles(
 
 /** @throws {Error} naming a product that no tile has, and those that there are */
 function lackingProducts(tiles: readonly Tile[], products: readonly string[]): string[] {
+  if (products.length === 0) throw new RangeError('no product is asked for: give visual, say');
   const there = new Set(tiles.flatMap(({ files }) => Object.keys(files)));
   const unknown = products.find((product) => product !== 'visual' && !there.has(product));
   if (unknown !== undefined)
@@ -143,8 +151,8 @@ export async function bringMissing(
   { dryRun = false, onPlan, ...options }: SyncOptions,
 ): Promise<Moved> {
   const moves = placeFiles(source, wanted, root);
-  const missing = await missingMoves(source, moves, options);
-  const open = options.anonymous ?? source.address.startsWith('s3://maxar-opendata');
+  const missing = await missingMoves(source, moves, { ...options, dryRun });
+  const open = isOpenData(source.address);
   const plan = await planSync(
     wanted.map(({ bytes }) => bytes),
     missing.map(({ file }) => file.bytes),
@@ -155,7 +163,7 @@ export async function bringMissing(
     },
   );
   onPlan?.(plan);
-  if (!dryRun) refuseFullDisk(plan, root);
+  if (!dryRun) refuseFullDisk(plan, root, await bytesLeft(missing));
   const started = performance.now();
   const { unverified } = dryRun ? { unverified: [] } : await bringFiles(source, missing, options);
   const seconds = dryRun ? 0 : (performance.now() - started) / 1000;
@@ -169,7 +177,8 @@ export function placeFiles(source: Source, wanted: readonly Placed[], root: stri
   for (const { key, to } of wanted) {
     const path = resolve(root, to);
     const inside = path.startsWith(resolve(root) + sep) && !to.split('/').some((part) => part === '..' || part === '.');
-    if (!inside || to.includes('//') || to.includes('\0'))
+    // eslint-disable-next-line no-control-regex -- they are what is looked for
+    if (!inside || to.includes('//') || /[\u0000-\u001f\u007f]/.test(to))
       throw new Error(
         `${source.address} holds a key that leads out of its place, ${JSON.stringify(key)}: nothing was moved; have it removed there`,
       );
@@ -184,19 +193,23 @@ export function placeFiles(source: Source, wanted: readonly Placed[], root: stri
 }
 
 /** Those that are not there, or are others: by size, by time, and where only the time differs, by what the bytes sum up to. */
-async function missingMoves(source: Source, moves: readonly Move[], { signal }: TransferOptions): Promise<Move[]> {
-  const there = await eachUnit(moves, 'files', (move) => isThere(source, move), { signal, concurrency: 16 });
+async function missingMoves(
+  source: Source,
+  moves: readonly Move[],
+  { signal, dryRun = false, again = false }: SyncOptions,
+): Promise<Move[]> {
+  if (again) return [...moves];
+  const there = await eachUnit(moves, 'files', (move) => isThere(source, move, dryRun), { signal, concurrency: 16 });
   return moves.filter((_, index) => !there[index]);
 }
 
-async function isThere(source: Source, { file, path }: Move): Promise<boolean> {
+async function isThere(source: Source, { file, path }: Move, dryRun: boolean): Promise<boolean> {
   const found = await stat(path).catch(() => undefined); // what stands in the way is told when it is written
   if (!found?.isFile() || found.size !== file.bytes) return false;
   if (Math.abs(found.mtimeMs - file.modified.getTime()) < 2) return true; // as bringFiles set it
-  const md5 = { algorithm: 'md5', value: '' } as const;
-  const theirs = file.etag ?? (await sumOf(join(source.address, file.key), md5));
-  if ((await sumOf(path, md5)) !== theirs) return false;
-  await utimes(path, file.modified, file.modified); // so that next time one look is enough
+  if (!(await sameBytes(path, file, source))) return false;
+  const touched = dryRun ? undefined : utimes(path, file.modified, file.modified); // so that next time one look is enough
+  await touched?.catch(() => undefined); // and where it may not be written, next time takes as long
   return true;
 }
 
@@ -228,18 +241,43 @@ function isSynthetic({ metadata }: Tile): boolean {
 /** What says at the top of a delivery under which terms it comes. */
 const TERMS = /^(LICEN[CS]E|PROVENANCE|README)[^/]*$/i;
 
+/** What stage 02 writes beside the dates of a cell. */
+export const OSM_DATA: RegExp = /^(?:ard\/)?\d\d\/[0-3]{12}\/osm_data(\.meta)?\.json$/;
+
 function wantedFiles({ source, files, prefix }: Delivery, tiles: Tile[], products: readonly string[]): Placed[] {
   const kinds = new Set([...products, 'item']);
   const keys = new Set(
     tiles.flatMap((tile) => Object.entries(tile.files).flatMap(([kind, key]) => (kinds.has(kind) ? key : []))),
   );
+  const cells = new Set(tiles.map(({ cell }) => `${prefix}${paddedZone(cell.zone)}/${cell.quadkey}/`));
   const beside = (key: string): boolean =>
-    key.startsWith(`${prefix}acquisition_collections/`) || key.startsWith('demo-ard/');
+    key.startsWith(`${prefix}acquisition_collections/`) ||
+    key.startsWith('demo-ard/') ||
+    (OSM_DATA.test(key) && cells.has(key.slice(0, key.lastIndexOf('/') + 1)));
+  const isTerms = (key: string): boolean => TERMS.test(key) || (key.startsWith(prefix) && TERMS.test(key.slice(prefix.length))); // prettier-ignore
   const placeOf = (key: string): string => {
-    if (TERMS.test(key)) return `licences/${basename(source.address)}/${key}`;
+    if (isTerms(key)) return `licences/${nameOfSource(source)}/${basename(key)}`;
     return key.startsWith('demo-ard/') ? key : `ard/${key.slice(prefix.length)}`;
   };
   return files
-    .filter(({ key }) => keys.has(key) || beside(key) || TERMS.test(key))
+    .filter(({ key }) => keys.has(key) || beside(key) || isTerms(key))
     .map((file) => ({ ...file, to: placeOf(file.key) }));
+}
+
+/** A folder's name; of a prefix its bucket's too: two deliveries may each end in `ard`. */
+export function nameOfSource({ address }: Source): string {
+  return address.startsWith('s3://')
+    ? address.slice('s3://'.length).replace(/\/+$/, '').replaceAll('/', '-')
+    : basename(address);
+}
+
+/** Of map data and vectors those that somebody has changed here since: they stay. */
+async function changedHere(source: Source, wanted: readonly Placed[], root: string): Promise<Set<string>> {
+  const editable = wanted.filter(({ to }) => to.startsWith('demo-ard/') || OSM_DATA.test(to));
+  const mine = new Map<string, SourceFile>();
+  for (const { key, to } of editable) {
+    const found = await stat(join(root, to)).catch(() => undefined); // not there: nothing has changed
+    if (found) mine.set(key, { key, bytes: found.size, modified: found.mtime });
+  }
+  return newerOnDisk(source, editable, mine, (key) => join(root, editable.find((file) => file.key === key)?.to ?? key));
 }

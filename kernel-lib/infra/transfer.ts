@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { type FileHandle, open, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -42,6 +43,7 @@ export interface Brought {
  */
 export async function bringFiles(source: Source, moves: readonly Move[], options: TransferOptions): Promise<Brought> {
   const stale = await takeStock(moves);
+  if (options.signal) setMaxListeners(0, options.signal); // every connection listens to it
   const report = reporter(moves, options);
   const unverified: string[] = [];
   await eachUnit(
@@ -82,8 +84,10 @@ async function bringFile(
   const small = file.bytes <= SMALL && !stale;
   try {
     await makeFolder(dirname(path));
-    if (stale) await rename(stale, way.part);
+    if (stale) await rename(stale, way.part).catch(takenMeanwhile);
     const digest = await tryAgain(() => (small ? bringSmall(way) : bringLarge(way)), options, report);
+    const { size } = await stat(way.part);
+    if (size !== file.bytes) throw new Error(`${path} grew to ${size} of ${file.bytes} bytes while it was written: does another program write there? Sync again`); // prettier-ignore
     await utimes(way.part, file.modified, file.modified);
     await rename(way.part, path);
     return digest;
@@ -91,6 +95,11 @@ async function bringFile(
     await layDown(way, error).catch(() => undefined); // the first error is the one to tell
     throw cannotWrite(path, way.part, error);
   }
+}
+
+/** Another run may have gone on with it first: then this one begins anew. */
+function takenMeanwhile(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error;
 }
 
 /** Keeps the half of a file for a later run where that can go on with it; else removes it. */
@@ -247,6 +256,17 @@ function statedBy({ etag }: SourceFile): Digest | undefined {
 /** By what a later run knows that a half-written file is of the same object: eight digits. */
 function markOf({ etag, bytes, modified }: SourceFile): string {
   return createHash('sha256').update(`${etag} ${bytes} ${modified.getTime()}`).digest('hex').slice(0, 8);
+}
+
+/** Bytes of these files that are there from an earlier run, and need not be brought again. */
+export async function bytesLeft(moves: readonly Move[]): Promise<number> {
+  const wanted = new Set(moves.map(({ file, path }) => `${dirname(path)}/${basename(path)}.${markOf(file)}`));
+  let bytes = 0;
+  for (const folder of new Set(moves.map(({ path }) => dirname(path)))) {
+    for (const { path, of } of await staleParts(folder))
+      if (wanted.has(`${folder}/${of}`)) bytes += (await stat(path).catch(() => undefined))?.size ?? 0;
+  }
+  return bytes;
 }
 
 /** Finds what runs that are no more left of these files, and removes what can no longer be gone on with. */

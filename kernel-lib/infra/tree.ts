@@ -1,10 +1,11 @@
+import { existsSync } from 'node:fs';
 import { join, relative, resolve, sep } from 'node:path';
 import {
   type Source, type SourceFile, type SourceOptions, dataRoot, eachUnit, openSource,
 } from '../ard/index.ts'; // prettier-ignore
-import { sumOf } from './checksum.ts';
 import { type SyncPlan, planSync } from './plan.ts';
-import { type Moved, type Placed, bringMissing } from './sync.ts';
+import { newerOnDisk, sameBytes } from './same.ts';
+import { type Moved, OSM_DATA, type Placed, bringMissing } from './sync.ts';
 import type { TransferOptions } from './transfer.ts';
 import { putFiles } from './upload.ts';
 
@@ -30,8 +31,11 @@ export interface TreeReport extends Moved {
 /** An address split where one of {@link TREES} begins: `s3://bucket/a` and `chips/33`. `undefined` where none is named. */
 export function treeAddress(address: string): { base: string; path: string } | undefined {
   const parts = address.replace(/\/+$/, '').split('/');
-  const at = parts.findLastIndex((part) => (TREES as readonly string[]).includes(part));
-  if (at < (address.startsWith('s3://') ? 3 : 1)) return undefined; // `s3:`, nothing, the bucket
+  const isTree = (part: string, index: number): boolean => index >= from && (TREES as readonly string[]).includes(part);
+  const inBucket = address.startsWith('s3://');
+  const from = inBucket ? 3 : 1; // `s3:`, nothing, the bucket
+  const at = inBucket ? parts.findIndex(isTree) : parts.findLastIndex(isTree); // a model may be called chips; so may a folder above
+  if (at < 0) return undefined;
   return { base: parts.slice(0, at).join('/') || '/', path: parts.slice(at).join('/') };
 }
 
@@ -46,12 +50,15 @@ export function treeAddress(address: string): { base: string; path: string } | u
 export async function pullTree(address: string, dataPath: string, options: TreeOptions = {}): Promise<TreeReport> {
   const place = treeAddress(address);
   if (!place) throw new Error(`${address} names none of ${TREES.join(', ')}: give s3://bucket/datasets, say`);
-  const source = openSource(place.base, options);
-  const files = await filesAt(source, place.path);
-  const root = dataRoot(dataPath);
-  const newer = options.force ? [] : await newerOnDisk(source, files, root);
-  const wanted: Placed[] = files.filter(({ key }) => !newer.includes(key)).map((file) => ({ ...file, to: file.key }));
-  return { ...(await bringMissing(source, wanted, root, options)), kept: newer };
+  return bringTree(openSource(place.base, options), place.path, dataRoot(dataPath), options);
+}
+
+async function bringTree(source: Source, path: string, root: string, options: TreeOptions): Promise<TreeReport> {
+  const files = await filesAt(source, path);
+  const mine = options.force ? new Map<string, SourceFile>() : await filesHere(root, files);
+  const newer = await newerOnDisk(source, files, mine, (key) => join(root, key));
+  const wanted: Placed[] = files.filter(({ key }) => !newer.has(key)).map((file) => ({ ...file, to: file.key }));
+  return { ...(await bringMissing(source, wanted, root, options)), kept: [...newer] };
 }
 
 /**
@@ -59,7 +66,7 @@ export async function pullTree(address: string, dataPath: string, options: TreeO
  *
  * Nothing is ever deleted. A file that is newer there and differs stays, and is listed.
  *
- * @param what `chips/33`, `datasets/…`, or such a path with the data folder before it
+ * @param what `chips/33`, `datasets/…`, or such a path with the data folder before it; `ard/33` for its `osm_data.json`
  * @param address s3:// prefix or folder
  * @throws {Error} when there is nothing to bring, or an object cannot be written, naming it
  */
@@ -71,9 +78,9 @@ export async function pushTree(
 ): Promise<TreeReport> {
   const root = dataRoot(dataPath);
   const path = pathBelow(root, what);
-  if (!address.startsWith('s3://')) return pullTree(join(root, path), address, options);
+  if (!address.startsWith('s3://')) return bringTree(openSource(root), path, resolve(address), options);
   const [files, there] = [await filesAt(openSource(root), path), openSource(address, options)];
-  const states = await compareWith(root, files, await there.list(path), options);
+  const states = await compareWith(root, files, there, path, options);
   const missing = files.filter(
     (_, index) => states[index] === 'missing' || (options.force && states[index] === 'newer'),
   );
@@ -92,62 +99,48 @@ export async function pushTree(
 function pathBelow(root: string, what: string): string {
   const whole = resolve(root, what);
   const path = relative(root, whole);
-  if (whole.startsWith(root + sep) && (TREES as readonly string[]).includes(path.split(sep)[0])) return path;
-  throw new Error(`${what} is not brought to a bucket: give one of ${TREES.join(', ')} of ${root}, or a folder below`);
+  const [first] = path.split(sep);
+  if (whole.startsWith(root + sep) && (first === 'ard' || (TREES as readonly string[]).includes(first))) return path;
+  throw new Error(
+    `${what} is not brought anywhere: give one of ${TREES.join(', ')} of ${root}, ard for its map data, or a folder below`,
+  );
 }
 
-/** Files at or below a path, temporary ones left out. @throws {Error} where there is none */
+/** Files at or below a path, without temporary ones; of imagery its map data alone. @throws {Error} where there is none */
 async function filesAt(source: Source, path: string): Promise<SourceFile[]> {
-  const listed = path.endsWith('.json') ? await listOne(source, path) : await source.list(`${path}/`);
-  const files = listed.filter(({ key }) => !/(^|\/)\.[^/]*\.part$/.test(key));
-  if (files.length === 0) throw new Error(`nothing in ${source.address.replace(/\/$/, '')}/${path}: check the name`);
-  return files;
+  const listed = await source.list(path);
+  const files = listed.filter(({ key }) => (key === path || key.startsWith(`${path}/`)) && isOurs(key));
+  if (files.length > 0) return files;
+  const what = path.split('/')[0] === 'ard' ? 'no osm_data.json' : 'nothing';
+  throw new Error(`${what} in ${source.address.replace(/\/$/, '')}/${path}: check the name`);
 }
 
-async function listOne(source: Source, path: string): Promise<SourceFile[]> {
-  const folder = path.split('/').slice(0, -1).join('/');
-  const files = folder === '' ? (await source.top()).files : await source.list(`${folder}/`);
-  return files.filter(({ key }) => key === path);
+function isOurs(key: string): boolean {
+  if (key.startsWith('ard/')) return OSM_DATA.test(key);
+  return !/(^|\/)\.[^/]*\.part$/.test(key);
 }
 
-/** Keys of files that lie in the data folder, differ, and were written after those of the source. */
-async function newerOnDisk(source: Source, files: SourceFile[], root: string): Promise<string[]> {
-  const mine = new Map((await openSource(root).list(files[0].key.split('/')[0])).map((file) => [file.key, file]));
-  const differs = await eachUnit(files, 'files', async (file) => {
-    const local = mine.get(file.key);
-    if (!local || local.modified.getTime() <= file.modified.getTime() + 1000) return false;
-    return local.bytes !== file.bytes || !(await sameBytes(join(root, file.key), file, source));
-  });
-  return files.filter((_, index) => differs[index]).map(({ key }) => key);
+/** What the data folder holds below the first part of these files' keys; nothing where there is no such folder. */
+async function filesHere(root: string, files: readonly SourceFile[]): Promise<Map<string, SourceFile>> {
+  if (!existsSync(root)) return new Map();
+  const listed = await openSource(root).list(files[0].key.split('/')[0]);
+  return new Map(listed.map((file) => [file.key, file]));
 }
-
-async function sameBytes(path: string, file: SourceFile, source: Source): Promise<boolean> {
-  const digest = file.etag === undefined ? md5 : await source.digest(file);
-  if (digest.algorithm === 'size') return true;
-  const theirs = file.etag === undefined ? await sumOf(join(source.address, file.key), md5) : digest.value;
-  return (await sumOf(path, digest)) === theirs;
-}
-
-const md5 = { algorithm: 'md5', value: '' } as const;
 
 /** Of each file whether the other side lacks it, has the same, or another that is newer. */
 async function compareWith(
   root: string,
   files: SourceFile[],
-  others: SourceFile[],
+  bucket: Source,
+  path: string,
   { signal }: TreeOptions,
 ): Promise<('missing' | 'same' | 'newer')[]> {
-  const there = new Map(others.map((file) => [file.key, file]));
+  const there = new Map((await bucket.list(path)).map((file) => [file.key, file]));
   const compare = async (file: SourceFile): Promise<'missing' | 'same' | 'newer'> => {
     const other = there.get(file.key);
     if (!other) return 'missing';
-    const plain = /^[0-9a-f]{32}$/.test(other.etag ?? '');
-    const later = other.modified.getTime() >= file.modified.getTime();
-    if (other.bytes === file.bytes) {
-      if (!plain && later) return 'same'; // put in parts: no other machine writes the same name and size
-      if (plain && (await sumOf(join(root, file.key), md5)) === other.etag) return 'same';
-    }
-    return later ? 'newer' : 'missing';
+    if (other.bytes === file.bytes && (await sameBytes(join(root, file.key), other, bucket))) return 'same';
+    return other.modified.getTime() >= file.modified.getTime() ? 'newer' : 'missing';
   };
   return eachUnit(files, 'files', compare, { signal, concurrency: 8 });
 }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -29,6 +30,7 @@ export async function putFiles(
   { signal, onProgress, concurrency = 8, retries = 5, ...options }: TransferOptions & SourceOptions,
 ): Promise<void> {
   const { bucket, prefix } = placeOf(address);
+  if (signal) setMaxListeners(0, signal); // every request listens to it
   const client = s3Client(bucket, options);
   const totalBytes = files.reduce((sum, { bytes }) => sum + bytes, 0);
   let bytes = 0;

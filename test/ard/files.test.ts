@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { chmodSync } from 'node:fs';
-import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, writeFile, utimes } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { makeFolder, partName, readJson, replaceWhole, writeWhole } from 'imagesim/ard';
+import { makeFolder, partName, readJson, replaceWhole, staleParts, writeWhole } from 'imagesim/ard';
 import { emptyFolder } from '../delivery.ts';
 
 describe('files', () => {
@@ -57,12 +57,25 @@ describe('files', () => {
   it('removes what a process that died left half-written, and nothing of one that lives', async () => {
     const { pid } = spawnSync(process.execPath, ['--version']); // over by now
     const own = basename(partName('c.tif')); // of this process
-    const before = own.replace(/-\w+-/, '-k3x-'); // of one of the same number before it, as in a container
-    const dead = [`.a.tif.${pid}-k3x-0.part`, `.b.tif.0a1b2c3d.${pid}-k3x-12.part`, before];
-    const kept = [`.a.tif.${process.ppid}-k3x-0.part`, own, `a.${pid}-k3x-0.part`];
+    const [, here] = /\.([0-9a-f]{8})-\d+-\w+-\d+\.part$/.exec(own)!;
+    const before = own.replace(/-(\d+)-\w+-/, '-$1-k3x-'); // of one of the same number before it, as in a container
+    const dead = [
+      `.a.tif.${here}-${pid}-k3x-0.part`,
+      `.b.tif.0a1b2c3d.${here}-${pid}-k3x-12.part`,
+      before,
+      '.d.tif.00000000-0-0-0.part',
+    ];
+    const elsewhere = `.a.tif.0123abcd-${pid}-k3x-0.part`; // of another machine on the same disk
+    const kept = [`.a.tif.${here}-${process.ppid}-k3x-0.part`, own, elsewhere, `a.${here}-${pid}-k3x-0.part`];
     for (const name of [...dead, ...kept]) await writeFile(join(folder, name), 'half');
     await writeWhole(join(folder, 'a.tif'), 'whole');
     assert.deepEqual((await readdir(folder)).sort(), [...kept, 'a.tif'].sort());
+    const longAgo = new Date(Date.now() - 25 * 3_600_000);
+    await utimes(join(folder, elsewhere), longAgo, longAgo);
+    assert.deepEqual(
+      (await staleParts(folder)).map(({ of }) => of),
+      ['a.tif'],
+    );
   });
 
   it('has many write the same new folders at once', async () => {

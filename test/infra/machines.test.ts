@@ -428,7 +428,7 @@ function dangersOfGroup(name: string, properties: Json, { Parameters }: Template
 function dangersOfRole(name: string, template: Template): string[] {
   const objects = ['s3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload'];
   const allowed = new Set(['s3:ListBucket', 's3:GetBucketLocation', ...objects]);
-  const ours = /^arn:\$\{AWS::Partition\}:s3:::\$\{Bucket\}(\/[a-z].*)?$/;
+  const ours = /^arn:\$\{AWS::Partition\}:s3:::\$\{Bucket\}(\/[A-Za-z].*)?$/;
   return rights(template, name).flatMap(({ Action, Resource }) => [
     ...[Action]
       .flat()

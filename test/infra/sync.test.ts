@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { rmSync, truncateSync } from 'node:fs';
-import { copyFile, cp, mkdir, readFile, readdir, stat, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, readFile, readdir, stat, truncate, writeFile, utimes } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { basename, join } from 'node:path';
@@ -98,7 +98,10 @@ describe('syncDelivery', () => {
         const [address, data] = [await put(sample), await emptyFolder()];
         const report = await syncDelivery(address, data);
         const files = await deliveredFiles(sample);
-        const placeOf = (file: string): string => (file.includes('/') ? file : `licences/${basename(address)}/${file}`);
+        const own = address.startsWith('s3://')
+          ? address.slice('s3://'.length).replaceAll('/', '-')
+          : basename(address);
+        const placeOf = (file: string): string => (file.includes('/') ? file : `licences/${own}/${file}`);
         assert.equal(files.length, 13); // 4 tiles, 4 items, 2 collections, 1 file of vectors, licence, readme
         assert.deepEqual(await filesUnder(data), files.map(placeOf).sort()); // prettier-ignore
         for (const file of files) {
@@ -106,7 +109,7 @@ describe('syncDelivery', () => {
         }
         const bytes = (await Promise.all(files.map((file) => stat(join(sample, file))))).reduce((sum, { size }) => sum + size, 0); // prettier-ignore
         const { tiles, licences, plan, seconds, ...counts } = report;
-        const none = { leftOut: [], lacking: [], unverified: [] };
+        const none = { leftOut: [], lacking: [], kept: [], unverified: [] };
         assert.deepEqual(counts, { zones: [33], files: 13, bytes, moved: 13, movedBytes: bytes, ...none });
         assert.deepEqual([plan.missing, plan.missingBytes, seconds > 0], [13, bytes, true]);
         assert.deepEqual(licences, ['LICENSE.txt', 'README.md'].map((file) => join(data, placeOf(file)))); // prettier-ignore
@@ -139,6 +142,49 @@ describe('syncDelivery', () => {
           syncDelivery(address, await emptyFolder(), { zone: 5 }),
           new Error(`no tile of zone 5 in ${address}`),
         );
+      });
+
+      it('brings the terms that lie above an ard folder or a zone of it, and those of two deliveries apart', async () => {
+        const [first, second] = [await smallDelivery(), await smallDelivery()];
+        for (const [folder, terms] of [[first, 'one'], [second, 'two']]) await writeFile(join(folder, 'LICENSE.txt'), terms); // prettier-ignore
+        const addresses = [await put(first), await put(second)];
+        const data = await emptyFolder();
+        const licences: string[] = [];
+        for (const address of addresses) licences.push(...(await syncDelivery(`${address}/ard/33`, data)).licences);
+        const texts = await Promise.all(licences.map((path) => readFile(path, 'utf8')));
+        assert.deepEqual(texts, ['one', 'two']);
+        assert.equal((await syncDelivery(`${addresses[0]}/ard`, data, { zone: 33 })).moved, 0);
+      });
+
+      it('brings map data along, and leaves what is newer here, with the demo’s vectors, and says so', async () => {
+        const folder = await smallDelivery();
+        const [osm, vectors] = ['ard/33/031133012203/osm_data.json', 'demo-ard/vectors/a.geojson'];
+        await mkdir(join(folder, 'demo-ard/vectors'), { recursive: true });
+        for (const file of [osm, vectors]) await writeFile(join(folder, file), 'theirs');
+        const [address, data] = [await put(folder), await emptyFolder()];
+        assert.equal((await syncDelivery(`${address}/ard/33`, data)).kept.length, 0);
+        assert.equal(await readFile(join(data, osm), 'utf8'), 'theirs');
+        const later = new Date(Date.now() + 3_600_000);
+        await syncDelivery(address, data);
+        for (const file of [osm, vectors]) {
+          await writeFile(join(data, file), 'mine');
+          await utimes(join(data, file), later, later);
+        }
+        assert.deepEqual((await syncDelivery(address, data)).kept, [osm, vectors]);
+        assert.equal(await readFile(join(data, vectors), 'utf8'), 'mine');
+        assert.deepEqual((await syncDelivery(address, data, { again: true })).kept, []);
+        assert.equal(await readFile(join(data, vectors), 'utf8'), 'theirs');
+      });
+
+      it('takes the beginning of a quadkey, with its zone or without, in the address or beside it', async () => {
+        const address = await put(await smallDelivery());
+        const plan = async (from: string, options: object): Promise<number> =>
+          (await syncDelivery(from, await emptyFolder(), { dryRun: true, ...options })).tiles.length;
+        assert.equal(await plan(`${address}/ard/33/0311`, {}), 1);
+        assert.equal(await plan(address, { quadkey: '0311' }), 2);
+        assert.equal(await plan(address, { quadkey: '0311', zone: 33 }), 1);
+        await assert.rejects(plan(address, { quadkey: '2', zone: 33 }), /no tile of zone 33 under quadkey 2 in /);
+        await assert.rejects(plan(address, { quadkey: '2' }), /no tile under quadkey 2 in /);
       });
 
       it('says in a dry run what it would move, and moves nothing', async () => {

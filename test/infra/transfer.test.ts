@@ -283,10 +283,27 @@ describe('a sync from a bucket that does not behave', () => {
     assert.deepEqual(await filesUnder(data), []);
   });
 
+  it('says so of an object that may be listed and not looked at, and of one that is gone', async () => {
+    const address = await bucket.put(await randomDelivery([1000]));
+    for (const [status, line] of [[403, /-visual\.tif: access is denied: ask for/], [404, /-visual\.tif: there is no such file any more/]] as const) {
+      const refused: Middleware = async (context, next) => {
+        if (context.method === 'HEAD') context.status = status; // and no body that could say more
+        else await next();
+        if (context.query['list-type'] === '2') context.body = String(context.body).replaceAll(/(<ETag>).*?(<\/ETag>)/g, '$1"d41d8cd98f00b204e9800998ecf8427e-2"$2');
+      };
+      await assert.rejects(syncThrough(address, refused), line);
+    }
+  }); // prettier-ignore
+
   it('refuses a key that leads out of the data folder, before anything is moved', async () => {
     const address = await bucket.put(await randomDelivery([1000]));
     const data = await emptyFolder();
-    for (const evil of ['demo-ard/../../evil.txt', 'demo-ard/a/../../../evil', 'demo-ard//etc/x']) {
+    for (const evil of [
+      'demo-ard/../../evil.txt',
+      'demo-ard/a/../../../evil',
+      'demo-ard//etc/x',
+      'demo-ard/two\tlines',
+    ]) {
       const listing: Middleware = async (context, next) => {
         await next();
         if (context.query['list-type'] !== '2') return;
@@ -325,6 +342,20 @@ describe('a sync from a bucket that does not behave', () => {
       );
       assert.deepEqual(readdirSync(disk), []);
       assert.equal((await syncDelivery(address, disk, { dryRun: true })).plan.missingBytes, 3_000_000);
+    });
+
+    it('holds the rest of a file whose first part is there already', async () => {
+      const delivery = await randomDelivery([1_200_000]);
+      const address = await bucket.put(delivery);
+      await writeFile(join(disk, 'other'), randomBytes(400_000)); // leaves room for the file, and not for it again
+      const name = (await filesUnder(delivery))[0];
+      await killedIn(address, disk, name, bucket);
+      const part = (await filesUnder(disk)).find((file) => file.endsWith('.part'))!;
+      await writeFile(join(disk, part), (await readFile(join(delivery, name))).subarray(0, 1_000_000));
+      await syncDelivery(address, disk);
+      assert.equal(await sha256(join(disk, name)), await sha256(join(delivery, name)));
+      await rm(join(disk, 'ard'), { recursive: true });
+      await rm(join(disk, 'other'));
     });
 
     it('that fills up on the way keeps whole files only, says so, and takes the rest when there is room', async () => {
@@ -480,6 +511,34 @@ describe('a sync killed at a random moment and started again', function () {
     }
   });
 
+  it('is not disturbed by another that runs at the same time, even over what a third left', async () => {
+    const delivery = await randomDelivery(Array.from({ length: 8 }, () => 400_000));
+    const address = await bucket.put(delivery);
+    const expected = await contentOf(delivery);
+    bucket.between(async (context, next) => {
+      await next();
+      if (!isGet(context)) return;
+      const body = await bytesOf(context);
+      context.set('Content-Length', String(body.length));
+      context.body = Readable.from((async function* () {
+        for (let at = 0; at < body.length; at += 40_000) {
+          await pause(25);
+          yield body.subarray(at, at + 40_000);
+        }
+      })()); // prettier-ignore
+    });
+    for (let round = 0; round < (proof ? 20 : 2); round++) {
+      const data = await emptyFolder();
+      await kill(address, data, 900);
+      const run = (): Promise<number | null> => {
+        const child = spawn(process.execPath, [cli, 'sync', address, '--concurrency', '2'], { env: { ...process.env, ...bucket.env, IMAGESIM_DATA: data }, stdio: 'inherit' }); // prettier-ignore
+        return once(child, 'exit').then(([code]) => code as number | null);
+      };
+      assert.deepEqual(await Promise.all([run(), pause(150).then(run)]), [0, 0]);
+      assert.deepEqual(await contentOf(data), expected);
+    }
+  });
+
   it('takes a folder as it takes a bucket', async () => {
     const delivery = await sampleDelivery();
     const data = await emptyFolder();
@@ -487,6 +546,8 @@ describe('a sync killed at a random moment and started again', function () {
     await syncDelivery(delivery, data);
     const again = await syncDelivery(delivery, data);
     assert.equal(again.moved, 0);
+    for (const file of await filesUnder(join(data, 'ard')))
+      assert.equal(await sha256(join(data, 'ard', file)), await sha256(join(delivery, 'ard', file)), file);
     assert.ok((await filesUnder(data)).every((file) => !file.endsWith('.part')));
     assert.equal((await openSource(data).top()).folders.includes('ard'), true);
   });
