@@ -16,8 +16,8 @@ const MIB = 2 ** 20;
 
 /** What a row moves: rasters of a delivery, or chips. */
 const loads = {
-  'large files': { unit: 'MB/s', count: 12, bytes: 32 * MIB },
-  'small files': { unit: 'files/s', count: 2000, bytes: 15_000 },
+  'large files': { unit: 'MB/s', count: 40, bytes: 32 * MIB },
+  'small files': { unit: 'files/s', count: 6000, bytes: 15_000 },
 } as const;
 type Load = keyof typeof loads;
 

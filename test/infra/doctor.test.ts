@@ -4,6 +4,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { chmod, mkdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { partName } from 'imagesim/ard';
 import { type DoctorOptions, type Finding, doctor, findingLines, projectRoot } from 'imagesim/infra';
 import { trainingBackend } from 'imagesim/training';
 import { type Bucket, openBucket, setEnv } from '../bucket.ts';
@@ -194,10 +195,11 @@ describe('doctor', () => {
       const data = await layout();
       const folder = join(data, 'chips/33/031111212030/2022-06-14');
       await mkdir(folder, { recursive: true });
-      await writeFile(join(folder, `.a.jpg.${process.ppid}-xyz-0.part`), 'alive');
+      await writeFile(partName(join(folder, 'a.jpg')), 'alive');
+      const dead = (path: string): string => partName(path).replace(/-\d+-/, '-4194305-'); // beyond the largest number of a process
       assert.deepEqual(await rowOf('unfinished files', data), row('unfinished files', 'ok', 'none'));
-      await writeFile(join(folder, '.b.jpg.4194305-xyz-0.part'), new Uint8Array(1.5e6)); // beyond the largest number of a process
-      await writeFile(join(data, '.nodata-index.json.4194305-xyz-1.part'), '{');
+      await writeFile(dead(join(folder, 'b.jpg')), new Uint8Array(1.5e6));
+      await writeFile(dead(join(data, 'nodata-index.json')), '{');
       isRow(await rowOf('unfinished files', data), 'warning', /^2 of runs that broke off, 1\.5 MB, as .*\.part$/, /^run the same step again/); // prettier-ignore
     });
   });
