@@ -196,7 +196,7 @@ describe('doctor', () => {
       const folder = join(data, 'chips/33/031111212030/2022-06-14');
       await mkdir(folder, { recursive: true });
       await writeFile(partName(join(folder, 'a.jpg')), 'alive');
-      const dead = (path: string): string => partName(path).replace(/-\d+-/, '-4194305-'); // beyond the largest number of a process
+      const dead = (file: string): string => partName(file).replace(/-\d+-(\w+-\d+\.part)$/, '-4194305-$1'); // beyond the largest number of a process
       assert.deepEqual(await rowOf('unfinished files', data), row('unfinished files', 'ok', 'none'));
       await writeFile(dead(join(folder, 'b.jpg')), new Uint8Array(1.5e6));
       await writeFile(dead(join(data, 'nodata-index.json')), '{');
