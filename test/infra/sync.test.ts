@@ -292,6 +292,9 @@ describe('syncDelivery', () => {
       const { stdout } = await promisify(execFile)(process.execPath, [command, 'notebooks', '01', '02'], {
         env: { ...process.env, IMAGESIM_DATA: data, IMAGESIM_DELIVERY: address },
       });
+      const page = await readFile(join(data, 'notebooks/01-infra.html'), 'utf8');
+      const [, read, whole] = /: read (\d+\.\d) MB of (\d+\.\d) MB/.exec(page)!.map(Number); // before anything was copied
+      assert.ok(read > 0 && read < whole / 2, `${read} of ${whole}`);
       assert.match(stdout, /01-infra .*4 tiles of zone 33/);
       assert.match(stdout, /02-osm .*osm_data\.json: \d{3} ways/);
     });
