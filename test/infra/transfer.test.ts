@@ -64,6 +64,23 @@ function breakingAfter(bytes: number): Middleware {
   };
 }
 
+/** Answers with so many bytes at a time, and a pause before each. */
+function dripping(bytes: number, pauseMs: number): Middleware {
+  return async (context, next) => {
+    await next();
+    if (!isGet(context)) return;
+    const body = await bytesOf(context);
+    context.set('Content-Length', String(body.length));
+    const pieces = async function* (): AsyncGenerator<Buffer> {
+      for (let at = 0; at < body.length; at += bytes) {
+        await pause(pauseMs);
+        yield body.subarray(at, at + bytes);
+      }
+    };
+    context.body = Readable.from(pieces());
+  };
+}
+
 describe('a sync from a bucket that does not behave', () => {
   let bucket: Bucket;
   before(async () => {
@@ -154,18 +171,7 @@ describe('a sync from a bucket that does not behave', () => {
   it('takes a slow drip for alive, and a connection that says nothing more for broken', async () => {
     const delivery = await randomDelivery([60_000]);
     const address = await bucket.put(delivery);
-    const drip: Middleware = async (context, next) => {
-      await next();
-      if (!isGet(context)) return;
-      const body = await bytesOf(context);
-      context.set('Content-Length', String(body.length));
-      context.body = Readable.from((async function* () {
-        for (let at = 0; at < body.length; at += 6000) {
-          await pause(60);
-          yield body.subarray(at, at + 6000);
-        }
-      })()); // prettier-ignore
-    };
+    const drip = dripping(6000, 60);
     assert.deepEqual((await syncThrough(address, drip, { stallMs: 400 })).content, await contentOf(delivery));
     let hung = 0;
     const silent: Middleware = async (context, next) => {
@@ -470,18 +476,7 @@ describe('a sync killed at a random moment and started again', function () {
     const address = await bucket.put(delivery);
     const expected = await contentOf(delivery);
     const random = seedrandom.alea('kill');
-    bucket.between(async (context, next) => {
-      await next();
-      if (!isGet(context)) return;
-      const body = await bytesOf(context);
-      context.set('Content-Length', String(body.length));
-      context.body = Readable.from((async function* () {
-        for (let at = 0; at < body.length; at += 40_000) {
-          await pause(12);
-          yield body.subarray(at, at + 40_000);
-        }
-      })()); // prettier-ignore
-    });
+    bucket.between(dripping(40_000, 12));
     let [killed, halves] = [0, 0];
     for (let round = 0; round < rounds; round++) {
       const data = await emptyFolder();
@@ -515,18 +510,7 @@ describe('a sync killed at a random moment and started again', function () {
     const delivery = await randomDelivery(Array.from({ length: 8 }, () => 400_000));
     const address = await bucket.put(delivery);
     const expected = await contentOf(delivery);
-    bucket.between(async (context, next) => {
-      await next();
-      if (!isGet(context)) return;
-      const body = await bytesOf(context);
-      context.set('Content-Length', String(body.length));
-      context.body = Readable.from((async function* () {
-        for (let at = 0; at < body.length; at += 40_000) {
-          await pause(25);
-          yield body.subarray(at, at + 40_000);
-        }
-      })()); // prettier-ignore
-    });
+    bucket.between(dripping(40_000, 25));
     for (let round = 0; round < (proof ? 20 : 2); round++) {
       const data = await emptyFolder();
       await kill(address, data, 900);
