@@ -3,13 +3,14 @@ import { cpus, loadavg, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { SampleScale } from 'imagesim/sample';
 import { ard } from './ard.ts';
+import { chipJoin } from './chipjoin.ts';
 import { chips } from './chips.ts';
 import { infra } from './infra.ts';
 import { type Bench, type Measured, type Spread, measure } from './measure.ts';
 import { osm } from './osm.ts';
 import { training } from './training.ts';
 
-const BENCHES: Bench[] = [...ard, ...infra, ...osm, ...chips, ...training];
+const BENCHES: Bench[] = [...ard, ...infra, ...osm, ...chipJoin, ...chips, ...training];
 
 const USAGE = `npm run bench -- [word …] [--scale full|city|tiny] [--rounds 3]
 rows: ${BENCHES.map(({ name }) => name).join(', ')}`;

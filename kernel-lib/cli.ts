@@ -167,10 +167,13 @@ program
   .description('fetch every OpenStreetMap element of every cell of a zone')
   .requiredOption('--zone <n>', 'UTM zone', zoneNumber)
   .option('--endpoint <url>', 'Overpass endpoint; default: $IMAGESIM_OVERPASS, else the public one')
+  .option('--source <file>', 'read a .osm.pbf, .osm or .osm.gz that covers the cells; no network')
+  .option('--date <time>', 'the map as it stood then, 2023-05-17; of servers that keep history')
+  .option('--since <time>', 'fetch again the cells whose map is of a time before this one, 2026-01-01')
   .option('--force', 'fetch again what is there')
-  .action(async ({ zone, endpoint, force = false }: { zone: number; endpoint?: string; force?: boolean }) => {
+  .action(async ({ zone, ...flags }: OsmFlags) => {
     const { fetchOsmByQuadkey } = await import('./osm/index.ts');
-    const tags = await fetchOsmByQuadkey(zone, dataPath(), { ...(endpoint ? { endpoint } : {}), force, ...steps() });
+    const tags = await fetchOsmByQuadkey(zone, dataPath(), { ...flags, ...waitsAloud(steps()) });
     const count = (rows: { count: number }[]): string => `${rows.length} tags`;
     print(`nodes: ${count(tags.nodeTags)}, ways: ${count(tags.wayTags)}, relations: ${count(tags.relationTags)}`);
   });
@@ -231,6 +234,15 @@ program
 function chipPlaces(zone: number | undefined): { filename: string; chipDir?: string } {
   const filename = join(dataPath(), 'nodata-index.json');
   return zone === undefined ? { filename } : { filename, chipDir: join(dataPath(), 'chips', paddedZone(zone)) };
+}
+
+interface OsmFlags {
+  zone: number;
+  endpoint?: string;
+  source?: string;
+  date?: string;
+  since?: string;
+  force?: boolean;
 }
 
 interface SyncFlags {
@@ -365,6 +377,18 @@ function steps(): { signal: AbortSignal; onProgress: (progress: Progress) => voi
     if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}${done === total ? '\n' : ''}`);
   };
   return { signal: stop.signal, onProgress };
+}
+
+/** Where no terminal shows how far a step is, says at least why it waits and until when: once for each reason. */
+function waitsAloud({ signal, onProgress }: ReturnType<typeof steps>): ReturnType<typeof steps> {
+  let last: string | undefined;
+  const aloud = (progress: Progress): void => {
+    onProgress(progress);
+    const reason = / waits until \S+: (.*)/s.exec(progress.note ?? '')?.[1];
+    if (!process.stderr.isTTY && reason !== undefined && reason !== last) console.error(progress.note);
+    last = reason;
+  };
+  return { signal, onProgress: aloud };
 }
 
 function megabytes(bytes: number): string {

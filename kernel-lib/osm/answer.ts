@@ -34,7 +34,10 @@ export class OverpassError extends Error {
 
 const STATUSES: Record<number, [kind: OverpassFailure, remedy: string]> = {
   400: ['syntax', 'it does not understand the query; this is a fault of the program or of the date asked for'],
-  406: ['user-agent', 'it wants a User-Agent that names the application: set the option userAgent'],
+  406: [
+    'user-agent',
+    'it wants a User-Agent that names the application: set the option userAgent, or IMAGESIM_CONTACT',
+  ],
   429: ['rate', 'too many requests: wait, or use an endpoint of your own (IMAGESIM_OVERPASS)'],
 };
 

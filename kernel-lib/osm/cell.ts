@@ -2,7 +2,7 @@ import { type ArdQuadkey, type Bounds, type Cell, boundsOf, children, polygonOf,
 import { OverpassError } from './answer.ts';
 import { type OverpassOptions, fetchOverpass } from './overpass.ts';
 import { overpassQuery } from './query.ts';
-import { OSM_ATTRIBUTION, type OsmMeta } from './read.ts';
+import { OSM_ATTRIBUTION, type OsmMeta, type Squares } from './read.ts';
 import type { OsmData, OsmElement, OverpassAnswer } from './schema.ts';
 
 /** How {@link fetchCell} asks. */
@@ -13,6 +13,8 @@ export interface CellOptions extends OverpassOptions {
   date?: string | undefined;
   /** How often a square that is too much for the server is cut in four. Default: 4, down to 312.5 m. */
   splits?: number | undefined;
+  /** Where the answers for parts of a cell wait for the others. Default: nowhere; a second call asks for all again. */
+  squares?: Squares | undefined;
 }
 
 /** A cell's map data and where they come from. */
@@ -25,7 +27,8 @@ export interface FetchedCell {
  * Everything that OpenStreetMap has in a cell.
  *
  * Where the server breaks off because it is too much, the square is cut into its four children, in UTM, and what they
- * answer is merged; an element on a border comes several times and is kept once.
+ * answer is merged; an element on a border comes several times and is kept once. With `squares`, a call after one
+ * that was cut short goes on with the part at which that one stopped.
  *
  * @throws {OverpassError} naming the cell
  */
@@ -47,17 +50,41 @@ async function fetchSquare(
   splits: number,
   options: CellOptions,
 ): Promise<OverpassAnswer[]> {
-  const { endpoint, date } = options;
-  const answers: OverpassAnswer[] = [];
+  const { squares, date } = options;
+  const queries = cellQueries(cell, square, date);
+  if (splits === 0) return fetchParts(queries, options);
+  if (await squares?.isTooMuch(queries[0])) return fetchQuarters(cell, square, splits, options);
   try {
-    for (const query of cellQueries(cell, square, date)) answers.push(await fetchOverpass(endpoint, query, options));
-    return answers;
+    const isWhole = square === cell.quadkey && queries.length === 1; // stored at once, as the cell
+    return await fetchParts(queries, isWhole ? { ...options, squares: undefined } : options);
   } catch (error) {
-    if (!(error instanceof OverpassError) || error.kind !== 'remark' || splits === 0) throw error;
+    if (!(error instanceof OverpassError) || error.kind !== 'remark') throw error;
   }
+  await squares?.markTooMuch(queries[0]);
+  return fetchQuarters(cell, square, splits, options);
+}
+
+async function fetchQuarters(
+  cell: Cell,
+  square: ArdQuadkey,
+  splits: number,
+  options: CellOptions,
+): Promise<OverpassAnswer[]> {
   const quarters: OverpassAnswer[] = [];
   for (const child of children(square)) quarters.push(...(await fetchSquare(cell, child, splits - 1, options)));
   return quarters;
+}
+
+async function fetchParts(queries: string[], options: CellOptions): Promise<OverpassAnswer[]> {
+  const { endpoint, squares } = options;
+  const answers: OverpassAnswer[] = [];
+  for (const query of queries) {
+    const kept = await squares?.read(query);
+    const answer = kept ?? (await fetchOverpass(endpoint, query, options));
+    if (!kept) await squares?.write(query, answer);
+    answers.push(answer);
+  }
+  return answers;
 }
 
 /** The query for a square of a cell; two where it lies across the antimeridian. */

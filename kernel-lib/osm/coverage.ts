@@ -1,8 +1,8 @@
 import type { Position } from 'geojson';
-import { clipPolyline } from 'lineclip';
-import { type Bounds, type Cell, lonLatBounds, toUtm } from '../ard/index.ts';
-import { type Ledger, addLine, addPoint, addRing, clip } from './cut.ts';
+import type { Cell } from '../ard/index.ts';
+import { type Ledger, addLine, addPoint, addRing } from './cut.ts';
 import { type Element, elements } from './elements.ts';
+import { type PlacedGeometry, groundOf, linesIn, polygonsIn } from './place.ts';
 import type { OsmData } from './schema.ts';
 
 /** One element in one chip. */
@@ -21,8 +21,6 @@ export interface ChipCoverage {
 
 /** Metres along a chip's side. */
 const CHIP_SIDE = 78.125;
-/** Degrees around a cell beyond which geometry is cut off before it is projected: UTM fails far from its zone. */
-const MARGIN = 0.5;
 /** Less than this share of a chip, or of a metre, is the rounding of what takes none of it. */
 const NOTHING = 1e-9;
 
@@ -37,80 +35,33 @@ const NOTHING = 1e-9;
  */
 export function chipCoverage(source: OsmData | readonly Element[], cell: Cell): ChipCoverage[] {
   const list = 'quadkey' in source ? elements(source).elements : source;
-  const place = placer(cell);
+  const ground = groundOf(cell);
   return list.flatMap(({ geometry }, element) => {
-    const ledger: Ledger = new Map();
-    const measure = measureInto(ledger, geometry, place);
-    const chips = [...ledger].filter(([, amount]) => amount > NOTHING).sort(([a], [b]) => a - b);
-    return chips.map(([chip, amount]) => ({ chip, element, area: 0, length: 0, points: 0, ...measure(amount) }));
+    const utm = ground.cut(geometry);
+    return utm ? rowsOf(utm, element, cell) : [];
   });
 }
 
-/** Lon/lat positions as a cell counts them. */
-interface Placer {
-  /** Degrees within which positions are projected. */
-  margin: Bounds;
-  /** Columns and rows of chips from the cell's north-west corner. */
-  inChips: (position: Position) => Position;
+/** What a geometry that lies in the cell, UTM metres, leaves in its chips. */
+export function rowsOf(utm: PlacedGeometry, element: number, { cellBounds: [west, , , north] }: Cell): ChipCoverage[] {
+  const inChips = ([x, y]: Position): Position => [(x - west) / CHIP_SIDE, (north - y) / CHIP_SIDE];
+  const ledger: Ledger = new Map();
+  if (utm.type === 'Point') addPoint(inChips(utm.coordinates), ledger);
+  for (const line of linesIn(utm)) addLine(line.map(inChips), ledger);
+  for (const [outer, ...holes] of polygonsIn(utm)) {
+    addRing(outer.map(inChips), 1, ledger);
+    for (const hole of holes) addRing(hole.map(inChips), -1, ledger);
+  }
+  const measure = measureOf(utm);
+  const chips = [...ledger].filter(([, amount]) => amount > NOTHING).sort(([a], [b]) => a - b);
+  return chips.map(([chip, amount]) => ({ chip, element, area: 0, length: 0, points: 0, ...measure(amount) }));
 }
 
-function placer(cell: Cell): Placer {
-  const [west, south, east, north] = lonLatBounds(cell);
-  const [left, , , top] = cell.cellBounds;
-  return {
-    margin: [west - MARGIN, south - MARGIN, east + MARGIN, north + MARGIN],
-    inChips: ([lon, lat]) => {
-      const [easting, northing] = toUtm(cell.epsg, [lon, lat]);
-      return [(easting - left) / CHIP_SIDE, (top - northing) / CHIP_SIDE];
-    },
-  };
-}
-
-/** Enters a geometry, and says what its amounts are. */
-function measureInto(
-  ledger: Ledger,
-  geometry: Element['geometry'],
-  place: Placer,
-): (amount: number) => Partial<ChipCoverage> {
-  if (geometry.type === 'Point') {
-    for (const [point] of nearRings([geometry.coordinates], place)) addPoint(point, ledger);
-    return (points) => ({ points });
-  }
-  if (geometry.type === 'LineString') {
-    for (const line of turns(geometry.coordinates, place.margin)) {
-      for (const part of clipPolyline(line, place.margin)) addLine(part.map(place.inChips), ledger);
-    }
-    return (sides) => ({ length: sides * CHIP_SIDE });
-  }
-  for (const [outer, ...holes] of geometry.type === 'Polygon' ? [geometry.coordinates] : geometry.coordinates) {
-    for (const ring of nearRings(outer, place)) addRing(ring, 1, ledger);
-    for (const ring of holes.flatMap((hole) => nearRings(hole, place))) addRing(ring, -1, ledger);
-  }
+/** What the amounts in a ledger are. */
+function measureOf({ type }: PlacedGeometry): (amount: number) => Partial<ChipCoverage> {
+  if (type === 'Point') return (points) => ({ points });
+  if (type.endsWith('LineString')) return (sides) => ({ length: sides * CHIP_SIDE });
   return (area) => ({ area: Math.min(1, area) });
-}
-
-/** A ring, or a single point, in chips and cut at the margin: none when it lies far away. */
-function nearRings(positions: Position[], { margin, inChips }: Placer): Position[][] {
-  const rings = turns(positions, margin).map((ring) => clip(ring, margin));
-  return rings.filter((ring) => ring.length > 0).map((ring) => ring.map(inChips));
-}
-
-/**
- * Positions whose longitudes run on across the antimeridian, at each full turn that may bring them to the margin;
- * nearly always one.
- */
-function turns(positions: Position[], [west]: Bounds): Position[][] {
-  let [last] = positions[0] as [number];
-  let [least, most] = [last, last];
-  const joined = positions.map(([lon, lat]) => {
-    last = lon - 360 * Math.round((lon - last) / 360);
-    least = Math.min(least, last);
-    most = Math.max(most, last);
-    return [last, lat];
-  });
-  const first = Math.round((west - most) / 360);
-  const count = Math.round((west - least) / 360) - first + 1;
-  return Array.from({ length: count }, (_, k) => joined.map(([lon, lat]) => [lon + 360 * (first + k), lat]));
 }
 
 /** How many elements reach into each chip that has any; by chip index. */

@@ -95,7 +95,7 @@ function fill([left, top, right, bottom]: Bounds, amount: number, ledger: Ledger
 }
 
 /** Area inside a ring. @see https://en.wikipedia.org/wiki/Shoelace_formula */
-function areaOf(ring: Position[]): number {
+export function areaOf(ring: Position[]): number {
   if (ring.length < 3) return 0;
   const [ox, oy] = ring[0] as [number, number]; // from a corner of its own, so that small rings keep their digits
   let twice = 0;
@@ -103,6 +103,18 @@ function areaOf(ring: Position[]): number {
     twice += (ring[j][0] - ox) * (ring[i][1] - oy) - (ring[i][0] - ox) * (ring[j][1] - oy);
   }
   return Math.abs(twice) / 2;
+}
+
+/** Area inside a polygon: the outer ring's less those of the holes. */
+export function ringsArea([outer, ...holes]: Position[][]): number {
+  return holes.reduce((sum, hole) => sum - areaOf(hole), areaOf(outer));
+}
+
+/** Length of a line. */
+export function lengthOf(line: Position[]): number {
+  let length = 0;
+  for (let i = 1; i < line.length; i++) length += Math.hypot(line[i][0] - line[i - 1][0], line[i][1] - line[i - 1][1]);
+  return length;
 }
 
 /** Nothing is added outside the cell. */

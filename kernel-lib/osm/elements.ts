@@ -19,6 +19,8 @@ export interface BrokenElement {
   tags: OsmTags;
   /** What is missing, in one line. */
   reason: string;
+  /** As it is in the data: the way with its nodes, the relation with all its members. */
+  raw: OsmWay | OsmRelation;
 }
 
 /**
@@ -116,20 +118,15 @@ function wayFault(way: OsmWay, drawn: Set<string>): string | undefined {
  * Puts an element where it belongs; without a shape it is broken for the given reason, or an outline where there is
  * none.
  */
-function place(
-  found: Elements,
-  { type, id, tags = {} }: OsmWay | OsmRelation,
-  shapes: Map<string, Shape>,
-  fault?: string,
-): void {
-  const key = keyOf({ type, id });
+function place(found: Elements, raw: OsmWay | OsmRelation, shapes: Map<string, Shape>, fault?: string): void {
+  const { type, id, tags = {} } = raw;
+  const key = keyOf(raw);
   const shape = shapes.get(key);
   const { geometry, dropped } = shape ? closedParts(shape.geometry) : { geometry: undefined, dropped: 0 };
   if (geometry) found.elements.push({ type, id, key, tags, geometry });
-  if (dropped > 0) found.broken.push({ key, tags, reason: `${dropped} of its rings do not close` });
-  else if (shape?.properties.tainted)
-    found.broken.push({ key, tags, reason: 'some of its nodes or ways are not in the data' });
-  else if (!shape && fault !== undefined) found.broken.push({ key, tags, reason: fault });
+  if (dropped > 0) listBroken(found, raw, `${dropped} of its rings do not close`);
+  else if (shape?.properties.tainted) listBroken(found, raw, 'some of its nodes or ways are not in the data');
+  else if (!shape && fault !== undefined) listBroken(found, raw, fault);
   else if (!shape) found.merged.push(key);
 }
 
@@ -150,8 +147,8 @@ function placeArea(found: Elements, relation: OsmRelation, shapes: Map<string, S
   if (missing > 0 && listed?.key === key) listed.reason = parts;
 }
 
-function listBroken(found: Elements, { type, id, tags = {} }: OsmRelation, reason: string): void {
-  found.broken.push({ key: keyOf({ type, id }), tags, reason });
+function listBroken(found: Elements, raw: OsmWay | OsmRelation, reason: string): void {
+  found.broken.push({ key: keyOf(raw), tags: raw.tags ?? {}, reason, raw });
 }
 
 /** A geometry without the rings that do not close; a polygon goes with its outer ring. */

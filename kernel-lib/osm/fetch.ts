@@ -8,9 +8,11 @@ import {
   eachUnit,
   paddedZone,
 } from '../ard/index.ts';
-import { type CellOptions, fetchCell } from './cell.ts';
-import { dateOf, overpassQuery } from './query.ts';
-import { osmPath, readOsm, readOsmMeta, writeOsm } from './read.ts';
+import { OverpassError } from './answer.ts';
+import { type CellOptions, type FetchedCell, fetchCell } from './cell.ts';
+import { readExtract } from './extract.ts';
+import { dateOf, secondOf } from './query.ts';
+import { dropSquares, keptSquares, mapTime, osmPath, readOsm, readOsmMeta, tidyOsm, writeOsm } from './read.ts';
 import type { OsmData } from './schema.ts';
 import { TagTally, type ZoneTags } from './tags.ts';
 import type { Wait } from './wait.ts';
@@ -19,11 +21,22 @@ import type { Wait } from './wait.ts';
 export const PUBLIC_OVERPASS = 'https://overpass-api.de/api/interpreter';
 
 /** How {@link fetchOsmByQuadkey} works. */
-export interface FetchOsmOptions extends Omit<StepOptions, 'concurrency'>, Omit<CellOptions, 'endpoint' | 'onWait'> {
+export interface FetchOsmOptions
+  extends Omit<StepOptions, 'concurrency'>, Omit<CellOptions, 'endpoint' | 'onWait' | 'squares'> {
   /** Address of the Overpass interpreter. Default: `IMAGESIM_OVERPASS`, else the public server. */
   endpoint?: string | undefined;
-  /** Fetches what is there already too. Default: `false`. */
+  /**
+   * An OpenStreetMap file, `.osm.pbf`, `.osm` or `.osm.gz`, that is read in place of a server: no network. It has the map
+   * of one day: `date` does not go with it.
+   */
+  source?: string | undefined;
+  /** Fetches what is there already too, from the first cell on. Default: `false`. */
   force?: boolean | undefined;
+  /**
+   * Fetches again the cells whose map is of a time before this one (`timestamp_osm_base`, or the `date` it was asked
+   * for), and keeps the others: a refresh that goes on where it was stopped. ISO 8601, UTC. Default: any age will do.
+   */
+  since?: string | undefined;
 }
 
 /**
@@ -31,12 +44,14 @@ export interface FetchOsmOptions extends Omit<StepOptions, 'concurrency'>, Omit<
  *
  * Writes `osm_data.json` (`quadkey`, `nodes`, `ways`, `relations`: raw elements, none left out) and
  * `osm_data.meta.json` (where they come from) into each cell's folder, whole or not at all. A cell that is there is
- * read, not fetched, unless `date` asks for another day's map; a damaged one is named in a progress note and fetched.
- * One request at a time.
+ * read, not fetched, unless `date` asks for another day's map or `since` for a newer one; a damaged one is named in a
+ * progress note and fetched. One request at a time. A cell that the server fails on, though asked again and again, is
+ * put off to the end once; two in a row end the run. Killed at any moment, the next run repeats one request at most.
  *
  * @param zone UTM zone, 1 to 60
  * @param dataPath the data folder or its `ard` folder
  * @returns tags of nodes, ways and relations, over all cells of the zone
+ * @throws {RangeError} when `date` or `since` is no time, or both are given
  * @throws {Error} when the zone has no cell on disk; {@link OverpassError} naming the cell, when the server gives no
  * answer
  */
@@ -46,8 +61,9 @@ export async function fetchOsmByQuadkey(
   options: FetchOsmOptions = {},
 ): Promise<ZoneTags> {
   const { endpoint = process.env['IMAGESIM_OVERPASS'] || PUBLIC_OVERPASS, signal, onProgress } = options;
-  if (options.date !== undefined) overpassQuery([0, 0, 1, 1], options); // a wrong date is refused before any work
+  refuseTimes(options);
   const cells = await zoneCells(zone, dataPath);
+  if (options.source !== undefined) return fromExtract(options.source, cells, dataPath, options);
   const tally = new TagTally();
   let latest: Progress = { done: 0, total: cells.length, unit: 'cells' };
   const report = (progress: Progress): void => onProgress?.((latest = progress));
@@ -55,7 +71,76 @@ export async function fetchOsmByQuadkey(
   const work = async (cell: Cell): Promise<void> => {
     tally.add(await cellData(cell, dataPath, { ...options, endpoint, note }));
   };
-  await eachUnit(cells, 'cells', work, { signal, onProgress: report, concurrency: 1 });
+  const steps = { signal, onProgress: report, concurrency: 1 };
+  const later = new Later(work, note);
+  await eachUnit(cells, 'cells', (cell) => later.orNow(cell), steps);
+  await eachUnit(later.cells, 'cells that were put off', work, steps);
+  return tally.zoneTags();
+}
+
+/** Puts off the cells that fail by what may pass; two in a row are taken for a server that is down. */
+class Later {
+  readonly cells: Cell[] = [];
+  readonly #work: (cell: Cell) => Promise<void>;
+  readonly #note: (text: string) => void;
+  #failed = false;
+
+  constructor(work: (cell: Cell) => Promise<void>, note: (text: string) => void) {
+    this.#work = work;
+    this.#note = note;
+  }
+
+  async orNow(cell: Cell): Promise<void> {
+    try {
+      await this.#work(cell);
+      this.#failed = false;
+    } catch (error) {
+      if (this.#failed || !(error instanceof OverpassError && PASSING.has(error.kind))) throw error;
+      this.#failed = true;
+      this.cells.push(cell);
+      this.#note(`${cell.id} is put off to the end: ${error.message}`);
+    }
+  }
+}
+
+const PASSING = new Set(['rate', 'load', 'html', 'truncated', 'dropped', 'timeout']);
+
+/** Refuses, before any work, times that are none or contradict each other. */
+function refuseTimes({ date, since }: FetchOsmOptions): void {
+  for (const time of [date, since]) if (time !== undefined) secondOf(time);
+  if (date !== undefined && since !== undefined)
+    throw new RangeError(
+      `date ${date} and since ${since} contradict each other: one day's map, or the latest; give one`,
+    );
+}
+
+/** The cells that are not there, from a file; then the tags of all. */
+async function fromExtract(
+  source: string,
+  cells: Cell[],
+  dataPath: string,
+  { date, since, force, signal, onProgress }: FetchOsmOptions,
+): Promise<ZoneTags> {
+  if (date !== undefined) throw new RangeError(`${source} has the map of one day: leave out date, or the source`);
+  const tally = new TagTally();
+  const latest: Progress = { done: 0, total: cells.length, unit: 'cells' };
+  const note = (text: string): void => onProgress?.({ ...latest, note: text });
+  const lacking: Cell[] = [];
+  const add = (data: OsmData): void => {
+    tally.add(data);
+    latest.done++;
+    onProgress?.({ ...latest });
+  };
+  for (const cell of cells) {
+    const kept = await keptData(cell, dataPath, { force, since, note, endpoint: source });
+    if (kept) add(kept);
+    else lacking.push(cell);
+  }
+  const take = async (cell: Cell, { data, meta }: FetchedCell): Promise<void> => {
+    await writeOsm(dataPath, cell, data, meta);
+    add(data);
+  };
+  if (lacking.length > 0) await readExtract(source, lacking, take, { signal, note });
   return tally.zoneTags();
 }
 
@@ -76,9 +161,14 @@ async function cellData(cell: Cell, dataPath: string, options: CellWork): Promis
   const kept = await keptData(cell, dataPath, options);
   if (kept) return kept;
   note(`${cell.id}: fetching`);
+  if (options.force) await dropSquares(dataPath, cell);
+  const since = options.since === undefined ? undefined : Date.parse(secondOf(options.since));
+  const squares = keptSquares(dataPath, cell, { endpoint: options.endpoint, since });
   const onWait = ({ reason, until }: Wait): void => note(`${cell.id} waits until ${until.toISOString()}: ${reason}`);
-  const { data, meta } = await fetchCell(cell, { ...options, onWait });
+  const { data, meta } = await fetchCell(cell, { ...options, squares, onWait });
   await writeOsm(dataPath, cell, data, meta);
+  if (since !== undefined && !(mapTime(meta) >= since))
+    note(`${cell.id}: the server's own map is of ${meta.timestamp_osm_base}, before ${options.since}`);
   return data;
 }
 
@@ -86,12 +176,15 @@ async function cellData(cell: Cell, dataPath: string, options: CellWork): Promis
 async function keptData(
   cell: Cell,
   dataPath: string,
-  { force = false, date, note }: CellWork,
+  { force = false, date, since, note }: CellWork,
 ): Promise<OsmData | undefined> {
   if (force || !existsSync(osmPath(dataPath, cell))) return undefined;
   try {
     if (date !== undefined && !(await isOfDate(cell, dataPath, date))) return undefined;
-    return await readOsm(dataPath, cell);
+    if (since !== undefined && !(await isSince(cell, dataPath, since))) return undefined;
+    const data = await readOsm(dataPath, cell);
+    await tidyOsm(dataPath, cell);
+    return data;
   } catch (error) {
     note(`${cell.id} is fetched again: ${(error as Error).message}`);
     return undefined;
@@ -100,5 +193,9 @@ async function keptData(
 
 async function isOfDate(cell: Cell, dataPath: string, date: string): Promise<boolean> {
   const asked = dateOf((await readOsmMeta(dataPath, cell)).query);
-  return asked !== undefined && Date.parse(asked) === Date.parse(date);
+  return asked === secondOf(date);
+}
+
+async function isSince(cell: Cell, dataPath: string, since: string): Promise<boolean> {
+  return mapTime(await readOsmMeta(dataPath, cell)) >= Date.parse(secondOf(since));
 }

@@ -15,10 +15,13 @@ export type {
   OverpassAnswer,
 } from './schema.ts';
 export { type BrokenElement, type Element, type Elements, elements } from './elements.ts';
+export { type PlacedElement, type PlacedGeometry, placeInCell } from './place.ts';
+export { type ChipIndex, chipIndex } from './join.ts';
 export { type ChipCoverage, chipCoverage, countPerChip } from './coverage.ts';
 export { overpassQuery } from './query.ts';
 export { type OverpassFailure, OverpassError } from './answer.ts';
 export { type OverpassOptions, fetchOverpass } from './overpass.ts';
 export { type Wait, slotWaitMs } from './wait.ts';
 export { type CellOptions, type FetchedCell, fetchCell } from './cell.ts';
+export { type ExtractOptions, readExtract } from './extract.ts';
 export { type LoopbackOverpass, serveOverpass } from './loopback.ts';

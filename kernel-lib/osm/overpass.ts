@@ -2,7 +2,7 @@ import seedrandom from 'seedrandom';
 import { OverpassError, parseAnswer, statusFailure } from './answer.ts';
 import type { OverpassAnswer } from './schema.ts';
 import { SERVER_TIMEOUT_S } from './query.ts';
-import { type Wait, backoffMs, slotWaitMs, waitAloud } from './wait.ts';
+import { type Wait, backoffMs, inTurn, slotWaitMs, waitAloud } from './wait.ts';
 
 /** How {@link fetchOverpass} asks. */
 export interface OverpassOptions {
@@ -20,12 +20,15 @@ export interface OverpassOptions {
   baseWaitMs?: number | undefined;
   /** Seed of the waits' jitter. Default: the query itself, so that two workers wait differently. */
   seed?: string | undefined;
-  /** Names the application to the server, which refuses anonymous ones. Default: `imagesim/0.1 (…)`. */
+  /**
+   * Names the application to the server, which refuses anonymous ones. Default: `imagesim/0.1 (…)`, with the mail or
+   * web address in `IMAGESIM_CONTACT`, where it is set, for the server's keeper to write to.
+   */
   userAgent?: string | undefined;
 }
 
 /** What an option's absence means. */
-const USER_AGENT = 'imagesim/0.1 (OpenStreetMap labels for satellite imagery)';
+const USER_AGENT = 'imagesim/0.1 (OpenStreetMap labels for satellite imagery';
 const CLIENT_TIMEOUT_MS = (SERVER_TIMEOUT_S + 20) * 1000;
 const MAX_REDIRECTS = 5;
 
@@ -46,12 +49,12 @@ const turns = new Map<string, Promise<void>>();
 /**
  * Asks an Overpass server, waits and asks again where that helps, and returns only a whole answer.
  *
- * One question at a time goes to an endpoint, waits included; further ones queue. Redirects are followed with the
- * question kept.
+ * One question at a time goes to an endpoint, waits included; further ones queue, those of other processes of this
+ * machine too. Redirects are followed with the question kept.
  *
  * @param endpoint address of an interpreter, `https://…/api/interpreter`
  * @param query Overpass QL, JSON output
- * @throws {RangeError} when the endpoint is no address
+ * @throws {RangeError} when the endpoint is no web address, or the User-Agent cannot be sent
  * @throws {OverpassError} with the kind of the last failure, when the retries are spent or asking again does not help
  * @see https://dev.overpass-api.de/overpass-doc/en/preface/commons.html
  */
@@ -60,17 +63,31 @@ export async function fetchOverpass(
   query: string,
   options: OverpassOptions = {},
 ): Promise<OverpassAnswer> {
-  if (!URL.canParse(endpoint))
+  if (!isWebAddress(endpoint))
     throw new RangeError(`no address of an Overpass server: "${endpoint}"; set IMAGESIM_OVERPASS`);
+  const told = { ...options, userAgent: options.userAgent ?? userAgentOf(process.env['IMAGESIM_CONTACT']) };
+  if (!/^[\x20-\x7e]+$/.test(told.userAgent))
+    throw new RangeError(`no User-Agent: "${told.userAgent}"; set IMAGESIM_CONTACT to a mail or web address`);
   const before = turns.get(endpoint) ?? Promise.resolve();
-  const mine = before.then(() => askUntilAnswered(endpoint, query, options));
+  const mine = before.then(() => inTurn(endpoint, () => askUntilAnswered(endpoint, query, told), told));
   turns.set(endpoint, mine.then(nothing, nothing)); // a failure is its asker's, not the next one's
   return mine;
 }
 
 function nothing(): void {}
 
-async function askUntilAnswered(endpoint: string, query: string, options: OverpassOptions): Promise<OverpassAnswer> {
+function isWebAddress(address: string, base?: string): boolean {
+  return URL.canParse(address, base) && /^https?:$/.test(new URL(address, base).protocol);
+}
+
+function userAgentOf(contact = ''): string {
+  return contact.trim() === '' ? `${USER_AGENT})` : `${USER_AGENT}; ${contact.trim()})`;
+}
+
+/** Options whose User-Agent is settled. */
+type Told = OverpassOptions & { userAgent: string };
+
+async function askUntilAnswered(endpoint: string, query: string, options: Told): Promise<OverpassAnswer> {
   const { retries = 6, seed = query } = options;
   const random = seedrandom(seed);
   for (let attempt = 1; ; attempt++) {
@@ -91,7 +108,7 @@ async function waitFor(
   attempt: number,
   endpoint: string,
   random: () => number,
-  options: OverpassOptions,
+  options: Told,
 ): Promise<number> {
   const { minRateWaitMs = 30_000, baseWaitMs = 5_000 } = options;
   if (kind !== 'rate') return backoffMs(attempt, { baseMs: baseWaitMs, random });
@@ -99,7 +116,7 @@ async function waitFor(
 }
 
 /** What the server's status page says about the next slot; 0 where it has none, so that the least wait counts. */
-async function fetchSlotWaitMs(endpoint: string, { signal, userAgent = USER_AGENT }: OverpassOptions): Promise<number> {
+async function fetchSlotWaitMs(endpoint: string, { signal, userAgent }: Told): Promise<number> {
   const page = new URL('status', endpoint);
   try {
     const answer = await fetch(page, { headers: { 'User-Agent': userAgent }, signal: within(10_000, signal) });
@@ -110,7 +127,7 @@ async function fetchSlotWaitMs(endpoint: string, { signal, userAgent = USER_AGEN
   }
 }
 
-async function ask(endpoint: string, query: string, options: OverpassOptions): Promise<OverpassAnswer> {
+async function ask(endpoint: string, query: string, options: Told): Promise<OverpassAnswer> {
   const { signal, timeoutMs = CLIENT_TIMEOUT_MS } = options;
   const deadline = AbortSignal.timeout(timeoutMs);
   try {
@@ -130,9 +147,9 @@ async function ask(endpoint: string, query: string, options: OverpassOptions): P
  * Posts the question, and again to wherever the server moves it: fetch itself would turn it into a GET without a
  * question.
  */
-async function post(endpoint: string, query: string, signal: AbortSignal, options: OverpassOptions): Promise<Response> {
+async function post(endpoint: string, query: string, signal: AbortSignal, { userAgent }: Told): Promise<Response> {
   const headers = {
-    'User-Agent': options.userAgent ?? USER_AGENT,
+    'User-Agent': userAgent,
     'Accept-Encoding': 'gzip',
     Accept: 'application/json',
   };
@@ -143,12 +160,12 @@ async function post(endpoint: string, query: string, signal: AbortSignal, option
     const moved = answer.status >= 301 && answer.status <= 308 ? answer.headers.get('location') : null;
     if (moved === null) return answer;
     await answer.body?.cancel();
+    if (!isWebAddress(moved, address.href))
+      throw new OverpassError('refused', `${endpoint} moved the question to "${moved}": set IMAGESIM_OVERPASS`);
     address = new URL(moved, address);
   }
-  throw new OverpassError(
-    'refused',
-    `${endpoint} moved the question ${MAX_REDIRECTS + 1} times, last to ${address.href}: set IMAGESIM_OVERPASS`,
-  );
+  const found = `${endpoint} moved the question ${MAX_REDIRECTS + 1} times, last to ${address.href}`;
+  throw new OverpassError('refused', `${found}: set IMAGESIM_OVERPASS`);
 }
 
 function networkFailure(endpoint: string, cause: unknown, timeoutMs: number | undefined): OverpassError {

@@ -30,10 +30,24 @@ export function overpassQuery(bounds: Bounds, { date }: { date?: string | undefi
 }
 
 function dateSetting(date: string): string {
-  const time = Date.parse(date);
-  if (Number.isNaN(time))
-    throw new RangeError(`no such date: "${date}"; expected ISO 8601, as in 2023-05-17T00:00:00Z`);
-  return `[date:"${new Date(time).toISOString().replace('.000Z', 'Z')}"]`;
+  return `[date:"${secondOf(date)}"]`;
+}
+
+const TIME = /^(\d{4}-\d\d-\d\d)(T\d\d:\d\d(:\d\d(\.\d+)?)?)?(Z|[+-]\d\d:\d\d)?$/;
+
+/**
+ * A time as Overpass writes it, to the second: `2023-05-17T00:00:00Z`.
+ *
+ * @param text ISO 8601, a day or a day and a time; without a zone it is UTC, without a time it is midnight
+ * @throws {RangeError} when it is no such text, or no day of the calendar
+ */
+export function secondOf(text: string): string {
+  const [, day, time = 'T00:00', , , zone = 'Z'] = TIME.exec(text) ?? [];
+  const midnight = Date.parse(`${day}T00:00Z`); // 30 February is read as 2 March
+  const at = Date.parse(`${day}${time}${zone}`);
+  if (Number.isNaN(at) || Number.isNaN(midnight) || new Date(midnight).toISOString().slice(0, 10) !== day)
+    throw new RangeError(`no such date: "${text}"; expected ISO 8601, as in 2023-05-17 or 2023-05-17T00:00:00Z`);
+  return `${new Date(at).toISOString().slice(0, 19)}Z`;
 }
 
 /** The date that a query asks for, as {@link overpassQuery} writes it; nothing when it asks for the latest. */

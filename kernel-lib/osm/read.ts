@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { rm, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { type Cell, cellFolder, readJson, replaceWhole, writeWhole } from '../ard/index.ts';
-import { type OsmData, firstFault, osmDataSchema } from './schema.ts';
+import { type Cell, cellFolder, readJson, replaceWhole, staleParts, writeWhole } from '../ard/index.ts';
+import { dateOf } from './query.ts';
+import { type OsmData, type OverpassAnswer, answerSchema, firstFault, osmDataSchema } from './schema.ts';
 
 /** What everything made from OpenStreetMap must carry (ODbL 1.0, section 4.3). */
 export const OSM_ATTRIBUTION = '© OpenStreetMap contributors, ODbL 1.0, https://www.openstreetmap.org/copyright';
@@ -79,7 +81,8 @@ async function readChecked<Content>(path: string, schema: z.ZodType<Content>): P
  * Writes a cell's map data and where they come from.
  *
  * Data that are there always match what is said about them: the new data are written aside, the old ones go, the
- * origin is written, and the data take their name last. Killed in between, the cell counts as not fetched.
+ * origin is written, and the data take their name last. Killed in between, the cell counts as not fetched. Answers
+ * for parts of the cell ({@link keptSquares}) have served and go.
  */
 export async function writeOsm(dataPath: string, cell: Cell, data: OsmData, meta: OsmMeta): Promise<void> {
   const path = osmPath(dataPath, cell);
@@ -88,4 +91,70 @@ export async function writeOsm(dataPath: string, cell: Cell, data: OsmData, meta
     await rm(path, { force: true });
     await writeWhole(metaPath(dataPath, cell), `${JSON.stringify(meta, null, 2)}\n`);
   });
+  await dropSquares(dataPath, cell);
+}
+
+/**
+ * The day that a cell's map is of: the one that was asked for, else the server's latest when it was fetched.
+ *
+ * @returns milliseconds since 1970; `NaN` when the server did not say
+ */
+export function mapTime({ query, timestamp_osm_base }: OsmMeta): number {
+  return Date.parse(dateOf(query) ?? timestamp_osm_base);
+}
+
+/** Answers for parts of a cell, until all are there; by query. */
+export interface Squares {
+  read(query: string): Promise<OverpassAnswer | undefined>;
+  write(query: string, answer: OverpassAnswer): Promise<void>;
+  /** Whether the server could not do this one, so that its quarters are asked for at once. */
+  isTooMuch(query: string): Promise<boolean>;
+  markTooMuch(query: string): Promise<void>;
+}
+
+/**
+ * Answers for parts of a cell, in a hidden folder in the cell's own, so that a killed run loses none of them.
+ *
+ * @param options.endpoint the server asked; another's answers are not mixed in
+ * @param options.since milliseconds since 1970; answers of an older map do not count. Default: all count
+ */
+export function keptSquares(
+  dataPath: string,
+  cell: Cell,
+  { endpoint, since = -Infinity }: { endpoint: string; since?: number | undefined },
+): Squares {
+  const path = (query: string, ending: string): string =>
+    join(squaresFolder(dataPath, cell), `${hashOf(`${endpoint} ${query}`)}.${ending}`);
+  const isFresh = ({ osm3s }: OverpassAnswer, query: string): boolean =>
+    since === -Infinity || Date.parse(dateOf(query) ?? osm3s.timestamp_osm_base) >= since;
+  return {
+    async read(query) {
+      if (!existsSync(path(query, 'json'))) return undefined;
+      const answer = answerSchema.safeParse(await readJson(path(query, 'json')).catch(() => undefined)); // damaged: asked again
+      return answer.success && isFresh(answer.data, query) ? answer.data : undefined;
+    },
+    write: (query, answer) => writeWhole(path(query, 'json'), JSON.stringify(answer)),
+    isTooMuch: async (query) => existsSync(path(query, 'split')),
+    markTooMuch: (query) => writeWhole(path(query, 'split'), ''),
+  };
+}
+
+/** Removes what waits for a cell to be whole. */
+export async function dropSquares(dataPath: string, cell: Cell): Promise<void> {
+  await rm(squaresFolder(dataPath, cell), { recursive: true, force: true });
+}
+
+/** Removes what a killed run left beside a cell's map that is whole. Only tidies: what cannot be removed stays. */
+export async function tidyOsm(dataPath: string, cell: Cell): Promise<void> {
+  const stale = (await staleParts(cellFolder(dataPath, cell))).filter(({ of }) => of.startsWith('osm_data'));
+  await Promise.all(stale.map(({ path }) => rm(path, { force: true }).catch(() => undefined)));
+  await dropSquares(dataPath, cell).catch(() => undefined);
+}
+
+function squaresFolder(dataPath: string, cell: Cell): string {
+  return join(cellFolder(dataPath, cell), '.osm_squares');
+}
+
+function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 24);
 }

@@ -8,6 +8,11 @@ export interface TagCount {
   count: number;
   /** Cells in which it occurs. */
   cells: number;
+  /**
+   * Elements that carry it in each of these cells, by quadkey; one that cells share counts in each. Not enumerable: a
+   * table or a file of the rows is without it.
+   */
+  readonly byCell: ReadonlyMap<string, number>;
 }
 
 /** Every tag of one type of element, the most frequent first; equals by key, then by value. */
@@ -27,10 +32,10 @@ export class TagTally {
   readonly #relations: Tally = new Tally();
 
   /** Adds what lies in a cell. Each cell once. */
-  add({ nodes, ways, relations }: OsmData): void {
-    this.#nodes.add(nodes);
-    this.#ways.add(ways);
-    this.#relations.add(relations);
+  add({ quadkey, nodes, ways, relations }: OsmData): void {
+    this.#nodes.add(quadkey, nodes);
+    this.#ways.add(quadkey, ways);
+    this.#relations.add(quadkey, relations);
   }
 
   /** The counts so far. */
@@ -39,29 +44,37 @@ export class TagTally {
   }
 }
 
+type Row = TagCount & { byCell: Map<string, number> };
+
 /** The counts of one type of element. */
 class Tally {
-  readonly #rows = new Map<string, TagCount>();
+  readonly #rows = new Map<string, Row>();
   readonly #counted = new Set<number>();
 
-  add(elements: readonly { id: number; tags?: OsmTags | undefined }[]): void {
-    const here = new Set<TagCount>();
+  add(quadkey: string, elements: readonly { id: number; tags?: OsmTags | undefined }[]): void {
+    const here = new Map<Row, number>();
     for (const { id, tags } of elements) {
       if (tags === undefined) continue;
       const known = this.#counted.has(id);
       this.#counted.add(id);
       for (const [key, value] of Object.entries(tags)) {
         const row = this.#row(key, value);
-        here.add(row);
+        here.set(row, (here.get(row) ?? 0) + 1);
         if (!known) row.count++;
       }
     }
-    for (const row of here) row.cells++;
+    for (const [row, count] of here) {
+      row.cells++;
+      row.byCell.set(quadkey, count);
+    }
   }
 
-  #row(key: string, value: string): TagCount {
+  #row(key: string, value: string): Row {
     const name = `${key}\0${value}`;
-    const row = this.#rows.get(name) ?? { key, value, count: 0, cells: 0 };
+    const known = this.#rows.get(name);
+    if (known) return known;
+    const row = { key, value, count: 0, cells: 0, byCell: new Map<string, number>() };
+    Object.defineProperty(row, 'byCell', { enumerable: false });
     this.#rows.set(name, row);
     return row;
   }

@@ -1,4 +1,9 @@
+import { createHash } from 'node:crypto';
+import { readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { makeFolder, partName, staleParts } from '../ard/index.ts';
 
 /** Why a question waits, and how long. */
 export interface Wait {
@@ -44,12 +49,16 @@ export function backoffMs(attempt: number, { baseMs, random }: { baseMs: number;
   return whole / 2 + (whole / 2) * random();
 }
 
+/** How a wait is ended, and who is told of it. */
+export interface WaitOptions {
+  /** Ends the wait at once. */
+  signal?: AbortSignal | undefined;
+  /** Called before every wait. Default: silence. */
+  onWait?: ((wait: Wait) => void) | undefined;
+}
+
 /** Says why and until when, then waits. @throws the signal's reason when it stops the wait */
-export async function waitAloud(
-  reason: string,
-  waitMs: number,
-  { signal, onWait }: { signal?: AbortSignal | undefined; onWait?: ((wait: Wait) => void) | undefined },
-): Promise<void> {
+export async function waitAloud(reason: string, waitMs: number, { signal, onWait }: WaitOptions): Promise<void> {
   onWait?.({ reason, waitMs, until: new Date(Date.now() + waitMs) });
   try {
     await sleep(waitMs, undefined, signal ? { signal } : {});
@@ -57,4 +66,85 @@ export async function waitAloud(
     signal?.throwIfAborted();
     throw error;
   }
+}
+
+/** How often a waiting process looks whether it is its turn. */
+const LOOK_MS = 200;
+/** How often a claim is renewed, and after how long without it is a dead process's. */
+const RENEW_MS = 5_000;
+const DEAD_MS = 30_000;
+
+/** Endpoints that this process asked last, as far as it knows. */
+const asked = new Set<string>();
+
+/**
+ * Does something while no other process of this user on this machine does it for the same endpoint.
+ *
+ * Processes see each other by files in the system's temporary folder; one that was killed is not waited for. Whoever
+ * had the last turn lets one that waits go first. Where there is no temporary folder to write to, nobody is waited for.
+ */
+export async function inTurn<Result>(
+  endpoint: string,
+  work: () => Promise<Result>,
+  options: WaitOptions,
+): Promise<Result> {
+  const claim = await claimTurn(endpoint, options).catch((error: unknown) => {
+    options.signal?.throwIfAborted();
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    return undefined; // the disk's refusal: etiquette is not worth failing for
+  });
+  if (claim === undefined) return work();
+  const renewal = setInterval(() => void renew(claim), RENEW_MS).unref();
+  try {
+    return await work();
+  } finally {
+    clearInterval(renewal);
+    await drop(claim);
+  }
+}
+
+/** A claim that was alone when it was made: made first and looked round after, so that of two, one sees the other. */
+async function claimTurn(endpoint: string, options: WaitOptions): Promise<string> {
+  const folder = join(tmpdir(), `imagesim-turns-${process.getuid?.() ?? 0}`);
+  const name = createHash('sha256').update(endpoint).digest('hex').slice(0, 16);
+  await makeFolder(folder);
+  const wish = partName(join(folder, `${name}-wish`));
+  const claim = partName(join(folder, name));
+  const wait = async (reason: string, waitMs: number): Promise<void> => {
+    await writeFile(wish, '');
+    await waitAloud(`another imagesim on this machine ${reason}, which wants one question at a time`, waitMs, options);
+  };
+  try {
+    if (asked.delete(name) && (await areOthers(folder, wish, `${name}-wish`)))
+      await wait(`has its turn at ${endpoint}`, 2.5 * LOOK_MS);
+    while (!(await isAlone(folder, claim, name))) await wait(`asks ${endpoint}`, LOOK_MS * (1 + Math.random()));
+  } finally {
+    await drop(wish);
+  }
+  asked.add(name);
+  return claim;
+}
+
+async function isAlone(folder: string, claim: string, name: string): Promise<boolean> {
+  await writeFile(claim, '');
+  if (!(await areOthers(folder, claim, name))) return true;
+  await drop(claim);
+  return false;
+}
+
+/** Whether living processes have files of this name; those of dead ones are removed. */
+async function areOthers(folder: string, mine: string, name: string): Promise<boolean> {
+  for (const { path } of await staleParts(folder)) await drop(path);
+  const others = (await readdir(folder)).filter((file) => file.startsWith(`.${name}.`) && file !== basename(mine));
+  const found = await Promise.all(others.map((file) => stat(join(folder, file)).catch(() => undefined)));
+  return found.some((file) => file !== undefined && Date.now() - file.mtimeMs < DEAD_MS);
+}
+
+async function renew(path: string): Promise<void> {
+  const now = new Date();
+  await utimes(path, now, now).catch(() => undefined); // swept away by someone: then it is not ours to keep
+}
+
+async function drop(path: string): Promise<void> {
+  await rm(path, { force: true }).catch(() => undefined); // renewed no more, it is taken for dead
 }

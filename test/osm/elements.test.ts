@@ -44,11 +44,13 @@ describe('osm elements', () => {
 
       it(`lists a multipolygon whose outer ring is missing, and does not lose it, ${form}`, () => {
         const found = of('relation_no_outer');
+        const raw = answerOf('osm/overpass-json/relation_no_outer.json').find(({ type }) => type === 'relation');
         assert.deepEqual(found.broken, [
           {
             key: 'relation/7417759',
             tags: { building: 'yes', type: 'multipolygon' },
             reason: 'none of its 1 ways is an outer one',
+            raw,
           },
         ]);
         assert.deepEqual(
@@ -166,9 +168,10 @@ describe('osm elements', () => {
   });
 
   it('lists a way of which no two nodes are known', () => {
-    const found = elements(data({ type: 'way', id: 3, nodes: [1, 2], tags: { highway: 'path' } }));
+    const way: OsmElement = { type: 'way', id: 3, nodes: [1, 2], tags: { highway: 'path' } };
+    const found = elements(data(way));
     assert.deepEqual(found.broken, [
-      { key: 'way/3', tags: { highway: 'path' }, reason: 'fewer than two of its nodes are in the data' },
+      { key: 'way/3', tags: { highway: 'path' }, reason: 'fewer than two of its nodes are in the data', raw: way },
     ]);
   });
 

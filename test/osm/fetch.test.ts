@@ -4,7 +4,9 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Cell, type Progress, parseCell, squareBounds, toUtm } from 'imagesim/ard';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { type Cell, type Progress, parseCell, partName, squareBounds, toUtm } from 'imagesim/ard';
 import {
   type FetchOsmOptions,
   type OsmData,
@@ -14,11 +16,13 @@ import {
   countTags,
   fetchCell,
   fetchOsmByQuadkey,
+  fetchOverpass,
   readOsm,
   readOsmMeta,
 } from 'imagesim/osm';
 import { type Behaviour, type StandIn, dataFolder, node, removeFolder, standIn, whole } from './stand-in.ts';
 
+const cli = fileURLToPath(new URL('../../kernel-lib/bin/imagesim.js', import.meta.url));
 const FIRST = '33/031133012203';
 const SECOND = '33/031133012212';
 const THIRD = '33/031133012221';
@@ -110,6 +114,59 @@ describe('osm fetch', () => {
     });
   });
 
+  it('counts each tag in each cell too, for who asks: a table of the rows shows sums alone', async () => {
+    await start(
+      (response, index) => response.end(whole(index === 0 ? [node(1), node(2), way] : [node(2), node(3), node(4)])),
+      FIRST,
+      SECOND,
+    );
+    const { nodeTags, wayTags } = await run();
+    const perCell = { [FIRST.slice(3)]: 2, [SECOND.slice(3)]: 3 };
+    assert.deepEqual(Object.fromEntries(nodeTags[0].byCell), perCell);
+    assert.deepEqual(Object.fromEntries(wayTags[0].byCell), { [FIRST.slice(3)]: 1 });
+    assert.deepEqual(Object.keys(nodeTags[0]), ['key', 'value', 'count', 'cells']);
+  });
+
+  /** What is never stored, with the requests that it costs when it comes every time: the retries are 1. */
+  const bad: Record<string, [behave: Behaviour, requests: number]> = {
+    'a partial answer with a runtime error': [(response) => response.end(whole([node(1)], '2024', remark)), 2],
+    'an HTML page with status 200': [(response) => response.end('<html><body>Error: no</body></html>'), 2],
+    'truncated JSON': [(response) => response.end(whole([node(1)]).slice(0, 90)), 2],
+    'status 400': [(response) => response.writeHead(400).end(whole([node(1)])), 1],
+    'status 406': [(response) => response.writeHead(406).end(whole([node(1)])), 1],
+    'status 429': [(response) => response.writeHead(429).end(whole([node(1)])), 2],
+    'status 504': [(response) => response.writeHead(504).end(whole([node(1)])), 2],
+    'a dropped connection': [(response) => response.destroy(), 2],
+    'a redirect in a circle': [(response) => response.writeHead(302, { Location: '/api/interpreter' }).end(), 6],
+    'a slow drip': [(response) => response.write(' '), 2],
+  };
+  for (const [name, [behave, requests]] of Object.entries(bad)) {
+    it(`stores nothing of ${name}, and names the cell`, async () => {
+      await start(behave, FIRST);
+      await assert.rejects(run({ splits: 1, timeoutMs: 100 }), (error: Error) => {
+        assert.ok(error instanceof OverpassError && !error.message.includes('\n'));
+        return error.message.startsWith('Z33-031133012203: ');
+      });
+      const tries = name.startsWith('status 40') || /runtime|redirect/.test(name) ? 1 : 2; // put off to the end once
+      assert.equal(server.asked.length, requests * tries);
+      assert.ok(!existsSync(file(FIRST)) && !existsSync(file(FIRST, 'osm_data.meta.json')));
+    });
+  }
+
+  it('puts a cell that keeps failing off to the end, and goes on', async () => {
+    await start((response, index) => (index < 2 ? response.writeHead(504).end() : response.end(whole([node(index)]))), FIRST, SECOND); // prettier-ignore
+    const notes: string[] = [];
+    await run({ onProgress: ({ note }) => note && notes.push(note) });
+    assert.deepEqual([(await read(SECOND)).nodes[0].id, (await read(FIRST)).nodes[0].id], [2, 3]);
+    assert.ok(notes.some((note) => /^Z33-031133012203 is put off to the end: .* answered 504/.test(note)), notes.join('; ')); // prettier-ignore
+  });
+
+  it('ends when two cells in a row keep failing', async () => {
+    await start((response) => response.writeHead(504).end(), FIRST, SECOND, THIRD);
+    await assert.rejects(run(), /^OverpassError: Z33-031133012212: .* answered 504/);
+    assert.equal(server.asked.length, 4);
+  });
+
   it('makes no request the second time, and returns the same; takes the ard folder as well', async () => {
     await start((response, index) => response.end(whole([node(index)])), FIRST, SECOND);
     const first = await run();
@@ -140,6 +197,150 @@ describe('osm fetch', () => {
     await run();
     assert.equal(server.asked.length, 2);
     assert.match((await readMeta(FIRST)).query, /\[date:"2020-01-01T00:00:00Z"\]/);
+  });
+
+  it('fetches with since the cells whose map is older, and keeps the others', async () => {
+    const days = ['2025-12-31T23:59:59Z', '2026-01-01T00:00:00Z', '2026-02-01T00:00:00Z'];
+    await start((response, index) => response.end(whole([node(index)], days[Math.min(index, 2)])), FIRST, SECOND);
+    await run();
+    await run({ since: '2026-01-01' });
+    await run({ since: '2026-01-01T00:00:00Z' });
+    assert.equal(server.asked.length, 3);
+    assert.deepEqual([(await read(FIRST)).nodes[0].id, (await read(SECOND)).nodes[0].id], [2, 1]);
+    await run({ since: '2026-01-01', force: true });
+    assert.equal(server.asked.length, 5);
+  });
+
+  it('takes for the age of another day’s map that day, so that since replaces it', async () => {
+    await start((response, index) => response.end(whole([node(index)], '2026-02-01T00:00:00Z')), FIRST);
+    await run({ date: '2020-01-01' });
+    await run({ since: '2019-01-01' });
+    assert.equal(server.asked.length, 1);
+    await run({ since: '2026-01-01' });
+    assert.doesNotMatch((await readMeta(FIRST)).query, /date/);
+    assert.equal(server.asked.length, 2);
+  });
+
+  it('says that the server’s own map is older than asked for', async () => {
+    await start((response) => response.end(whole([], '2024-01-01T00:00:00Z')), FIRST);
+    const notes: string[] = [];
+    await run({ since: '2026-01-01', onProgress: ({ note }) => note && notes.push(note) });
+    assert.equal(notes.at(-1), "Z33-031133012203: the server's own map is of 2024-01-01T00:00:00Z, before 2026-01-01");
+  });
+
+  it('refuses times that are none, and date with since, before any request', async () => {
+    await start((response) => response.end(whole()), FIRST);
+    for (const since of ['soon', '2026', '2026-02-30', '01/02/2026', '']) {
+      await assert.rejects(run({ since }), /^RangeError: no such date: ".*"; expected ISO 8601/);
+    }
+    await assert.rejects(run({ date: 'soon' }), /no such date: "soon"/);
+    await assert.rejects(run({ date: '2020-01-01', since: '2026-01-01' }), /^RangeError: date 2020-01-01 and since 2026-01-01 contradict each other/); // prettier-ignore
+    assert.equal(server.asked.length, 0);
+  });
+
+  it('goes on within a cell that is cut in four after it was stopped, and repeats one request', async () => {
+    const stop = new AbortController();
+    const behave: Behaviour = (response, index) => {
+      if (index === 3) return stop.abort(new Error('killed'));
+      response.end(index === 0 ? whole([], '2024', remark) : whole([node(index)]));
+    };
+    await start(behave, FIRST);
+    await assert.rejects(run({ signal: stop.signal }), /killed/);
+    await run();
+    assert.equal(server.asked.length, 4 + 3 - 1); // whole, two quarters, the third twice, the fourth
+    assert.equal(server.asked[3].query, server.asked[4].query);
+    assert.deepEqual((await read(FIRST)).nodes.map(({ id }) => id), [1, 2, 4, 5]); // prettier-ignore
+    assert.deepEqual((await readdir(join(folder, 'ard', FIRST))).sort(), ['osm_data.json', 'osm_data.meta.json']);
+  });
+
+  const others: [name: string, options: FetchOsmOptions, requests: number][] = [
+    ['of another day', { date: '2020-01-01' }, 1],
+    ['of a map that is too old', { since: '2026-01-01' }, 4],
+    ['of another server', {}, 1],
+    ['from before, when forced', { force: true }, 1],
+  ];
+  for (const [name, options, requests] of others) {
+    it(`does not go on with parts ${name}`, async () => {
+      let isBroken = true;
+      await start((response, index) => {
+        if (isBroken && index === 3) response.writeHead(400).end();
+        else response.end(index === 0 ? whole([], '2024', remark) : whole([node(index)]));
+      }, FIRST);
+      await assert.rejects(run(), /answered 400/);
+      isBroken = false;
+      const endpoint = name === 'of another server' ? `${server.endpoint}?other` : server.endpoint;
+      await run({ ...options, endpoint });
+      assert.equal(server.asked.length, 4 + requests);
+      assert.ok((await read(FIRST)).nodes.every(({ id }) => id >= 4));
+      assert.equal((await readdir(join(folder, 'ard', FIRST))).length, 2);
+    });
+  }
+
+  it('removes what a killed run left beside a map that is whole', async () => {
+    await start((response) => response.end(whole()), FIRST);
+    await run();
+    const child = spawn(process.execPath, ['-e', '']);
+    await once(child, 'exit'); // its number is nobody's from now on
+    const mark = /\.([0-9a-f]{8})-\d+-/.exec(partName(file(FIRST)))![1];
+    await writeFile(join(folder, 'ard', FIRST, `.osm_data.json.${mark}-${child.pid}-abc-0.part`), '{"quadk');
+    await run();
+    assert.deepEqual((await readdir(join(folder, 'ard', FIRST))).sort(), ['osm_data.json', 'osm_data.meta.json']);
+  });
+
+  describe('by imagesim osm', () => {
+    const program = (...args: string[]): ChildProcess =>
+      spawn(process.execPath, [cli, 'osm', '--zone', '33', '--endpoint', server.endpoint, ...args], {
+        env: { ...process.env, IMAGESIM_DATA: folder },
+      });
+    const ended = async (child: ChildProcess): Promise<[code: number | null, stderr: string]> => {
+      const [said] = await Promise.all([text(child.stderr!), once(child, 'close')]);
+      return [child.exitCode, said];
+    };
+
+    it('takes --date, --since and --force', async () => {
+      await start((response, index) => response.end(whole([node(index)])), FIRST);
+      const asked: number[] = [];
+      for (const args of [
+        [],
+        [],
+        ['--date', '2020-01-01'],
+        ['--since', '2019-01-01'],
+        ['--since', '2023-01-01'],
+        ['--since', '2023-01-01'],
+        ['--force'],
+      ]) {
+        assert.deepEqual(await ended(program(...args)), [0, '']);
+        asked.push(server.asked.length);
+      }
+      assert.deepEqual(asked, [1, 1, 2, 2, 3, 3, 4]);
+      assert.deepEqual(server.asked.map(({ query }) => query.includes('[date:"2020-01-01T00:00:00Z"]')), [false, true, false, false]); // prettier-ignore
+    });
+
+    it('refuses --date with --since, and a time that is none, in one line', async () => {
+      await start((response) => response.end(whole()), FIRST);
+      const [code, line] = await ended(program('--date', '2020-01-01', '--since', '2026-01-01'));
+      assert.equal(code, 1);
+      assert.match(line, /^imagesim: date 2020-01-01 and since 2026-01-01 contradict each other[^\n]*\n$/);
+      assert.match(
+        (await ended(program('--since', 'spring')))[1],
+        /^imagesim: no such date: "spring"; expected [^\n]*\n$/,
+      );
+      assert.equal(server.asked.length, 0);
+    });
+
+    it('says why and until when it waits, once, though no terminal is there', async () => {
+      let child: ChildProcess | undefined;
+      await start((response, index) => {
+        if (index > 0) response.end(whole());
+        else child!.stderr!.once('data', () => setTimeout(() => response.end(whole()), 500));
+      }, FIRST);
+      child = program();
+      const held = fetchOverpass(server.endpoint, 'query'); // the other one has to wait for this answer
+      const [code, said] = await ended(child);
+      await held;
+      assert.equal(code, 0);
+      assert.match(said, /^Z33-031133012203 waits until \d{4}-\S+Z: another imagesim on this machine asks [^\n]*\n$/);
+    });
   });
 
   it('repeats at most one request after it was stopped in the middle', async () => {

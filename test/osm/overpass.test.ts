@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once as onceEmitted } from 'node:events';
+import { mock } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import {
   OverpassError,
@@ -44,6 +47,51 @@ describe('osm overpass', () => {
     assert.equal(server.asked[0].query, 'query');
     assert.match(server.asked[0].headers['user-agent']!, /^imagesim/);
     assert.match(server.asked[0].headers['accept-encoding']!, /gzip/);
+    assert.equal(server.asked[0].method, 'POST');
+  });
+
+  describe('with IMAGESIM_CONTACT', () => {
+    const before = process.env.IMAGESIM_CONTACT;
+    afterEach(() => {
+      if (before === undefined) delete process.env.IMAGESIM_CONTACT;
+      else process.env.IMAGESIM_CONTACT = before;
+    });
+
+    it('tells the server whom to write to; the option userAgent goes before it', async () => {
+      await start((response) => response.end(whole()));
+      process.env.IMAGESIM_CONTACT = ' maps@example.org ';
+      await ask();
+      await ask({ userAgent: 'own/1' });
+      const [first, second] = server.asked.map(({ headers }) => headers['user-agent']);
+      assert.equal(first, 'imagesim/0.1 (OpenStreetMap labels for satellite imagery; maps@example.org)');
+      assert.equal(second, 'own/1');
+    });
+
+    it('refuses, before any request, what no header can carry', async () => {
+      await start((response) => response.end(whole()));
+      process.env.IMAGESIM_CONTACT = 'two\nlines';
+      await assert.rejects(ask(), /no User-Agent: .*; set IMAGESIM_CONTACT to a mail or web address/s);
+      assert.equal(server.asked.length, 0);
+    });
+  });
+
+  it('refuses an endpoint that is no web address', async () => {
+    await start((response) => response.end(whole()));
+    for (const endpoint of ['overpass', 'ftp://example.org/api/interpreter']) {
+      await assert.rejects(fetchOverpass(endpoint, 'query'), /no address of an Overpass server: .*IMAGESIM_OVERPASS/);
+    }
+  });
+
+  it('waits for an answer longer than the server’s own limit and 15 s', async () => {
+    await start((response) => response.end(whole()));
+    const limits: number[] = [];
+    const spy = mock.method(AbortSignal, 'timeout', (milliseconds: number) => {
+      limits.push(milliseconds);
+      return new AbortController().signal;
+    });
+    await fetchOverpass(server.endpoint, 'query').finally(() => spy.mock.restore());
+    const [, seconds] = /\[timeout:(\d+)\]/.exec(overpassQuery([0, 0, 1, 1]))!;
+    assert.ok(limits.length === 1 && limits[0] > (Number(seconds) + 15) * 1000, limits.join());
   });
 
   const passing: Record<string, Behaviour> = {
@@ -125,14 +173,37 @@ describe('osm overpass', () => {
     await failure('form', /elements\.0\.id/);
   });
 
-  it('waits after 429 until the slot that the status page names', async () => {
-    await start(once(passing['status 429']));
-    server.status = 'Rate limit: 2\n\nSlot available after: 2021-03-15T09:30:24Z, in 1 seconds.\n';
-    const waits: Wait[] = [];
-    await ask({ onWait: (wait) => waits.push(wait) });
-    assert.equal(waits[0].waitMs, 1000);
-    assert.ok(server.asked[1].at - server.asked[0].at >= 990);
-  });
+  for (const [spelling, status] of [
+    ['in so many seconds', 'Rate limit: 2\n\nSlot available after: 2021-03-15T09:30:24Z, in 1 seconds.\n'],
+    [
+      'by the time alone',
+      'Current time: 2021-03-15T09:30:23Z\nRate limit: 2\nSlot available after: 2021-03-15T09:30:24Z\n',
+    ],
+  ]) {
+    it(`waits after 429 until the slot that the status page names ${spelling}`, async () => {
+      await start(once(passing['status 429']));
+      server.status = status;
+      const waits: Wait[] = [];
+      await ask({ onWait: (wait) => waits.push(wait) });
+      assert.equal(waits[0].waitMs, 1000);
+      assert.ok(server.asked[1].at - server.asked[0].at >= 990);
+    });
+  }
+
+  for (const status of ['Rate limit: 2\n1 slots available now.\n', 'Rate limit: 0\n', '<html>']) {
+    it(`waits 30 s after 429 unless told otherwise, where the status page says ${JSON.stringify(status)}`, async () => {
+      await start(once(passing['status 429']));
+      server.status = status;
+      const stop = new AbortController();
+      const waits: Wait[] = [];
+      const onWait = (wait: Wait): void => {
+        waits.push(wait);
+        stop.abort(new Error('seen'));
+      };
+      await assert.rejects(fetchOverpass(server.endpoint, 'query', { signal: stop.signal, onWait }), /seen/);
+      assert.equal(waits[0].waitMs, 30_000);
+    });
+  }
 
   it('waits at least the set time after 429, though a slot is free', async () => {
     await start(once(passing['status 429']));
@@ -170,6 +241,21 @@ describe('osm overpass', () => {
     await failure('refused', /moved the question 6 times/);
   });
 
+  it('does not follow a redirect to what is no web address, and says where it went', async () => {
+    await start((response) => response.writeHead(302, { Location: 'ftp://example.org/' }).end());
+    await failure('refused', /moved the question to "ftp:\/\/example\.org\/"/);
+    assert.equal(server.asked.length, 1);
+  });
+
+  it('takes an answer that drips but ends within the timeout', async () => {
+    await start((response) => {
+      const pieces = whole([node(1)]).match(/[^]{1,20}/g)!;
+      const drip = setInterval(() => (pieces.length > 0 ? response.write(pieces.shift()) : response.end()), 5);
+      response.on('close', () => clearInterval(drip));
+    });
+    assert.equal((await ask()).elements.length, 1);
+  });
+
   it('bounds an answer that drips by the timeout', async () => {
     await start((response) => {
       const drip = setInterval(() => response.write(' '), 20);
@@ -189,6 +275,53 @@ describe('osm overpass', () => {
     const stop = new AbortController();
     const asking = ask({ baseWaitMs: 60_000, signal: stop.signal, onWait: () => stop.abort(new Error('enough')) });
     await assert.rejects(asking, /enough/);
+  });
+
+  it('asks one question at a time, though two processes ask, and says what it waits for', async () => {
+    const open: string[] = [];
+    let most = 0;
+    await start((response, _index, { headers }) => {
+      most = Math.max(most, open.push(headers['user-agent']!));
+      setTimeout(() => {
+        open.pop();
+        response.end(whole());
+      }, 20);
+    });
+    const script = `import { fetchOverpass } from 'imagesim/osm';
+      for (let k = 0; k < 3; k++) await fetchOverpass(process.argv[1], 'query', { userAgent: 'other' });`;
+    const other = spawn(process.execPath, ['--input-type=module', '-e', script, server.endpoint], { stdio: 'inherit' });
+    const ended = onceEmitted(other, 'exit');
+    const waits: Wait[] = [];
+    while (other.exitCode === null && waits.length === 0) await ask({ onWait: (wait) => waits.push(wait) });
+    await ended;
+    assert.deepEqual([other.exitCode, most], [0, 1]);
+    assert.match(
+      waits[0].reason,
+      /^another imagesim on this machine (asks|has its turn at) http.*, which wants one question/,
+    );
+    assert.equal(server.asked.filter(({ headers }) => headers['user-agent'] === 'other').length, 3);
+  });
+
+  it('asks all the same where no temporary folder can be made', async () => {
+    await start((response) => response.end(whole([node(1)])));
+    const before = process.env.TMPDIR;
+    process.env.TMPDIR = '/proc/nowhere';
+    const answer = await ask().finally(() => {
+      if (before === undefined) delete process.env.TMPDIR;
+      else process.env.TMPDIR = before;
+    });
+    assert.equal(answer.elements.length, 1);
+  });
+
+  it('does not wait for a process that was killed while it asked', async () => {
+    let kill = (): void => undefined;
+    await start((response, index) => (index === 0 ? kill() : void response.end(whole())));
+    const script = `import { fetchOverpass } from 'imagesim/osm'; await fetchOverpass(process.argv[1], 'query');`;
+    const other = spawn(process.execPath, ['--input-type=module', '-e', script, server.endpoint], { stdio: 'inherit' });
+    kill = () => void other.kill('SIGKILL');
+    await onceEmitted(other, 'exit');
+    assert.equal(other.signalCode, 'SIGKILL');
+    await ask({ onWait: ({ reason }) => assert.fail(reason) });
   });
 
   it('asks one question at a time, in turn, and a failed one does not stop the next', async () => {
@@ -234,6 +367,19 @@ describe('osm query', () => {
 
   it('pins a date', () =>
     assert.match(overpassQuery([0, 0, 1, 1], { date: '2020-04-01' }), /\[date:"2020-04-01T00:00:00Z"\];/));
+
+  it('reads a time without a zone as UTC, and one with a zone in it, to the second', () => {
+    for (const [date, written] of [
+      ['2020-04-01T10:20', '2020-04-01T10:20:00Z'],
+      ['2020-04-01T10:20:30.5Z', '2020-04-01T10:20:30Z'],
+      ['2020-04-01T01:00:00+02:00', '2020-03-31T23:00:00Z'],
+    ]) {
+      assert.ok(overpassQuery([0, 0, 1, 1], { date }).includes(`[date:"${written}"]`), date);
+    }
+    for (const date of ['2023-02-30', '2023', '1 May 2023', '2023-05-17T25:00', '']) {
+      assert.throws(() => overpassQuery([0, 0, 1, 1], { date }), /no such date: ".*"; expected ISO 8601/);
+    }
+  });
 
   it('refuses an empty rectangle and a date that is none', () => {
     assert.throws(() => overpassQuery([1, 0, 0, 1]), /no rectangle of degrees: 1, 0, 0, 1/);

@@ -11,6 +11,7 @@ import type { OsmData, OsmElement } from 'imagesim/osm';
 /** A request as it came: its query is what was posted as `data`. */
 export interface Asked {
   query: string;
+  method: string | undefined;
   headers: IncomingMessage['headers'];
   at: number;
 }
@@ -39,6 +40,7 @@ export async function standIn(behave: Behaviour): Promise<StandIn> {
     request.on('end', () => {
       const asked = {
         query: new URLSearchParams(body).get('data') ?? '',
+        method: request.method,
         headers: request.headers,
         at: performance.now(),
       };

@@ -1,0 +1,85 @@
+import { basename } from 'node:path';
+import type { Cell } from '../ard/index.ts';
+import type { FetchedCell } from './cell.ts';
+import { Gathering } from './gather.ts';
+import { type FileHeader, fileHeader } from './planet.ts';
+import { OSM_ATTRIBUTION, type OsmMeta } from './read.ts';
+import { boxesOf, isWithin, queriesOf } from './reach.ts';
+import type { OsmData } from './schema.ts';
+
+/** How {@link readExtract} works. */
+export interface ExtractOptions {
+  /** Stops between two blocks of the file. */
+  signal?: AbortSignal | undefined;
+  /** Told what is going on, a few times a reading. Default: silence. */
+  note?: ((text: string) => void) | undefined;
+  /** Cells gathered in one go, two readings of the file each. Default: 64. */
+  cellsAtOnce?: number | undefined;
+  /** Where more nodes than these lie in them, half as many cells are gathered. Default: 1,500,000. */
+  nodesAtOnce?: number | undefined;
+}
+
+/**
+ * What an OpenStreetMap extract has in each of the cells: the same elements that Overpass answers.
+ *
+ * The file is read twice for each 64 cells, or fewer where they are dense: first for the nodes inside and the ways that
+ * may touch, then for the places of those ways' nodes and for the relations. No way is missed, however far apart its
+ * nodes: of every other node it is held in which tile it lies, 12 bytes for each run of ascending ids in one tile.
+ *
+ * Measured on 7.1 million elements, Monaco 200 times over with its ids mixed: 6 s and 0.4 GB for one cell, 23 s and
+ * 1.3 GB for 64 with 1.8 million elements in them. Reckoned from that, not measured: 1 GB of pbf has some 70 million
+ * elements, one to four minutes for 64 cells, and at the very worst, every node elsewhere than the one before it, 0.8 GB
+ * more.
+ *
+ * What the file lacks is not there: the bounds that it states are a rectangle around what was cut, a country say, and
+ * beyond its border there is little.
+ *
+ * @param path `.osm.pbf`, `.osm` or `.osm.gz`, in order: nodes, ways, relations, each by id
+ * @param take called with each cell when it is whole
+ * @throws {Error} when the file cannot be read, is out of order, or covers none of the cells; when it does not cover
+ * some of them, naming them, after the others are taken
+ */
+export async function readExtract(
+  path: string,
+  cells: readonly Cell[],
+  take: (cell: Cell, fetched: FetchedCell) => Promise<void>,
+  { cellsAtOnce = 64, ...options }: ExtractOptions = {},
+): Promise<void> {
+  const header = await fileHeader(path);
+  const covered = cells.filter((cell) => covers(header, cell));
+  for (let rest = covered, atOnce = cellsAtOnce; rest.length > 0;) {
+    const batch = rest.slice(0, atOnce);
+    const gathered = await new Gathering(path, batch, options).gather();
+    if (!gathered) {
+      atOnce = Math.ceil(batch.length / 2);
+      continue;
+    }
+    for (const [index, cell] of batch.entries()) {
+      await take(cell, { data: gathered[index], meta: metaOf(path, header, cell, gathered[index]) });
+      gathered[index] = undefined!; // written: its memory can go
+    }
+    rest = rest.slice(batch.length);
+  }
+  const left = cells.filter((cell) => !covered.includes(cell)).map(({ id }) => id);
+  if (left.length > 0) throw new Error(`${path} does not cover ${left.join(', ')}: give an extract that does`);
+}
+
+/** A file that states no bounds is taken at its word: it is not known to lack anything. */
+function covers({ bounds }: FileHeader, cell: Cell): boolean {
+  return bounds.length === 0 || boxesOf(cell).every((box) => bounds.some((covered) => isWithin(box, covered)));
+}
+
+function metaOf(path: string, { bounds, timestamp, sequence }: FileHeader, cell: Cell, data: OsmData): OsmMeta {
+  const remarks = [
+    ...(sequence === undefined ? [] : [`replication ${sequence}`]),
+    ...(bounds.length > 0 ? [] : ['states no bounds: whether it covers the cell is not known']),
+  ];
+  return {
+    endpoint: `${basename(path)}${remarks.length > 0 ? ` (${remarks.join('; ')})` : ''}`,
+    query: queriesOf(cell).join('\n'),
+    timestamp_osm_base: timestamp,
+    fetchedAt: new Date().toISOString(),
+    counts: { nodes: data.nodes.length, ways: data.ways.length, relations: data.relations.length },
+    attribution: OSM_ATTRIBUTION,
+  };
+}
