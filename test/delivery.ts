@@ -4,6 +4,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { fetchOsmByQuadkey, serveOverpass } from 'imagesim/osm';
 import { makeSample } from 'imagesim/sample';
 
 /** The folder of real data beside the project. */
@@ -38,6 +39,33 @@ export async function dataFolder(delivery: string): Promise<string> {
   const folder = await emptyFolder();
   await cp(join(delivery, 'ard'), join(folder, 'ard'), { recursive: true, mode: 2 }); // 2: share blocks where the disk can
   return folder;
+}
+
+/** A data folder of one's own with the sample's tiles and its map, as stages 01 and 02 leave it. */
+export async function mappedSample(): Promise<string> {
+  const delivery = await sampleDelivery();
+  const folder = await dataFolder(delivery);
+  const server = await serveOverpass(join(delivery, 'overpass'));
+  try {
+    await fetchOsmByQuadkey(33, folder, { endpoint: server.endpoint });
+  } finally {
+    await server.close();
+  }
+  return folder;
+}
+
+/** A notebook of code cells, as the text of its file. */
+export function notebookOf(cells: readonly string[]): string {
+  const code = cells.map((source, at) => ({
+    cell_type: 'code',
+    id: `cell-${at}`,
+    metadata: {},
+    execution_count: null,
+    outputs: [],
+    source,
+  }));
+  const kernelspec = { name: 'tslab', display_name: 'TypeScript', language: 'typescript' };
+  return JSON.stringify({ cells: code, metadata: { kernelspec }, nbformat: 4, nbformat_minor: 5 });
 }
 
 /** `before` of a suite that needs ../shared: skips it where that is not there, saying so. */

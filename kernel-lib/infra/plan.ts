@@ -29,7 +29,7 @@ export interface SyncCost {
 }
 
 /** What an estimate of time takes for granted: a middling connection between a machine and S3 in one region. */
-export const ASSUMED = { bytesPerSecond: 100e6, secondsPerFile: 0.03 } as const;
+const ASSUMED = { bytesPerSecond: 100e6, secondsPerFile: 0.03 } as const;
 
 /** US dollars. @see https://aws.amazon.com/s3/pricing (us-west-2, as of 2025) */
 const PRICE = { get: 0.0004 / 1000, put: 0.005 / 1000, internetPerGB: 0.09, freeGB: 100 } as const;

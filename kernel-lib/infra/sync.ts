@@ -172,7 +172,7 @@ export async function bringMissing(
 }
 
 /** @throws {Error} naming a key that leads out of the folder, is no path, or needs a folder where another is a file */
-export function placeFiles(source: Source, wanted: readonly Placed[], root: string): Move[] {
+function placeFiles(source: Source, wanted: readonly Placed[], root: string): Move[] {
   const places = new Set(wanted.map(({ to }) => to));
   for (const { key, to } of wanted) {
     const path = resolve(root, to);

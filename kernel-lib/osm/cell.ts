@@ -1,6 +1,7 @@
-import { type ArdQuadkey, type Bounds, type Cell, boundsOf, children, polygonOf, squareBounds } from '../ard/index.ts';
+import { type ArdQuadkey, type Cell, boundsOf, children, polygonOf, squareBounds } from '../ard/index.ts';
 import { OverpassError } from './answer.ts';
 import { type OverpassOptions, fetchOverpass } from './overpass.ts';
+import { onGlobe } from './bbox.ts';
 import { overpassQuery } from './query.ts';
 import { OSM_ATTRIBUTION, type OsmMeta, type Squares } from './read.ts';
 import type { OsmData, OsmElement, OverpassAnswer } from './schema.ts';
@@ -87,20 +88,14 @@ async function fetchParts(queries: string[], options: CellOptions): Promise<Over
   return answers;
 }
 
-/** The query for a square of a cell; two where it lies across the antimeridian. */
-function cellQueries(cell: Cell, square: ArdQuadkey, date: string | undefined): string[] {
+/**
+ * The query for a cell, or a square of it; two where it lies across the antimeridian.
+ *
+ * @param date the map as it stood then. Default: the latest
+ */
+export function cellQueries(cell: Cell, square: ArdQuadkey = cell.quadkey, date?: string): string[] {
   const bounds = boundsOf(polygonOf(cell.epsg, squareBounds(square)).coordinates[0]);
   return onGlobe(bounds).map((box) => overpassQuery(box, { date }));
-}
-
-/** Degrees that run on across the antimeridian, cut there. */
-function onGlobe([west, south, east, north]: Bounds): Bounds[] {
-  if (west >= -180 && east <= 180) return [[west, south, east, north]];
-  const shift = west < -180 ? 360 : 0;
-  return [
-    [west + shift, south, 180, north],
-    [-180, south, east + shift - 360, north],
-  ];
 }
 
 /**

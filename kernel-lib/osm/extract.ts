@@ -4,7 +4,9 @@ import type { FetchedCell } from './cell.ts';
 import { Gathering } from './gather.ts';
 import { type FileHeader, fileHeader } from './planet.ts';
 import { OSM_ATTRIBUTION, type OsmMeta } from './read.ts';
-import { boxesOf, isWithin, queriesOf } from './reach.ts';
+import { isWithin } from './bbox.ts';
+import { cellQueries } from './cell.ts';
+import { boxesOf } from './reach.ts';
 import type { OsmData } from './schema.ts';
 
 /** How {@link readExtract} works. */
@@ -76,7 +78,7 @@ function metaOf(path: string, { bounds, timestamp, sequence }: FileHeader, cell:
   ];
   return {
     endpoint: `${basename(path)}${remarks.length > 0 ? ` (${remarks.join('; ')})` : ''}`,
-    query: queriesOf(cell).join('\n'),
+    query: cellQueries(cell).join('\n'),
     timestamp_osm_base: timestamp,
     fetchedAt: new Date().toISOString(),
     counts: { nodes: data.nodes.length, ways: data.ways.length, relations: data.relations.length },

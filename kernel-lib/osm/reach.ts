@@ -1,31 +1,15 @@
-import { clipPolyline } from 'lineclip';
-import { type Bounds, type Cell, lonLatBounds } from '../ard/index.ts';
-import { overpassQuery, queryBounds } from './query.ts';
+import type { Bounds, Cell } from '../ard/index.ts';
+import { type LonLat, extentOf, overlap, touches } from './bbox.ts';
+import { cellQueries } from './cell.ts';
+import { queryBounds } from './query.ts';
 import type { LatLon } from './schema.ts';
 
 const FINE = 20; // tiles a degree, where a box is in the same whole degree
 const COLUMNS = 360 * FINE;
 
-/** The queries that an extract answers for a cell; two where it lies across the antimeridian. */
-export function queriesOf(cell: Cell): string[] {
-  const [west, south, east, north] = lonLatBounds(cell);
-  if (west >= -180 && east <= 180) return [overpassQuery([west, south, east, north])];
-  const shift = west < -180 ? 360 : 0;
-  const halves: Bounds[] = [
-    [west + shift, south, 180, north],
-    [-180, south, east + shift - 360, north],
-  ];
-  return halves.map((half) => overpassQuery(half));
-}
-
 /** The rectangles of a cell's queries, degrees. */
 export function boxesOf(cell: Cell): Bounds[] {
-  return queriesOf(cell).map(queryBounds);
-}
-
-/** Whether a rectangle lies wholly in another. */
-export function isWithin(inner: Bounds, outer: Bounds): boolean {
-  return inner[0] >= outer[0] && inner[1] >= outer[1] && inner[2] <= outer[2] && inner[3] <= outer[3];
+  return cellQueries(cell).map(queryBounds);
 }
 
 /**
@@ -73,7 +57,7 @@ export class Reach {
   /** Whether a segment between places of these tiles may touch a cell: `false` is certain. */
   mayTouch(from: number, to: number): boolean {
     if (from === to) return from >= 0 && this.#tiles.has(from);
-    const [a, b] = [extentOf(from), extentOf(to)];
+    const [a, b] = [extentOfTile(from), extentOfTile(to)];
     const around: Bounds = [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.max(a[2], b[2]), Math.max(a[3], b[3])];
     return this.#boxes.some(({ box }) => overlap(box, around)) || around[2] - around[0] > 180;
   }
@@ -81,7 +65,7 @@ export class Reach {
   /** The cells that a line touches, by their index: with a node inside, or a segment across. */
   cellsOn(line: readonly (LatLon | undefined)[]): number[] {
     const parts = partsOf(line);
-    const around = parts.map(extent);
+    const around = parts.map(extentOf);
     const touched = this.#boxes.filter(({ box }) =>
       parts.some((part, index) => overlap(around[index], box) && touches(part, box)),
     );
@@ -91,14 +75,12 @@ export class Reach {
 
 const NONE: number[] = [];
 
-type LonLat = [lon: number, lat: number];
-
 function fine(degrees: number, shift: number): number {
   return Math.floor((degrees + shift) * FINE);
 }
 
 /** The rectangle of a tile, a little enlarged: what is rounded must not be lost. */
-function extentOf(tile: number): Bounds {
+function extentOfTile(tile: number): Bounds {
   const [columns, side] = tile < 0 ? [361, 1] : [COLUMNS, 1 / FINE];
   const place = tile < 0 ? -1 - tile : tile;
   const [west, south] = [(place % columns) * side - 180, Math.floor(place / columns) * side - 90];
@@ -127,25 +109,4 @@ function partsOf(line: readonly (LatLon | undefined)[]): LonLat[][] {
 /** Degrees to add so that a longitude is the nearest to the one before it. */
 function turns(before: number | undefined, lon: number): number {
   return before === undefined || Math.abs(lon - before) <= 180 ? 0 : 360 * Math.round((before - lon) / 360);
-}
-
-function extent(part: LonLat[]): Bounds {
-  const bounds: Bounds = [Infinity, Infinity, -Infinity, -Infinity];
-  for (const [lon, lat] of part) {
-    bounds[0] = Math.min(bounds[0], lon);
-    bounds[1] = Math.min(bounds[1], lat);
-    bounds[2] = Math.max(bounds[2], lon);
-    bounds[3] = Math.max(bounds[3], lat);
-  }
-  return bounds;
-}
-
-function touches(part: LonLat[], box: Bounds): boolean {
-  const [west, south, east, north] = box;
-  if (part.some(([lon, lat]) => lon >= west && lon <= east && lat >= south && lat <= north)) return true;
-  return part.length > 1 && clipPolyline(part, box).length > 0;
-}
-
-function overlap(a: Bounds, b: Bounds): boolean {
-  return a[0] <= b[2] && b[0] <= a[2] && a[1] <= b[3] && b[1] <= a[3];
 }

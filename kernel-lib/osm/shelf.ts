@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { clipPolyline } from 'lineclip';
 import { type Bounds, readJson } from '../ard/index.ts';
+import { type LonLat, extentOf, overlap, touches } from './bbox.ts';
 import { mergeAnswers } from './cell.ts';
 import { type OsmElement, type OsmNode, type OsmWay, type OverpassAnswer, answerSchema, firstFault } from './schema.ts';
 
@@ -83,17 +83,9 @@ function withGeometry(elements: OsmElement[]): OsmElement[] {
 }
 
 function entryOf(path: string, { elements, osm3s }: OverpassAnswer): Entry {
-  const extent: Bounds = [Infinity, Infinity, -Infinity, -Infinity];
-  for (const [lon, lat] of elements.flatMap(positions)) {
-    extent[0] = Math.min(extent[0], lon);
-    extent[1] = Math.min(extent[1], lat);
-    extent[2] = Math.max(extent[2], lon);
-    extent[3] = Math.max(extent[3], lat);
-  }
+  const extent = extentOf(elements.flatMap(positions));
   return { path, extent, timestamp: osm3s.timestamp_osm_base, copyright: osm3s.copyright };
 }
-
-type LonLat = [lon: number, lat: number];
 
 function positions(element: OsmElement): LonLat[] {
   if (element.type === 'node') return [[element.lon, element.lat]];
@@ -115,17 +107,6 @@ function selection(answer: OverpassAnswer, bounds: Bounds): OverpassAnswer {
     (element) => element.type === 'relation' && element.members.some(({ type, ref }) => keys.has(`${type}/${ref}`)),
   );
   return { ...answer, elements: [...touching, ...relations] };
-}
-
-function touches(line: LonLat[], bounds: Bounds): boolean {
-  if (line.length === 0) return false;
-  const [west, south, east, north] = bounds;
-  if (line.some(([lon, lat]) => lon >= west && lon <= east && lat >= south && lat <= north)) return true;
-  return line.length > 1 && clipPolyline(line, bounds).length > 0;
-}
-
-function overlap(a: Bounds, b: Bounds): boolean {
-  return a[0] <= b[2] && b[0] <= a[2] && a[1] <= b[3] && b[1] <= a[3];
 }
 
 /** A function that remembers its latest results. */

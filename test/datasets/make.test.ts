@@ -12,10 +12,10 @@ import {
   rowPath,
   splitByPlace,
 } from 'imagesim/datasets';
-import { OSM_ATTRIBUTION, fetchOsmByQuadkey, serveOverpass } from 'imagesim/osm';
+import { OSM_ATTRIBUTION } from 'imagesim/osm';
 import { type ChipTag, chipTags, proposeSchema, tagAtlas } from 'imagesim/statistics';
 import sharp from 'sharp';
-import { dataFolder, emptyFolder, sampleDelivery } from '../delivery.ts';
+import { emptyFolder, mappedSample } from '../delivery.ts';
 import { datasetRows, schema } from './ground.ts';
 
 describe('makeDataset, on the sample', () => {
@@ -25,14 +25,7 @@ describe('makeDataset, on the sample', () => {
   let parts: DatasetParts;
   let dataset: DatasetVersion;
   before(async () => {
-    const sample = await sampleDelivery();
-    folder = await dataFolder(sample);
-    const server = await serveOverpass(join(sample, 'overpass'));
-    try {
-      await fetchOsmByQuadkey(33, folder, { endpoint: server.endpoint });
-    } finally {
-      await server.close();
-    }
+    folder = await mappedSample();
     ({ chips } = await chipTiles({ dataPath: folder, zone: 33 }));
     const ids = new Set(chips.map(({ id }) => id));
     ({ rows: tags } = await chipTags(folder, 33, { only: ids }));

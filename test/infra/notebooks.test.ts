@@ -4,21 +4,9 @@ import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Progress } from 'imagesim/ard';
 import { openLab, runNotebooks } from 'imagesim/infra';
+import { notebookOf } from '../delivery.ts';
 
 const here = import.meta.dirname;
-
-function notebook(...cells: string[]): string {
-  const code = cells.map((source, at) => ({
-    cell_type: 'code',
-    id: `cell-${at}`,
-    metadata: {},
-    execution_count: null,
-    outputs: [],
-    source,
-  }));
-  const kernelspec = { name: 'tslab', display_name: 'TypeScript', language: 'typescript' };
-  return JSON.stringify({ cells: code, metadata: { kernelspec }, nbformat: 4, nbformat_minor: 5 });
-}
 
 describe('runNotebooks', () => {
   let notebooksDir: string;
@@ -29,7 +17,7 @@ describe('runNotebooks', () => {
   });
   afterEach(() => rm(notebooksDir, { recursive: true, force: true }));
   const put = (name: string, ...cells: string[]): Promise<void> =>
-    writeFile(join(notebooksDir, `${name}.ipynb`), notebook(...cells));
+    writeFile(join(notebooksDir, `${name}.ipynb`), notebookOf(cells));
 
   it('runs notebooks in the order of their numbers, each in its folder with the environment given, and reports every cell', async () => {
     await put('02-second', `import { readFileSync } from 'node:fs';\nconsole.log(readFileSync('note.txt', 'utf8'));`);

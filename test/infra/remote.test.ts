@@ -19,7 +19,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
 import { type Lab, openLab } from 'imagesim/infra';
-import { dataFolder, emptyFolder, sampleDelivery } from '../delivery.ts';
+import { dataFolder, emptyFolder, notebookOf, sampleDelivery } from '../delivery.ts';
 
 const here = import.meta.dirname;
 const root = join(here, '..', '..');
@@ -123,19 +123,6 @@ for (let done = 0; done <= 12; done++) {
 writeFileSync('done', '');`,
 ];
 
-function notebook(cells: readonly string[]): string {
-  const code = cells.map((source, at) => ({
-    cell_type: 'code',
-    id: `cell-${at}`,
-    metadata: {},
-    execution_count: null,
-    outputs: [],
-    source,
-  }));
-  const kernelspec = { name: 'tslab', display_name: 'TypeScript', language: 'typescript' };
-  return JSON.stringify({ cells: code, metadata: { kernelspec }, nbformat: 4, nbformat_minor: 5 });
-}
-
 /** The number of a process's controlling terminal: 0 where it has none. */
 function terminalOf(pid: number): string {
   const [, fields] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ');
@@ -236,7 +223,7 @@ describe('Jupyter through ssh', function () {
 
     before(async () => {
       notebooksDir = await mkdtemp(join(here, '.remote-')); // in the checkout, so that the cells find its packages
-      await writeFile(join(notebooksDir, 'short.ipynb'), notebook(short));
+      await writeFile(join(notebooksDir, 'short.ipynb'), notebookOf(short));
       await cp(join(root, 'README.jpg'), join(notebooksDir, 'picture.jpg'));
       await cp(join(root, 'notebooks', '01-infra.ipynb'), join(notebooksDir, '01-infra.ipynb'));
       const env = { IMAGESIM_DATA: await emptyFolder(), IMAGESIM_DELIVERY: await sampleDelivery() };

@@ -1,12 +1,12 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { existsSync, readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import type { OsmData, OsmElement } from 'imagesim/osm';
+import { emptyFolder } from '../delivery.ts';
 
 /** A request as it came: its query is what was posted as `data`. */
 export interface Asked {
@@ -73,7 +73,7 @@ export function node(id: number, tags: Record<string, string> = { natural: 'tree
 
 /** An empty data folder with the folders of the given cells, `33/031133012203`. */
 export async function dataFolder(...cells: string[]): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'imagesim-osm-'));
+  const folder = await emptyFolder();
   for (const cell of cells) await mkdir(join(folder, 'ard', cell), { recursive: true });
   return folder;
 }

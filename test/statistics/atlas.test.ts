@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import type { Position } from 'geojson';
 import { type Cell, cellsOnDisk, chipIdAt, parseCell, toLonLat, toUtm } from 'imagesim/ard';
-import { type OsmWay, fetchOsmByQuadkey, osmPath, readOsm, serveOverpass } from 'imagesim/osm';
+import { type OsmWay, osmPath, readOsm } from 'imagesim/osm';
 import { type ChipTag, type ZoneChipTags, chipTags, frame, tagAtlas } from 'imagesim/statistics';
-import { dataFolder, emptyFolder, sampleDelivery } from '../delivery.ts';
+import { emptyFolder, mappedSample } from '../delivery.ts';
 
 const SIDE = 78.125;
 const CHIP_AREA = SIDE ** 2;
@@ -48,10 +48,12 @@ async function handMade(): Promise<string> {
       way(2, { building: 'yes', name: 'a=b' }, square(10, 10, 20, 10)), // 200 m²
       way(3, { building: 'yes' }, square(10, 30, 20, 20)), // 400 m²
       way(4, { highway: 'service' }, [[50, 60], [200, 60]]), // 150 m
+      way(8, {}, square(600, 600, 40, 40)),
       way(5, { building: 'yes' }, square(SIDE * 2 - 10, 10, 20, 10)), // 100 m² in (0, 1), 100 m² in (0, 2)
     ], // prettier-ignore
     relations: [
       { type: 'relation', id: 6, tags: { type: 'multipolygon', landuse: 'forest' }, members: [{ type: 'way', ref: 7, role: 'outer' }] }, // its way is missing
+      { type: 'relation', id: 9, tags: { type: 'multipolygon', landuse: 'meadow' }, members: [8, 7].map((ref) => ({ type: 'way', ref, role: 'outer' })) }, // one closes, one is missing
     ],
   }; // prettier-ignore
   await writeFile(path, JSON.stringify(osm));
@@ -97,7 +99,11 @@ describe('chipTags of a cell made by hand', () => {
   });
 
   it('lists an element whose geometry is not whole, and does not count it', () => {
-    assert.deepEqual(tags.broken.map(({ key }) => key), ['relation/6']); // prettier-ignore
+    assert.deepEqual(tags.broken.map(({ key }) => key), ['relation/6', 'relation/9']); // prettier-ignore
+    assert.ok(
+      tags.rows.every(({ tag }) => tag !== 'landuse=meadow'),
+      'nor the part of it that closes',
+    );
     assert.ok(!tags.rows.some(({ tag }) => tag === 'landuse=forest'));
   });
 
@@ -166,14 +172,7 @@ describe('chipTags of the sample delivery', () => {
   let folder: string;
   let tags: ZoneChipTags;
   before(async () => {
-    const sample = await sampleDelivery();
-    folder = await dataFolder(sample);
-    const server = await serveOverpass(join(sample, 'overpass'));
-    try {
-      await fetchOsmByQuadkey(33, folder, { endpoint: server.endpoint });
-    } finally {
-      await server.close();
-    }
+    folder = await mappedSample();
     tags = await chipTags(folder, 33);
   });
 
