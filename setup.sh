@@ -4,7 +4,7 @@
 #   ./setup.sh              what the notebooks need, for the role chosen last; at first that is the datamaker's
 #   ./setup.sh datamaker    the same, for the machine that makes data
 #   ./setup.sh trainer      for the machine that trains: and @tensorflow/tfjs-node-gpu, CUDA and cuDNN, or what it does without them
-#   ./setup.sh test         and what the tests need: gdal-bin, chromium, python3-rasterio, openssh-server
+#   ./setup.sh test         and what the tests need: gdal-bin, osmium-tool, chromium, python3-rasterio, openssh-server
 #
 # Data goes to $IMAGESIM_DATA, else to /home/ubuntu/data.
 set -euo pipefail

@@ -17,9 +17,7 @@ async function placedTown(cell: Cell): Promise<PlacedElement[]> {
   if (!existsSync(TOWN)) throw new Error(`${TOWN} is not there`);
   let placed: PlacedElement[] = [];
   await readExtract(TOWN, [cell], async (_, { data }) => {
-    const found = elements(data);
-    const broken = new Set(found.broken.map(({ key }) => key)); // geopandas stops at rings that lie in each other
-    placed = placeInCell(found.elements.filter(({ key }) => !broken.has(key)), cell); // prettier-ignore
+    placed = placeInCell(elements(data).elements, cell);
     return Promise.resolve();
   });
   return placed;

@@ -2,7 +2,16 @@ import { createInterface } from 'node:readline';
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { type Bounds, type Progress, openDelivery, paddedZone, parseCell, readTiles, tilesOf } from './ard/index.ts';
+import {
+  type Bounds,
+  type Progress,
+  cellsOnDisk,
+  openDelivery,
+  paddedZone,
+  parseCell,
+  readTiles,
+  tilesOf,
+} from './ard/index.ts';
 import {
   TREES, type PullReport, type SyncPlan, type SyncReport, type TreeReport, dataPath, durationText, planLines,
 } from './infra/index.ts'; // prettier-ignore
@@ -172,8 +181,13 @@ program
   .option('--since <time>', 'fetch again the cells whose map is of a time before this one, 2026-01-01')
   .option('--force', 'fetch again what is there')
   .action(async ({ zone, ...flags }: OsmFlags) => {
-    const { fetchOsmByQuadkey } = await import('./osm/index.ts');
+    const { fetchOsmByQuadkey, readCovered } = await import('./osm/index.ts');
     const tags = await fetchOsmByQuadkey(zone, dataPath(), { ...flags, ...waitsAloud(steps()) });
+    for (const cell of await cellsOnDisk(dataPath(), zone)) {
+      const covered = await readCovered(dataPath(), cell);
+      if (covered < 1)
+        console.error(`${cell.id} is not whole: an extract covered ${(100 * covered).toFixed(1)} % of it`);
+    }
     const count = (rows: { count: number }[]): string => `${rows.length} tags`;
     print(`nodes: ${count(tags.nodeTags)}, ways: ${count(tags.wayTags)}, relations: ${count(tags.relationTags)}`);
   });

@@ -1,6 +1,14 @@
 import type { Feature, LineString, MultiPolygon, Point, Polygon, Position } from 'geojson';
 import osmtogeojson from 'osmtogeojson';
-import type { OsmData, OsmNode, OsmRelation, OsmTags, OsmWay } from './schema.ts';
+import {
+  type LatLon,
+  type OsmData,
+  type OsmNode,
+  type OsmRelation,
+  type OsmTags,
+  type OsmWay,
+  isMultipolygon,
+} from './schema.ts';
 
 /** A tagged thing on the map and where it lies. */
 export interface Element {
@@ -21,18 +29,20 @@ export interface BrokenElement {
   reason: string;
   /** As it is in the data: the way with its nodes, the relation with all its members. */
   raw: OsmWay | OsmRelation;
+  /** The parts that are there: rings that close, the known stretch of a way. For a map; not to be measured. */
+  parts?: Element['geometry'] | undefined;
 }
 
-/**
- * All that is tagged in a cell. Every tagged element is in one of the lists; a broken one of which parts remain is in
- * two.
- */
+/** All that is tagged in a cell: every tagged element is in just one of the lists. */
 export interface Elements {
   /** Nodes, then ways, then relations, each in the order of the data. */
   elements: Element[];
-  /** Those whose geometry is not whole; what closes of it is among `elements`. */
+  /** Those whose geometry is not whole. */
   broken: BrokenElement[];
-  /** Keys of relations that are no area (routes, turn restrictions, …): their members are among `elements`. */
+  /**
+   * Keys of relations that are no area (routes, turn restrictions, …), and of boundaries that go on beyond the data: their
+   * members are among `elements`.
+   */
   unplaced: string[];
   /**
    * Keys of what another element draws: outlines of a multipolygon with no tags but its, multipolygons drawn by their
@@ -46,51 +56,70 @@ type Shape = Feature<Element['geometry'], { tainted?: boolean }>;
 /**
  * The geometry of every tagged element.
  *
- * Multipolygons are put together from their member ways, inner rings and chained members included; a multipolygon
- * without tags of its own is drawn by its outer way. A ring that does not close (its ways lie partly outside the
- * cell's data) is left out and listed.
+ * Multipolygons are put together from their member ways, inner rings and chained members included, also where these lie
+ * outside the cell: their lines come with the relation. A multipolygon without tags of its own is drawn by its outer way.
+ * One of which a ring does not close, or a way is not known, is listed as broken, with the parts that close.
+ *
+ * An area around the whole cell, no line of which runs through it, is not in the data of the cell.
  *
  * @see https://wiki.openstreetmap.org/wiki/Relation:multipolygon
  * @see https://wiki.openstreetmap.org/wiki/Overpass_turbo/Polygon_Features for which closed ways are areas
  */
 export function elements(osm: OsmData): Elements {
-  const shapes = new Map(
-    osmtogeojson({ elements: forConversion(osm) }).features.map((shape) => [String(shape.id), shape]),
-  );
+  const areas = osm.relations.filter(isArea);
+  const lines = linesOf(osm.ways, areas);
+  const { features } = osmtogeojson({ elements: forConversion(osm, areas, lines) });
+  const shapes = new Map(features.map((shape) => [String(shape.id), shape]));
   const found: Elements = {
     elements: osm.nodes.filter(isTagged).map(pointElement),
     broken: [],
     unplaced: [],
     merged: [],
   };
-  const areas = osm.relations.filter(isArea);
   const drawn = new Set(areas.flatMap(({ members }) => members.map(({ type, ref }) => `${type}/${ref}`)));
-  const known = new Set(osm.ways.map(({ id }) => id));
   for (const way of osm.ways) if (isTagged(way)) place(found, way, shapes, wayFault(way, drawn));
-  for (const relation of areas) placeArea(found, relation, shapes, known);
+  for (const relation of areas) placeArea(found, relation, shapes, lines);
   found.unplaced.push(...osm.relations.filter((relation) => isTagged(relation) && !isArea(relation)).map(keyOf));
   return found;
 }
 
+/** What is known of where the ways of a cell's areas run. */
+interface Lines {
+  /** Ids of the ways in the data of the cell. */
+  here: Set<number>;
+  /** Places of the ways that came with a multipolygon; most lie outside the cell. */
+  far: Map<number, (LatLon | null)[]>;
+}
+
+function linesOf(ways: readonly OsmWay[], areas: readonly OsmRelation[]): Lines {
+  const far = new Map<number, (LatLon | null)[]>();
+  for (const { type, ref, geometry } of areas.flatMap(({ members }) => members))
+    if (type === 'way' && geometry) far.set(ref, geometry);
+  return { here: new Set(ways.map(({ id }) => id)), far };
+}
+
 /**
  * The parts that the conversion needs, copied: it writes into what it is given. Nodes only where ways lack their
- * places.
+ * places. Ways without the ids of their nodes, which are not known of those outside the cell: rings are joined by places.
  */
-function forConversion({ nodes, ways, relations }: OsmData): unknown[] {
+function forConversion({ nodes, ways }: OsmData, areas: readonly OsmRelation[], { here, far }: Lines): unknown[] {
   const bare = new Set(ways.filter(({ geometry }) => geometry === undefined).flatMap((way) => way.nodes ?? []));
   const needed = nodes.filter(({ id }) => bare.has(id)).map(({ id, lat, lon }) => ({ type: 'node', id, lat, lon }));
-  const outlines = ways.map(({ type, id, tags, nodes: refs, geometry }) => ({ type, id, tags, nodes: refs, geometry }));
-  const groups = relations.filter(isArea).map(({ type, id, tags, members }) => ({
+  const places = new Map(needed.map((node) => [node.id, node]));
+  const outlines = ways.map(({ type, id, tags = {}, nodes: refs = [], geometry }) => ({
+    type,
+    id,
+    tags,
+    geometry: geometry ?? refs.map((ref) => places.get(ref) ?? null),
+  }));
+  const others = [...far].filter(([id]) => !here.has(id)).map(([id, geometry]) => ({ type: 'way', id, geometry }));
+  const groups = areas.map(({ type, id, tags, members }) => ({
     type,
     id,
     tags,
     members: members.map(({ type: kind, ref, role }) => ({ type: kind, ref, role: role === '' ? 'outer' : role })),
   }));
-  return [...needed, ...outlines.map(withoutUndefined), ...groups];
-}
-
-function withoutUndefined(way: object): object {
-  return Object.fromEntries(Object.entries(way).filter(([, value]) => value !== undefined));
+  return [...outlines, ...others, ...groups];
 }
 
 function isTagged({ tags }: { tags?: OsmTags | undefined }): boolean {
@@ -98,7 +127,7 @@ function isTagged({ tags }: { tags?: OsmTags | undefined }): boolean {
 }
 
 function isArea({ tags }: OsmRelation): boolean {
-  return tags?.['type'] === 'multipolygon' || tags?.['type'] === 'boundary';
+  return tags?.['type'] === 'boundary' || isMultipolygon({ tags });
 }
 
 function keyOf({ type, id }: { type: string; id: number }): string {
@@ -114,41 +143,38 @@ function wayFault(way: OsmWay, drawn: Set<string>): string | undefined {
   return drawn.has(keyOf(way)) ? undefined : 'fewer than two of its nodes are in the data';
 }
 
-/**
- * Puts an element where it belongs; without a shape it is broken for the given reason, or an outline where there is
- * none.
- */
+/** Puts an element where it belongs; without a shape it is broken for the given reason, or an outline where there is none. */
 function place(found: Elements, raw: OsmWay | OsmRelation, shapes: Map<string, Shape>, fault?: string): void {
   const { type, id, tags = {} } = raw;
   const key = keyOf(raw);
   const shape = shapes.get(key);
   const { geometry, dropped } = shape ? closedParts(shape.geometry) : { geometry: undefined, dropped: 0 };
-  if (geometry) found.elements.push({ type, id, key, tags, geometry });
-  if (dropped > 0) listBroken(found, raw, `${dropped} of its rings do not close`);
-  else if (shape?.properties.tainted) listBroken(found, raw, 'some of its nodes or ways are not in the data');
-  else if (!shape && fault !== undefined) listBroken(found, raw, fault);
-  else if (!shape) found.merged.push(key);
+  const flaw = flawOf(shape, dropped, fault);
+  if (flaw !== undefined) found.broken.push({ key, tags, reason: flaw, raw, ...(geometry ? { parts: geometry } : {}) });
+  else if (geometry) found.elements.push({ type, id, key, tags, geometry });
+  else found.merged.push(key);
+}
+
+/** Why a shape is not whole; nothing where it is, or where another element draws it. */
+function flawOf(shape: Shape | undefined, dropped: number, fault: string | undefined): string | undefined {
+  if (!shape) return fault;
+  if (shape.properties.tainted) return fault ?? 'some of its nodes are not in the data';
+  return dropped > 0 ? `${dropped} of its rings do not close` : undefined;
 }
 
 /** A multipolygon: drawn by itself, or by its outer way when it has no tags but its type. */
-function placeArea(found: Elements, relation: OsmRelation, shapes: Map<string, Shape>, known: Set<number>): void {
-  const key = keyOf(relation);
+function placeArea(found: Elements, relation: OsmRelation, shapes: Map<string, Shape>, { here, far }: Lines): void {
   const ways = relation.members.filter(({ type }) => type === 'way');
-  const missing = ways.filter(({ ref }) => !known.has(ref)).length;
-  const outers = ways.filter(({ role }) => role === 'outer' || role === '');
-  const parts = `${missing} of its ${ways.length} ways are not in the data`;
-  if (shapes.has(key)) place(found, relation, shapes);
-  else if (outers.length === 0) listBroken(found, relation, `none of its ${ways.length} ways is an outer one`);
-  else if (missing > 0) listBroken(found, relation, parts);
-  else if (!outers.some(({ ref }) => shapes.has(`way/${ref}`)))
-    listBroken(found, relation, 'its outer ways make no ring');
-  else found.merged.push(key);
-  const listed = found.broken.at(-1);
-  if (missing > 0 && listed?.key === key) listed.reason = parts;
-}
-
-function listBroken(found: Elements, raw: OsmWay | OsmRelation, reason: string): void {
-  found.broken.push({ key: keyOf(raw), tags: raw.tags ?? {}, reason, raw });
+  const missing = ways.filter(({ ref }) => !here.has(ref) && !far.has(ref)).length;
+  const outers = ways.filter(({ role }) => role === 'outer' || role === '').map(({ ref }) => ref);
+  if (missing > 0 && !isMultipolygon(relation)) return void found.unplaced.push(keyOf(relation));
+  let fault = missing > 0 ? `${missing} of its ${ways.length} ways are not in the data` : undefined;
+  if (!shapes.has(keyOf(relation))) {
+    if (outers.length === 0) fault = `none of its ${ways.length} ways is an outer one`;
+    else if (!outers.some((ref) => shapes.has(`way/${ref}`))) fault ??= 'its outer ways make no ring';
+    else if (!outers.some((ref) => here.has(ref))) fault ??= 'its tags are on a way outside the cell';
+  }
+  place(found, relation, shapes, fault);
 }
 
 /** A geometry without the rings that do not close; a polygon goes with its outer ring. */

@@ -10,9 +10,20 @@ import {
 } from '../ard/index.ts';
 import { OverpassError } from './answer.ts';
 import { type CellOptions, type FetchedCell, fetchCell } from './cell.ts';
-import { readExtract } from './extract.ts';
+import { coveredShare, readExtract } from './extract.ts';
+import { fileHeader } from './planet.ts';
 import { dateOf, secondOf } from './query.ts';
-import { dropSquares, keptSquares, mapTime, osmPath, readOsm, readOsmMeta, tidyOsm, writeOsm } from './read.ts';
+import {
+  dropSquares,
+  keptSquares,
+  mapTime,
+  osmPath,
+  readCovered,
+  readOsm,
+  readOsmMeta,
+  tidyOsm,
+  writeOsm,
+} from './read.ts';
 import type { OsmData } from './schema.ts';
 import { TagTally, type ZoneTags } from './tags.ts';
 import type { Wait } from './wait.ts';
@@ -27,7 +38,8 @@ export interface FetchOsmOptions
   endpoint?: string | undefined;
   /**
    * An OpenStreetMap file, `.osm.pbf`, `.osm` or `.osm.gz`, that is read in place of a server: no network. It has the map
-   * of one day: `date` does not go with it.
+   * of one day: `date` does not go with it. A cell that lies partly beyond its bounds is read as far as it goes, and is
+   * not taken for done by a later run on more ({@link OsmMeta.covered}).
    */
   source?: string | undefined;
   /** Fetches what is there already too, from the first cell on. Default: `false`. */
@@ -126,18 +138,21 @@ async function fromExtract(
   const latest: Progress = { done: 0, total: cells.length, unit: 'cells' };
   const note = (text: string): void => onProgress?.({ ...latest, note: text });
   const lacking: Cell[] = [];
+  const header = await fileHeader(source);
   const add = (data: OsmData): void => {
     tally.add(data);
     latest.done++;
     onProgress?.({ ...latest });
   };
   for (const cell of cells) {
-    const kept = await keptData(cell, dataPath, { force, since, note, endpoint: source });
+    const share = coveredShare(header, cell) ?? 1;
+    const kept = await keptData(cell, dataPath, { force, since, note, endpoint: source, share });
     if (kept) add(kept);
     else lacking.push(cell);
   }
   const take = async (cell: Cell, { data, meta }: FetchedCell): Promise<void> => {
     await writeOsm(dataPath, cell, data, meta);
+    if ((meta.covered ?? 1) < 1) note(`${cell.id} is not whole: ${meta.endpoint}`);
     add(data);
   };
   if (lacking.length > 0) await readExtract(source, lacking, take, { signal, note });
@@ -154,7 +169,12 @@ async function zoneCells(zone: number, dataPath: string): Promise<Cell[]> {
   );
 }
 
-type CellWork = FetchOsmOptions & { endpoint: string; note: (text: string) => void };
+interface CellWork extends FetchOsmOptions {
+  endpoint: string;
+  note: (text: string) => void;
+  /** What of the cell the source has, 0–1. Default: 1, all. */
+  share?: number;
+}
 
 async function cellData(cell: Cell, dataPath: string, options: CellWork): Promise<OsmData> {
   const { note } = options;
@@ -176,13 +196,14 @@ async function cellData(cell: Cell, dataPath: string, options: CellWork): Promis
 async function keptData(
   cell: Cell,
   dataPath: string,
-  { force = false, date, since, note }: CellWork,
+  { force = false, date, since, note, share = 1 }: CellWork,
 ): Promise<OsmData | undefined> {
   if (force || !existsSync(osmPath(dataPath, cell))) return undefined;
   try {
     if (date !== undefined && !(await isOfDate(cell, dataPath, date))) return undefined;
     if (since !== undefined && !(await isSince(cell, dataPath, since))) return undefined;
     const data = await readOsm(dataPath, cell);
+    if ((await readCovered(dataPath, cell)) < share) return undefined;
     await tidyOsm(dataPath, cell);
     return data;
   } catch (error) {

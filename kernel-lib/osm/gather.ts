@@ -4,20 +4,24 @@ import { Column, Places, Tiles } from './column.ts';
 import type { ExtractOptions } from './extract.ts';
 import { type FileBlock, type Raw, type RawRelation, type RawWay, fileItems } from './planet.ts';
 import { Reach } from './reach.ts';
-import type { LatLon, OsmData, OsmNode, OsmWay } from './schema.ts';
+import { type LatLon, type OsmData, type OsmMember, type OsmNode, type OsmWay, isMultipolygon } from './schema.ts';
 
 const RANK = { node: 0, way: 1, relation: 2 };
 
-/** What the first reading learnt of a block: of which kinds it is, and the ids of its nodes. */
-interface Extent {
+/** Ids in a block, of one kind of element; none where the first is larger than the last. */
+interface Range {
   first: number;
   last: number;
-  nodes: boolean;
-  ways: boolean;
-  relations: boolean;
 }
 
-/** Two readings of a file for some cells. */
+/** What the first reading learnt of a block. */
+interface Extent {
+  node: Range;
+  way: Range;
+  relation: Range;
+}
+
+/** Three readings of a file for some cells. */
 export class Gathering {
   readonly #path: string;
   readonly #options: ExtractOptions;
@@ -26,7 +30,10 @@ export class Gathering {
   readonly #tiles: Tiles = new Tiles();
   readonly #extents: Extent[] = [];
   readonly #members: Record<'node' | 'way', Map<number, number[]>> = { node: new Map(), way: new Map() };
-  #candidates: RawWay[] = [];
+  /** Ways that may touch a cell, and of multipolygons those that do not. */
+  readonly #candidates = new Map<number, RawWay>();
+  /** Ways of multipolygons that may reach into a cell, and where they run once that is known. */
+  readonly #memberLines = new Map<number, (LatLon | null)[] | undefined>();
   #latest: { type: Raw['type']; id: number } = { type: 'node', id: -Infinity };
 
   constructor(path: string, cells: readonly Cell[], options: ExtractOptions) {
@@ -43,16 +50,30 @@ export class Gathering {
       this.#firstReading(block);
       if (this.#members.node.size > nodesAtOnce && this.#cells.length > 1) return undefined;
     }
-    return this.#secondReading();
+    await this.#readFarWays();
+    return this.#readPlaces();
   }
 
-  async #secondReading(): Promise<OsmData[]> {
+  /** The ways of multipolygons that lie elsewhere. */
+  async #readFarWays(): Promise<void> {
+    const far = sortedIds([...this.#memberLines.keys()].filter((id) => !this.#candidates.has(id)));
+    if (far.length === 0) return;
+    const wanted = new Set(far);
+    let index = 0;
+    for await (const block of this.#blocks('second')) {
+      if (!anyIn(far, this.#extents[index++].way)) continue;
+      for (const element of block.read(false))
+        if (element.type === 'way' && wanted.has(element.id)) this.#candidates.set(element.id, element);
+    }
+  }
+
+  async #readPlaces(): Promise<OsmData[]> {
     const places = new Places(this.#refs());
     let [index, placed] = [0, false];
-    for await (const block of this.#blocks('second')) {
-      const { first, last, nodes, relations } = this.#extents[index++];
-      if (nodes && places.anyFrom(first, last)) setPlaces(places, block.read(false));
-      if (!relations) continue;
+    for await (const block of this.#blocks('last')) {
+      const { node, relation } = this.#extents[index++];
+      if (places.anyFrom(node.first, node.last)) setPlaces(places, block.read(false));
+      if (relation.first > relation.last) continue;
       if (!placed) this.#placeWays(places);
       placed = true;
       for (const element of block.read(false)) if (element.type === 'relation') this.#addRelation(element);
@@ -67,31 +88,41 @@ export class Gathering {
     const onShare = (share: number): void => {
       if (Math.floor(20 * share) === told) return;
       told = Math.floor(20 * share);
-      note?.(`${basename(this.#path)}: ${which} of two readings, ${Math.round(100 * share)} %`);
+      note?.(`${basename(this.#path)}: ${which} of three readings, ${Math.round(100 * share)} %`);
     };
     for await (const item of fileItems(this.#path, { signal, onShare })) if ('read' in item) yield item;
   }
 
   #firstReading(block: FileBlock): void {
-    const extent: Extent = { first: Infinity, last: -Infinity, nodes: false, ways: false, relations: false };
+    const extent: Extent = { node: noIds(), way: noIds(), relation: noIds() };
     let inside = false;
     for (const element of block.read(false)) {
       this.#checkOrder(element);
-      extent[`${element.type}s`] = true;
-      if (element.type === 'node') inside = this.#tileNode(element, extent) || inside;
-      else if (element.type === 'way' && this.#mayTouch(element.refs)) this.#candidates.push(element);
+      const range = extent[element.type];
+      range.first = Math.min(range.first, element.id);
+      range.last = element.id;
+      if (element.type === 'node') inside = this.#tileNode(element) || inside;
+      else if (element.type === 'relation') this.#noteMultipolygon(element);
+      else if (this.#mayTouch(element.refs)) this.#candidates.set(element.id, element);
     }
     this.#extents.push(extent);
     if (inside) for (const element of block.read(true)) if (element.type === 'node') this.#addNode(element);
   }
 
   /** Notes where a node lies. @returns whether it is in a cell */
-  #tileNode({ id, lat, lon }: OsmNode, extent: Extent): boolean {
+  #tileNode({ id, lat, lon }: OsmNode): boolean {
     const tile = this.#reach.tileOf(lon, lat);
-    extent.first = Math.min(extent.first, id);
-    extent.last = id;
     this.#tiles.add(id, tile);
     return this.#reach.cellsAt(lon, lat, tile).length > 0;
+  }
+
+  /** A multipolygon that may reach into a cell needs all its ways: relations come last, when the ways are known. */
+  #noteMultipolygon({ members, tags }: RawRelation): void {
+    if (!isMultipolygon({ tags })) return;
+    const near = ({ type, ref }: OsmMember): boolean =>
+      type === 'way' ? this.#candidates.has(ref) : type === 'node' && this.#members.node.has(ref);
+    if (!members.some(near)) return;
+    for (const { type, ref } of members) if (type === 'way') this.#memberLines.set(ref, undefined);
   }
 
   #addNode({ id, lat, lon, tags }: OsmNode): void {
@@ -125,21 +156,23 @@ export class Gathering {
 
   #refs(): Float64Array {
     const refs = new Column();
-    for (const way of this.#candidates) for (const ref of way.refs) refs.push(ref);
+    for (const way of this.#candidates.values()) for (const ref of way.refs) refs.push(ref);
     return refs.distinct();
   }
 
-  /** Gives the cells the ways that touch them. */
+  /** Gives the cells the ways that touch them, and multipolygons the lines of theirs. */
   #placeWays(places: Places): void {
-    for (const way of this.#candidates) {
+    for (const way of this.#candidates.values()) {
       const line = way.refs.map((ref) => places.of(ref));
       const cells = this.#reach.cellsOn(line);
+      const geometry = line.map((place) => place ?? null);
+      if (this.#memberLines.has(way.id)) this.#memberLines.set(way.id, geometry);
       if (cells.length === 0) continue;
-      const whole = wholeWay(way, line);
+      const whole = wholeWay(way, geometry);
       for (const cell of cells) this.#cells[cell].ways.push(whole);
       this.#members.way.set(way.id, cells);
     }
-    this.#candidates = [];
+    this.#candidates.clear();
   }
 
   #addRelation({ id, members, tags }: RawRelation): void {
@@ -147,9 +180,30 @@ export class Gathering {
     for (const { type, ref } of members) {
       if (type !== 'relation') this.#members[type].get(ref)?.forEach((cell) => cells.add(cell));
     }
+    if (cells.size === 0) return;
+    const whole = isMultipolygon({ tags }) ? members.map((member) => withLine(member, this.#memberLines)) : members;
     for (const cell of cells)
-      this.#cells[cell].relations.push({ type: 'relation', id, members, ...(tags ? { tags } : {}) });
+      this.#cells[cell].relations.push({ type: 'relation', id, members: whole, ...(tags ? { tags } : {}) });
   }
+}
+
+/** A member with its line, where it is a way of which that is known. */
+function withLine(member: OsmMember, lines: ReadonlyMap<number, (LatLon | null)[] | undefined>): OsmMember {
+  const geometry = member.type === 'way' ? lines.get(member.ref) : undefined;
+  return geometry ? { ...member, geometry } : member;
+}
+
+function noIds(): Range {
+  return { first: Infinity, last: -Infinity };
+}
+
+function sortedIds(ids: number[]): Float64Array {
+  return Float64Array.from(ids).sort();
+}
+
+/** Whether any of some ids, ascending, lies in a range. */
+function anyIn(ids: Float64Array, { first, last }: Range): boolean {
+  return ids.some((id) => id >= first && id <= last);
 }
 
 function setPlaces(places: Places, elements: Raw[]): void {
@@ -157,8 +211,8 @@ function setPlaces(places: Places, elements: Raw[]): void {
 }
 
 /** A way as `out geom` writes it. */
-function wholeWay({ id, refs, tags }: RawWay, line: (LatLon | undefined)[]): OsmWay {
-  const known = line.filter((place) => place !== undefined);
+function wholeWay({ id, refs, tags }: RawWay, geometry: (LatLon | null)[]): OsmWay {
+  const known = geometry.filter((place) => place !== null);
   const bounds = { minlat: Infinity, minlon: Infinity, maxlat: -Infinity, maxlon: -Infinity };
   for (const { lat, lon } of known) {
     bounds.minlat = Math.min(bounds.minlat, lat);
@@ -166,6 +220,5 @@ function wholeWay({ id, refs, tags }: RawWay, line: (LatLon | undefined)[]): Osm
     bounds.maxlat = Math.max(bounds.maxlat, lat);
     bounds.maxlon = Math.max(bounds.maxlon, lon);
   }
-  const geometry = line.map((place) => place ?? null);
   return { type: 'way', id, bounds, nodes: refs, geometry, ...(tags ? { tags } : {}) };
 }

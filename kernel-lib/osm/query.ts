@@ -4,13 +4,16 @@ import type { Bounds } from '../ard/index.ts';
 export const SERVER_TIMEOUT_S = 180;
 const MAX_BYTES = 536_870_912;
 const DECIMALS = 1e7;
+/** Relations of the nodes and ways before: multipolygons with their members' lines, the others without. */
+const RELATIONS = '(rel(bn)->.a;rel(bw)->.a;)->.r;rel.r[type=multipolygon]->.m;(.r;-.m;);out body qt;.m out geom qt;';
 
 /**
  * The Overpass query for everything in a rectangle: every node and way with its geometry, and the relations they
  * belong to.
  *
- * Overpass orders a rectangle south, west, north, east; it is rounded outward to 7 decimals (about a centimetre).
- * Relations come without the members that lie elsewhere: whole borders and routes would come otherwise.
+ * Overpass orders a rectangle south, west, north, east; it is rounded outward to 7 decimals (about a centimetre). Of a
+ * multipolygon the lines of all members come with it, wherever they lie: an area that goes on beyond the rectangle
+ * could not be closed otherwise. Other relations name their members only: whole borders and routes would come.
  *
  * @param bounds `[west, south, east, north]`, degrees
  * @param options.date the map as it stood then, ISO 8601; servers that keep no history refuse it. Default: the
@@ -26,7 +29,7 @@ export function overpassQuery(bounds: Bounds, { date }: { date?: string | undefi
   }
   const box = [floor7(south), floor7(west), ceil7(north), ceil7(east)].join(',');
   const settings = `[out:json][timeout:${SERVER_TIMEOUT_S}][maxsize:${MAX_BYTES}]${date === undefined ? '' : dateSetting(date)}`;
-  return `${settings};\n(node(${box});way(${box}););out geom qt;(rel(bn)->.a;rel(bw)->.a;);out body qt;`;
+  return `${settings};\n(node(${box});way(${box}););out geom qt;${RELATIONS}`;
 }
 
 function dateSetting(date: string): string {
@@ -55,8 +58,7 @@ export function dateOf(query: string): string | undefined {
   return /\[date:"([^"]+)"\]/.exec(query)?.[1];
 }
 
-const QUERY =
-  /^\[out:json\][^;]*;\s*\(node\(([-\d.,]+)\);way\(([-\d.,]+)\);\);out geom qt;\(rel\(bn\)->\.a;rel\(bw\)->\.a;\);out body qt;\s*$/;
+const QUERY = /^\[out:json\][^;]*;\s*\(node\(([-\d.,]+)\);way\(([-\d.,]+)\);\);out geom qt;(.*)$/s;
 
 /**
  * The rectangle that a query of {@link overpassQuery} asks for: its inverse.
@@ -65,9 +67,10 @@ const QUERY =
  * @throws {RangeError} when the query is of another form
  */
 export function queryBounds(query: string): Bounds {
-  const [, nodes, ways] = QUERY.exec(query) ?? [];
+  const [, nodes, ways, rest] = QUERY.exec(query) ?? [];
   const numbers = (nodes ?? '').split(',').map(Number);
-  if (nodes === undefined || nodes !== ways || numbers.length !== 4 || !numbers.every(Number.isFinite)) {
+  const isWhole = nodes !== undefined && nodes === ways && rest.trim() === RELATIONS;
+  if (!isWhole || numbers.length !== 4 || !numbers.every(Number.isFinite)) {
     throw new RangeError(`not the query for everything in a rectangle: ${query.replace(/\s+/g, ' ').slice(0, 80)}`);
   }
   const [south, west, north, east] = numbers as Bounds;

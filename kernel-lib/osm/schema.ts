@@ -34,6 +34,8 @@ export interface OsmMember {
   ref: number;
   /** `outer`, `inner`, `stop`, …; often empty. */
   role: string;
+  /** Of the ways of a multipolygon: their places, in order, also where they lie outside the cell. */
+  geometry?: (LatLon | null)[] | undefined;
 }
 
 /** A group of elements: a multipolygon, a route, a boundary. */
@@ -42,6 +44,11 @@ export interface OsmRelation {
   id: number;
   tags?: OsmTags | undefined;
   members: OsmMember[];
+}
+
+/** Whether a relation is an area put together from ways. */
+export function isMultipolygon({ tags: all }: { tags?: OsmTags | undefined }): boolean {
+  return all?.['type'] === 'multipolygon';
 }
 
 /** Any of the three, as they come in an answer. */
@@ -71,7 +78,13 @@ const lon = z.number().min(-180).max(180);
 const tags = z.record(z.string(), z.string()).optional();
 const place = z.looseObject({ lat, lon });
 const bounds = z.looseObject({ minlat: z.number(), minlon: z.number(), maxlat: z.number(), maxlon: z.number() });
-const member = z.looseObject({ type: z.enum(['node', 'way', 'relation']), ref: id, role: z.string() });
+const line = z.array(place.nullable()).optional();
+const member = z.looseObject({
+  type: z.enum(['node', 'way', 'relation']),
+  ref: id,
+  role: z.string(),
+  geometry: line,
+});
 
 const node = z.looseObject({ type: z.literal('node'), id, lat, lon, tags });
 const way = z.looseObject({
@@ -79,7 +92,7 @@ const way = z.looseObject({
   id,
   tags,
   nodes: z.array(id).optional(),
-  geometry: z.array(place.nullable()).optional(),
+  geometry: line,
   bounds: bounds.optional(),
 });
 const relation = z.looseObject({ type: z.literal('relation'), id, tags, members: z.array(member) });

@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { type Bounds, readJson } from '../ard/index.ts';
 import { type LonLat, extentOf, overlap, touches } from './bbox.ts';
 import { mergeAnswers } from './cell.ts';
-import { type OsmElement, type OsmNode, type OsmWay, type OverpassAnswer, answerSchema, firstFault } from './schema.ts';
+import {
+  type OsmElement, type OsmMember, type OsmNode, type OsmWay, type OverpassAnswer, answerSchema, firstFault, isMultipolygon,
+} from './schema.ts'; // prettier-ignore
 
 /** Overpass answers kept in a folder. */
 export interface Shelf {
@@ -36,11 +38,11 @@ export async function openShelf(folder: string): Promise<Shelf> {
   const nothing = nothingOf(entries);
   return {
     within: async (bounds) => {
-      const parts: OverpassAnswer[] = [];
-      for (const { path } of entries.filter(({ extent }) => overlap(extent, bounds))) {
-        parts.push(selection(await load(path), bounds));
-      }
-      return parts.length > 0 ? mergeAnswers(parts) : nothing;
+      const files: OverpassAnswer[] = [];
+      for (const { path } of entries.filter(({ extent }) => overlap(extent, bounds))) files.push(await load(path));
+      if (files.length === 0) return nothing;
+      const merged = mergeAnswers(files.map((file) => selection(file, bounds)));
+      return { ...merged, elements: withMemberLines(merged.elements, files) };
     },
   };
 }
@@ -80,6 +82,25 @@ function withGeometry(elements: OsmElement[]): OsmElement[] {
     const places = (element.nodes ?? []).map(placeOf);
     return { ...element, geometry: places.map((place) => (place ? { lat: place.lat, lon: place.lon } : null)) };
   });
+}
+
+/** Gives multipolygons the lines of their ways, as far as the files know them: as `out geom` does. */
+function withMemberLines(elements: OsmElement[], files: readonly OverpassAnswer[]): OsmElement[] {
+  const lines = new Map<number, OsmMember['geometry']>();
+  for (const element of files.flatMap((file) => file.elements)) {
+    if (element.type === 'way') lines.set(element.id, element.geometry);
+    else if (element.type === 'relation' && isMultipolygon(element))
+      for (const { type, ref, geometry } of element.members) if (type === 'way' && geometry) lines.set(ref, geometry);
+  }
+  const withLine = (member: OsmMember): OsmMember => {
+    const geometry = member.type === 'way' ? (member.geometry ?? lines.get(member.ref)) : undefined;
+    return geometry ? { ...member, geometry } : member;
+  };
+  return elements.map((element) =>
+    element.type === 'relation' && isMultipolygon(element)
+      ? { ...element, members: element.members.map(withLine) }
+      : element,
+  );
 }
 
 function entryOf(path: string, { elements, osm3s }: OverpassAnswer): Entry {

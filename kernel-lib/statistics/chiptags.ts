@@ -56,9 +56,7 @@ async function tagsOfCell(
   cell: Cell,
   only: ReadonlySet<string> | undefined,
 ): Promise<{ rows: ChipTag[]; broken: BrokenElement[] }> {
-  const { elements: all, broken } = elements(await readOsm(dataPath, cell));
-  const notWhole = new Set(broken.map(({ key }) => key));
-  const found = all.filter(({ key }) => !notWhole.has(key)); // rings that close of the others may lie in one another
+  const { elements: found, broken } = elements(await readOsm(dataPath, cell));
   const ids = chipIds(cell);
   const rows = new Map<string, ChipTag>();
   for (const { chip, element, area, length, points } of chipCoverage(found, cell)) {

@@ -124,18 +124,60 @@ describe('osm elements', () => {
     assert.deepEqual(rings(found, 'relation/9'), [[5], [5]]);
   });
 
-  it('lists a multipolygon of which ways lie elsewhere, and keeps the polygons that close', () => {
+  it('lists a multipolygon of which ways are not known, with the parts that close, and draws nothing of it', () => {
     const found = elements(
       data(
         square(1, 10, 1),
         multipolygon([member(1, 'outer'), member(2, 'outer'), member(3, 'inner')], { natural: 'water' }),
       ),
     );
-    assert.deepEqual(rings(found, 'relation/9'), [[5]]);
-    assert.deepEqual(
-      found.broken.map(({ reason }) => reason),
-      ['2 of its 3 ways are not in the data'],
-    );
+    assert.deepEqual(found.elements, []);
+    const [{ key, reason, parts }] = found.broken;
+    assert.deepEqual([key, reason], ['relation/9', '2 of its 3 ways are not in the data']);
+    assert.equal(parts?.type === 'Polygon' && parts.coordinates[0].length, 5);
+  });
+
+  describe('of a multipolygon that goes on beyond the cell', () => {
+    const places = (...all: [number, number][]): { lon: number; lat: number }[] => all.map(([lon, lat]) => ({ lon, lat })); // prettier-ignore
+    const inside: OsmElement = {
+      type: 'way', id: 1, nodes: [1, 2, 3], geometry: places([10, 0], [10, 1], [11, 1]), tags: { barrier: 'fence' },
+    }; // prettier-ignore
+    const far = { ...member(2, 'outer'), geometry: places([10, 0], [14, -3], [11, 1]) };
+
+    it('closes it by the lines that came with it, though the ids of their nodes are not known', () => {
+      const found = elements(data(inside, multipolygon([member(1, 'outer'), far], { landuse: 'forest' })));
+      assert.deepEqual(rings(found, 'relation/9'), [[5]]);
+      assert.deepEqual([found.elements.map(({ key }) => key), found.broken], [['way/1', 'relation/9'], []]);
+    });
+
+    it('cuts out of it a hole that lies in the cell, though no outer way does', () => {
+      const around = { ...member(2, 'outer'), geometry: places([0, 0], [30, 0], [30, 30], [0, 30], [0, 0]) };
+      const found = elements(data(square(1, 10, 1), multipolygon([around, member(1, 'inner')], { natural: 'wood' })));
+      assert.deepEqual(rings(found, 'relation/9'), [[5, 5]]);
+    });
+
+    it('lists it where one place of its lines is not known', () => {
+      const torn = { ...far, geometry: [far.geometry[0], null, far.geometry[2]] };
+      const found = elements(data(inside, multipolygon([member(1, 'outer'), torn], { landuse: 'forest' })));
+      assert.deepEqual(found.broken.map(({ key, reason }) => `${key}: ${reason}`), [
+        'relation/9: some of its nodes are not in the data',
+      ]); // prettier-ignore
+    });
+
+    it('lists it where its tags are on an outer way that lies elsewhere', () => {
+      const around = { ...member(2, 'outer'), geometry: places([0, 0], [30, 0], [30, 30], [0, 30], [0, 0]) };
+      const found = elements(data(square(1, 10, 1), multipolygon([around, member(1, 'inner')])));
+      assert.deepEqual(
+        found.broken.map(({ reason }) => reason),
+        ['its tags are on a way outside the cell'],
+      );
+    });
+
+    it('calls a boundary that does so no fault: what of it lies here is a line', () => {
+      const border: OsmElement = { type: 'relation', id: 5, members: [member(1, 'outer'), member(2, 'outer')], tags: { type: 'boundary', boundary: 'administrative' } }; // prettier-ignore
+      const found = elements(data(inside, border));
+      assert.deepEqual([found.unplaced, found.broken], [['relation/5'], []]);
+    });
   });
 
   it('lists a multipolygon whose ring stays open and draws nothing of it', () => {

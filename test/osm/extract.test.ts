@@ -122,6 +122,20 @@ describe('osm extract', () => {
     );
   });
 
+  it('gives a multipolygon the lines of all its ways, those too that lie elsewhere or do not touch the cell', async () => {
+    const places = node(1, lon, lat) + node(2, east + 3, lat) + node(3, east + 3, lat + 3) + node(4, east + 0.03, lat) + node(5, east + 0.03, lat + 0.001); // prettier-ignore
+    const ways = way(5, [1, 2]) + way(6, [2, 3]) + way(7, [3, 88, 1]) + way(8, [4, 5]);
+    const members = [5, 6, 7, 8, 99].map((ref) => `<member type="way" ref="${ref}" role="outer"/>`).join('');
+    const group = (id: number, type: string): string => `<relation id="${id}">${members}<tag k="type" v="${type}"/></relation>`; // prettier-ignore
+    const { ways: found, relations } = await read(file(`${places}${ways}${group(1, 'multipolygon')}${group(2, 'route')}`)); // prettier-ignore
+    assert.deepEqual(found.map(({ id }) => id), [5, 7]); // prettier-ignore
+    const a = { lat, lon };
+    const [b, c] = [{ lat, lon: east + 3 }, { lat: lat + 3, lon: east + 3 }]; // prettier-ignore
+    const nearby = [{ lat, lon: east + 0.03 }, { lat: lat + 0.001, lon: east + 0.03 }]; // prettier-ignore
+    assert.deepEqual(relations[0].members.map(({ geometry }) => geometry), [[a, b], [b, c], [c, null, a], nearby, undefined]); // prettier-ignore
+    assert.ok(relations[1].members.every(({ geometry }) => geometry === undefined));
+  });
+
   it('holds both sides of the antimeridian, and a way across it', async () => {
     const edge = cellAt([-179.99, 10], 1);
     const text = file(node(1, 179.9, 10) + node(2, -179.9, 10) + way(5, [1, 2]) + way(6, [2, 1]));
@@ -159,9 +173,44 @@ describe('osm extract', () => {
     const other = cellAt([15.9, 48.4]);
     const folder = await folderOf([cell, other]);
     const source = await written(file(node(1, lon, lat), bounds([west - 0.01, south - 0.01, east + 0.01, north + 1])));
+    assert.ok(lonLatBounds(other)[0] > east + 0.01);
     await assert.rejects(fetchOsmByQuadkey(33, folder, { source }), new RegExp(`does not cover ${other.id}: give`));
     assert.equal((await readOsm(folder, cell)).nodes.length, 1);
     assert.equal(existsSync(join(folder, 'ard/33', other.quadkey, 'osm_data.json')), false);
+  });
+
+  describe('that ends within a cell', () => {
+    const half = (): Promise<string> => written(file(node(1, lon, lat), bounds([west - 1, lat - 0.001, east + 1, north + 1])), 'half.osm'); // prettier-ignore
+    const full = (): Promise<string> => written(file(node(1, lon, lat) + node(2, lon, lat - 0.01), bounds([west - 1, south - 1, east + 1, north + 1]))); // prettier-ignore
+
+    it('is read as far as it goes, and says so: in the origin, in a note, and by the command', async () => {
+      const folder = await folderOf([cell]);
+      const notes: string[] = [];
+      const source = await half();
+      await fetchOsmByQuadkey(33, folder, { source, onProgress: ({ note = '' }) => void notes.push(note) });
+      const { covered, endpoint } = await readOsmMeta(folder, cell);
+      assert.ok(covered! > 0.4 && covered! < 0.6, `${covered}`);
+      assert.match(endpoint, /^half\.osm \(covers \d\d % of the cell\)$/);
+      assert.ok(notes.includes(`${cell.id} is not whole: ${endpoint}`), notes.join('\n'));
+      const cli = join(import.meta.dirname, '../../kernel-lib/bin/imagesim.js');
+      const ran = spawnSync(process.execPath, [cli, 'osm', '--zone', '33', '--source', source], { env: { ...process.env, IMAGESIM_DATA: folder } }); // prettier-ignore
+      assert.match(String(ran.stderr), new RegExp(`${cell.id} is not whole: an extract covered \\d\\d\\.\\d % of it`));
+      assert.equal(ran.status, 0);
+    });
+
+    it('leaves a cell that a run on more reads again, and one on as much does not', async () => {
+      const folder = await folderOf([cell]);
+      const source = await half();
+      await fetchOsmByQuadkey(33, folder, { source });
+      const { fetchedAt } = await readOsmMeta(folder, cell);
+      await fetchOsmByQuadkey(33, folder, { source });
+      assert.equal((await readOsmMeta(folder, cell)).fetchedAt, fetchedAt);
+      await fetchOsmByQuadkey(33, folder, { source: await full() });
+      assert.equal((await readOsmMeta(folder, cell)).covered, 1);
+      assert.equal((await readOsm(folder, cell)).nodes.length, 2);
+      await fetchOsmByQuadkey(33, folder, { source });
+      assert.equal((await readOsm(folder, cell)).nodes.length, 2, 'and less takes nothing away');
+    });
   });
 
   it('says of a file without bounds that it may not cover the cell', async () => {
@@ -290,12 +339,15 @@ describe('osm extract, of real files', () => {
     for (const { id } of cells) assert.deepEqual(ours.get(id)!.data, theirs.get(id)!.data);
   });
 
-  it('says of which day a pbf is, and refuses cells beyond its bounds', async () => {
+  it('says of which day a pbf is, which share of a cell it covers, and refuses cells beyond its bounds', async () => {
     const cells = cellsOf([7.41, 43.73, 7.44, 43.75], 32);
     const [first] = [...(await taken(await unbound('monaco-2023.osm.pbf'), cells)).values()];
     assert.equal(first.meta.timestamp_osm_base, '2023-12-26T21:21:22Z');
     assert.match(first.meta.endpoint, /^monaco-2023\.osm\.pbf \(replication 3919; states no bounds/);
-    await assert.rejects(taken(real('monaco-2023.osm.pbf'), cells), new RegExp(`does not cover ${cells[0].id}`));
+    const stated = [...(await taken(real('monaco-2023.osm.pbf'), cells)).values()].map(({ meta }) => meta.covered!);
+    assert.ok(stated.every((share) => share > 0 && share < 1), stated.join(' ')); // prettier-ignore
+    const krems = cellAt([15.62, 48.4]);
+    await assert.rejects(taken(real('monaco-2023.osm.pbf'), [krems]), new RegExp(`does not cover ${krems.id}`));
   });
 
   it('refuses a pbf that is cut off, and one with a damaged block', async () => {
@@ -402,9 +454,22 @@ function naiveAnswer(all: Naive[], cell: Cell): string {
   const box = [Math.floor(west * 1e7), Math.floor(south * 1e7), Math.ceil(east * 1e7), Math.ceil(north * 1e7)] as const;
   const kept = all.filter((element) => element.type !== 'relation' && naiveTouches(element, box)).map(naiveWay);
   const keys = new Set(kept.map(({ type, id }) => `${type} ${id}`));
-  const groups = all.filter(({ members }) => members?.some(({ type, ref }) => keys.has(`${type} ${ref}`)));
+  const groups = all.filter(({ members }) => members?.some(({ type, ref }) => keys.has(`${type} ${ref}`))).map(withLines(all)); // prettier-ignore
   const osm3s = { timestamp_osm_base: '2014-01-01T00:00:00Z', copyright: 'ODbL' };
   return JSON.stringify({ version: 0.6, osm3s, elements: [...kept, ...groups] });
+}
+
+/** A multipolygon comes with the lines of its ways, wherever they are. */
+function withLines(all: Naive[]): (group: Naive) => Naive {
+  const lines = new Map(all.filter(({ type }) => type === 'way').map(({ id, geometry }) => [id, geometry]));
+  return (group) => {
+    if (group.tags?.['type'] !== 'multipolygon') return group;
+    const members = group.members?.map((member) => {
+      const geometry = member.type === 'way' ? lines.get(member.ref) : undefined;
+      return geometry ? { ...member, geometry } : member;
+    });
+    return { ...group, ...(members ? { members } : {}) };
+  };
 }
 
 function naiveWay(element: Naive): Naive {

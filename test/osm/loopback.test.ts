@@ -94,6 +94,29 @@ describe('osm loopback', () => {
       assert.deepEqual(found, { type: 'way', id: 3, nodes: [1, 2], geometry: places([10.5, 40.5], [10.6, 40.5]) });
     });
 
+    it('gives multipolygons the lines of their ways, from whichever file, and other relations none', async () => {
+      const members = [3, 4, 5].map((ref) => ({ type: 'way', ref, role: 'outer' }));
+      const groups = ['multipolygon', 'route'].map((type, at) => ({
+        type: 'relation',
+        id: at,
+        members,
+        tags: { type },
+      }));
+      const inside = way(3, [10.2, 40.2], [10.4, 40.4]);
+      await start({
+        'Z32-031133012203.json': whole([inside, way(4, [10.4, 40.4], [20, 50]), ...groups]),
+        'Z32-031133012212.json': whole([way(5, [20, 50], [10.9, 40.9], [20, 51])]),
+      });
+      const [area, route] = (await ask(overpassQuery([10, 40, 11, 41]))).elements.filter(
+        (element) => element.type === 'relation',
+      );
+      assert.deepEqual(
+        area.members.map(({ geometry }) => geometry?.length),
+        [2, 2, 3],
+      );
+      assert.deepEqual(route.members, members);
+    });
+
     it('answers 400 to a query that it does not understand, and to another date', async () => {
       await start({ 'Z32-031133012203.json': whole() });
       const refused = (message: RegExp) => (error: unknown) =>

@@ -344,12 +344,12 @@ describe('osm overpass', () => {
 });
 
 describe('osm query', () => {
-  // the form that facts/overpass.md gives
-  it('asks for all nodes and ways in south, west, north, east, rounded outward, and for their relations', () => {
+  it('asks for all nodes and ways in south, west, north, east, rounded outward, and for their relations, multipolygons with all lines', () => {
     assert.equal(
       overpassQuery([12.34567891, -36.12345678, 12.4, -36.00000001]),
       '[out:json][timeout:180][maxsize:536870912];\n(node(-36.1234568,12.3456789,-36.0000000,12.4000000);' +
-        'way(-36.1234568,12.3456789,-36.0000000,12.4000000););out geom qt;(rel(bn)->.a;rel(bw)->.a;);out body qt;',
+        'way(-36.1234568,12.3456789,-36.0000000,12.4000000););out geom qt;(rel(bn)->.a;rel(bw)->.a;)->.r;' +
+        'rel.r[type=multipolygon]->.m;(.r;-.m;);out body qt;.m out geom qt;',
     );
   });
 
