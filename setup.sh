@@ -241,6 +241,7 @@ lay_out_data() {
 install_test_tools() {
   local packages=()
   command -v gdalinfo >/dev/null || packages+=(gdal-bin)
+  command -v osmium >/dev/null || packages+=(osmium-tool)
   [[ -n $(type -P chromium chromium-browser google-chrome) ]] || packages+=("$(chromium_package)")
   /usr/bin/python3 -c 'import sys; from importlib.util import find_spec; sys.exit(find_spec("rasterio") is None)' || packages+=(python3-rasterio)
   [[ ${#packages[@]} == 0 ]] || apt_install "${packages[@]}"

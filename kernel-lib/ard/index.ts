@@ -20,7 +20,16 @@ export {
 } from './delivery.ts'; // prettier-ignore
 export { type CogBlock, type CogOptions, writeCog } from './cog.ts';
 export { type Survey, isPlaced, surveyRasters } from './survey.ts';
-export { type Peek, type PictureOptions, maskPng, overviewPng, peekAt, realShare } from './overview.ts';
+export {
+  type Peek,
+  type PictureOptions,
+  groundPng,
+  maskPng,
+  overviewPng,
+  peekAt,
+  realBounds,
+  realShare,
+} from './overview.ts';
 export type { Traffic } from './remote.ts';
 export { type BlockTable, type Raster, type RasterLevel, openRaster } from './raster.ts';
 export { type StalePart, cannotWrite, laidDown, makeFolder, partName, readJson, replaceWhole, staleParts, writeWhole } from './files.ts'; // prettier-ignore

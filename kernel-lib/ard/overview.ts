@@ -1,4 +1,5 @@
 import sharp from 'sharp';
+import type { Bounds } from './grid.ts';
 import { type Raster, openRaster } from './raster.ts';
 import type { SourceOptions } from './source.ts';
 
@@ -59,6 +60,81 @@ export function overviewPng(
     const pixels = withAlpha(rgb, mask, window, raster.levels[level].width);
     const picture = sharp(pixels, { raw: { width: window.width, height: window.height, channels: 4 } });
     return picture.resize({ width, withoutEnlargement: true }).png().toBuffer();
+  });
+}
+
+/**
+ * A picture of a square of ground, no-data and what lies beyond the raster transparent: a cell without its apron, say.
+ *
+ * @param place a visual raster: its path, its `s3://` address, or an open one, which stays open
+ * @param bounds `[west, south, east, north]`, metres of the raster's UTM
+ * @param options width: 1,440 by default
+ * @returns PNG of just these bounds
+ * @throws {RangeError} when the bounds are no rectangle; {Error} naming the file that does not reach into them
+ */
+export async function groundPng(
+  place: string | Raster,
+  bounds: Bounds,
+  { width = 1440, ...reach }: PictureOptions = {},
+): Promise<Uint8Array> {
+  const [west, south, east, north] = bounds;
+  if (!(west < east && south < north)) throw new RangeError(`no rectangle of metres: ${bounds.join(', ')}`);
+  return withRaster(place, reach, async (raster) => {
+    const wanted = (raster.levels[0].width * raster.metresPerPixel * width) / (east - west);
+    const level = Math.max(0, raster.levels.findLastIndex((one) => one.width >= wanted)); // prettier-ignore
+    const { width: across, height: down } = raster.levels[level];
+    const metres = (raster.metresPerPixel * raster.levels[0].width) / across;
+    const pixel = (distance: number): number => Math.round(distance / metres);
+    const [left, top] = [pixel(west - raster.origin[0]), pixel(raster.origin[1] - north)];
+    const [columns, rows] = [pixel(east - west), pixel(north - south)];
+    const window: Window = { left: Math.max(0, left), top: Math.max(0, top), width: 0, height: 0 };
+    window.width = Math.min(across, left + columns) - window.left;
+    window.height = Math.min(down, top + rows) - window.top;
+    if (window.width <= 0 || window.height <= 0)
+      throw new Error(`${raster.path} does not reach into ${bounds.join(', ')}`);
+    await raster.prefetch(level);
+    const rgb = await raster.readWindow(window.left, window.top, window.width, window.height, level);
+    const pixels = withAlpha(rgb, await maskOf(raster, level), window, across);
+    const raw = { width: window.width, height: window.height, channels: 4 } as const;
+    const beyond = { left: window.left - left, top: window.top - top };
+    const right = columns - window.width - beyond.left;
+    const bottom = rows - window.height - beyond.top;
+    const whole = sharp(pixels, { raw })
+      .extend({ ...beyond, right, bottom, background: '#0000' })
+      .png();
+    const shown = Math.min(width, columns);
+    const height = Math.round((shown * (north - south)) / (east - west));
+    return sharp(await whole.toBuffer())
+      .resize(shown, height, { fit: 'fill' })
+      .png()
+      .toBuffer();
+  });
+}
+
+/**
+ * The smallest rectangle around what is real within some bounds, from the coarsest mask of 512 pixels or more.
+ *
+ * @param place a raster: its path, its `s3://` address, or an open one, which stays open
+ * @param within `[west, south, east, north]`, metres of the raster's UTM: a cell without its apron, say
+ * @returns metres, no more than one pixel of that mask too large on any side
+ * @throws {Error} naming the file that has no real pixel there, or no mask
+ */
+export function realBounds(place: string | Raster, within: Bounds, reach: SourceOptions = {}): Promise<Bounds> {
+  return withRaster(place, reach, async (raster) => {
+    const { bits, across } = await coarseMask(raster, 512);
+    const metres = (raster.metresPerPixel * raster.levels[0].width) / across;
+    const [west, north] = raster.origin;
+    const [left, top] = [(within[0] - west) / metres, (north - within[3]) / metres].map(Math.round);
+    const [right, bottom] = [(within[2] - west) / metres, (north - within[1]) / metres].map(Math.round);
+    const inside = bits.map((bit, at) => {
+      const [column, row] = [at % across, Math.floor(at / across)];
+      return column >= left && column < right && row >= top && row < bottom ? bit : 0;
+    });
+    const window = realWindow(inside, across);
+    if (!window) throw new Error(`${raster.path} holds no real pixel in ${within.join(', ')}: leave it out`);
+    const [x, y] = [west + window.left * metres, north - window.top * metres];
+    const found: Bounds = [x, y - window.height * metres, x + window.width * metres, y];
+    return [Math.max(found[0], within[0]), Math.max(found[1], within[1]), Math.min(found[2], within[2]), Math.min(found[3], within[3])]; // prettier-ignore
   });
 }
 

@@ -63,10 +63,3 @@ function measureOf({ type }: PlacedGeometry): (amount: number) => Partial<ChipCo
   if (type.endsWith('LineString')) return (sides) => ({ length: sides * CHIP_SIDE });
   return (area) => ({ area: Math.min(1, area) });
 }
-
-/** How many elements reach into each chip that has any; by chip index. */
-export function countPerChip(rows: readonly ChipCoverage[]): Map<number, number> {
-  const counts = new Map<number, number>();
-  for (const { chip } of rows) counts.set(chip, (counts.get(chip) ?? 0) + 1);
-  return counts;
-}

@@ -2,7 +2,7 @@
 // Takes a zone and a data folder, or a cell; makes osm_data.json in each cell's folder, tag counts,
 // the geometry of every tagged element, and what each chip holds of it.
 export { type FetchOsmOptions, PUBLIC_OVERPASS, fetchOsmByQuadkey } from './fetch.ts';
-export { type TagCount, type TagCounts, type ZoneTags, TagTally, countTags } from './tags.ts';
+export { type TagCount, type TagCounts, type ZoneTags, TagTally, countTags, primaryKey } from './tags.ts';
 export { type OsmMeta, OSM_ATTRIBUTION, osmPath, readCovered, readOsm, readOsmMeta } from './read.ts';
 export type {
   OsmData,
@@ -17,7 +17,8 @@ export type {
 export { type BrokenElement, type Element, type Elements, elements } from './elements.ts';
 export { type PlacedElement, type PlacedGeometry, placeInCell } from './place.ts';
 export { type ChipIndex, chipIndex } from './join.ts';
-export { type ChipCoverage, chipCoverage, countPerChip } from './coverage.ts';
+export { type CellSurvey, surveyOsm } from './survey.ts';
+export { type ChipCoverage, chipCoverage } from './coverage.ts';
 export { overpassQuery } from './query.ts';
 export { type OverpassFailure, OverpassError } from './answer.ts';
 export { type OverpassOptions, fetchOverpass } from './overpass.ts';

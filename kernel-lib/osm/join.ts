@@ -11,6 +11,8 @@ export interface ChipIndex {
    * @throws {RangeError} when the chip is another cell's, or none
    */
   in(chip: string | number): ChipCoverage[];
+  /** How many elements reach into each chip: 4,096 numbers, row by row from the north-west. */
+  counts(): number[];
 }
 
 const CHIPS = CHIPS_PER_SIDE ** 2;
@@ -28,7 +30,10 @@ export function chipIndex(cell: Cell, placed: readonly PlacedElement[]): ChipInd
   placed.forEach(({ utm }, element) => {
     for (const row of rowsOf(utm, element, cell)) lists[row.chip].push(row);
   });
-  return { in: (chip) => lists[typeof chip === 'string' ? chipNumber(cell, chip) : checked(chip)] };
+  return {
+    in: (chip) => lists[typeof chip === 'string' ? chipNumber(cell, chip) : checked(chip)],
+    counts: () => lists.map(({ length }) => length),
+  };
 }
 
 /** Row × 64 + column of a chip's id. */

@@ -91,3 +91,19 @@ export function countTags(data: Iterable<OsmData>): ZoneTags {
   for (const cell of data) tally.add(cell);
   return tally.zoneTags();
 }
+
+/** Keys that say what a thing is, the most visible from above first. */
+const KINDS = [
+  'building', 'highway', 'railway', 'aeroway', 'waterway', 'power', 'barrier', 'natural', 'landuse', 'leisure',
+  'man_made', 'amenity', 'shop', 'tourism', 'historic', 'office', 'craft', 'public_transport', 'boundary', 'place',
+]; // prettier-ignore
+
+/**
+ * The key that says what a thing is: `building` of a shop in a house of its own.
+ *
+ * @returns one of the primary features' keys, the most visible from above; `other` where there is none
+ * @see https://wiki.openstreetmap.org/wiki/Map_features
+ */
+export function primaryKey(tags: OsmTags): string {
+  return KINDS.find((key) => tags[key] !== undefined && tags[key] !== 'no') ?? 'other';
+}

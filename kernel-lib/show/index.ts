@@ -11,4 +11,5 @@ export type { Table, TableOptions } from './table.ts';
 export type { BarsOptions, LinesOptions, Series } from './chart.ts';
 export type { GalleryItem, GalleryOptions, ImageOptions, Mark, Pair, PairsOptions, Picture } from './gallery.ts';
 export type { Square, SquaresOptions } from './squares.ts';
+export type { MapFeature, MapOptions } from './map.ts';
 export type { Fact } from './checks.ts';

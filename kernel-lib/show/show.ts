@@ -21,6 +21,7 @@ import {
   type Picture,
 } from './gallery.ts';
 import type { Kernel } from './kernel.ts';
+import { mapHtml, type MapFeature, type MapOptions } from './map.ts';
 import { plotlyScript } from './plotly.ts';
 import { progressIn } from './progress.ts';
 import { squaresHtml, type Square, type SquaresOptions } from './squares.ts';
@@ -53,6 +54,8 @@ export interface Show {
   pairs(items: readonly Pair[], options?: PairsOptions): Promise<void>;
   /** A map of chips or cells, coloured by value. */
   squares(features: readonly Square[], options?: SquaresOptions): void;
+  /** Points, lines and areas over a picture of the ground, coloured by value. */
+  map(features: readonly MapFeature[], options: MapOptions): Promise<void>;
   /** Claims that must hold: shows each with a tick or a cross, then throws an Error that names those that fail. */
   checks(facts: readonly Fact[]): void;
   /** Text with Markdown in it. */
@@ -84,6 +87,7 @@ export function showIn(kernel: Kernel, { now = () => performance.now() }: ShowOp
     gallery: async (items, options) => html(await galleryHtml(items, options)),
     pairs: async (items, options) => html(await pairsHtml(items, options)),
     squares: (features, options) => html(squaresHtml(features, options)),
+    map: async (features, options) => html(await mapHtml(features, options)),
     checks: (facts) => {
       html(checksHtml(facts));
       demand(facts);

@@ -1,4 +1,5 @@
-import { escapeHtml, framed, hairline, palette } from './look.ts';
+import { type Footing, type Legend, categories, creditLine, mapCss, scaleBar, swatch } from './legend.ts';
+import { escapeHtml, framed, hairline } from './look.ts';
 import { decimalsFor, numberText } from './number.ts';
 
 /** A chip or cell on the ground. */
@@ -18,13 +19,9 @@ export interface SquaresOptions {
   scale?: 'category' | 'sequential' | undefined;
   /** What the value is, beside the legend. Default: none. */
   label?: string | undefined;
+  /** Whose data it is made of, in the drawing: `OSM_ATTRIBUTION` where OpenStreetMap's are in it. Default: none. */
+  attribution?: string | undefined;
 }
-
-const css = `
-.ims svg.ims-map { display: block; max-width: 100%; height: auto; }
-.ims .ims-key { display: flex; flex-wrap: wrap; align-items: center; gap: 2px 14px; margin-top: 6px; font-size: 12px; }
-.ims .ims-key i { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin-right: 5px; vertical-align: -1px; box-sizing: border-box; }
-.ims .ims-ramp { display: inline-block; width: 160px; height: 10px; border-radius: 2px; }`;
 
 /**
  * Dark to light in even steps of brightness, also without colour vision: seven points of cividis (Nuñez, Anderton &
@@ -53,25 +50,25 @@ const [longSide, gap] = [620, 8];
  *
  * @returns SVG in HTML, without script
  */
-export function squaresHtml(features: readonly Square[], { title, scale, label }: SquaresOptions = {}): string {
-  if (features.length === 0) return framed('<p class="ims-note">no squares</p>', css, title);
+export function squaresHtml(
+  features: readonly Square[],
+  { title, scale, label, attribution }: SquaresOptions = {},
+): string {
+  if (features.length === 0) return framed('<p class="ims-note">no squares</p>', mapCss, title);
   const kind = scale ?? (features.every(({ value }) => typeof value === 'number') ? 'sequential' : 'category');
   const { colourOf, key } = kind === 'sequential' ? sequential(features) : categories(features);
   const view = viewOf(features);
   const drawn =
     features.length > titledAtMost ? drawPaths(features, view, colourOf) : drawRects(features, view, colourOf);
   const words = `${title ?? 'Map'}: ${numberText(features.length)} squares`;
-  const svg = `<svg class="ims-map" role="img" aria-label="${escapeHtml(words)}" width="${view.width}" height="${view.height}" viewBox="0 0 ${view.width} ${view.height}">${drawn}${scaleBar(view)}</svg>`;
+  const svg = `<svg class="ims-map" role="img" aria-label="${escapeHtml(words)}" width="${view.width}" height="${view.height}" viewBox="0 0 ${view.width} ${view.height}">${drawn}${scaleBar(view)}${creditLine(attribution, view)}</svg>`;
   const what = label === undefined ? '' : `<b>${escapeHtml(label)}</b>`;
-  return framed(`${svg}<div class="ims-key">${what}${key}</div>`, css, title);
+  return framed(`${svg}<div class="ims-key">${what}${key}</div>`, mapCss, title);
 }
 
-interface View {
+interface View extends Footing {
   west: number;
   north: number;
-  pixelsPerMetre: number;
-  width: number;
-  height: number;
 }
 
 function viewOf(features: readonly Square[]): View {
@@ -98,7 +95,7 @@ function place(
   return [x, y, sides[0], sides[1]].map((pixels) => Math.round(pixels * 100) / 100) as [number, number, number, number];
 }
 
-type ColourOf = (value: number | string) => string;
+type ColourOf = Legend['colourOf'];
 
 /** Fill, and a thin seam so that neighbours of one colour stay apart. */
 const paint = (colour: string): string =>
@@ -127,30 +124,6 @@ function drawPaths(features: readonly Square[], view: View, colourOf: ColourOf):
   return [...paths].map(([colour, path]) => `<path ${paint(colour)} d="${path.join('')}"/>`).join('');
 }
 
-interface Legend {
-  colourOf: ColourOf;
-  key: string;
-}
-
-const swatch = (colour: string, words: string): string => {
-  const ground = colour === 'none' ? `border:1px solid ${hairline}` : `background:${colour}`;
-  return `<span><i style="${ground}"></i>${escapeHtml(words)}</span>`;
-};
-
-/** The commonest seven have colours of their own; what is left shares the grey. */
-function categories(features: readonly Square[]): Legend {
-  const counts = new Map<string, number>();
-  for (const { value } of features) counts.set(String(value), (counts.get(String(value)) ?? 0) + 1);
-  const ranked = [...counts].sort(([, some], [, more]) => more - some);
-  const grey = palette.length - 1;
-  const own = ranked.slice(0, ranked.length > palette.length ? grey : palette.length);
-  const colours = new Map(own.map(([value], rank) => [value, palette[rank]]));
-  const others = ranked.slice(own.length).reduce((sum, [, count]) => sum + count, 0);
-  const entries = own.map(([value, count]) => swatch(colours.get(value)!, `${value}: ${numberText(count)}`));
-  if (others > 0) entries.push(swatch(palette[grey], `${ranked.length - own.length} others: ${numberText(others)}`));
-  return { colourOf: (value) => colours.get(String(value)) ?? palette[grey], key: entries.join('') };
-}
-
 /** The ramp runs from dark blue (least) to yellow (most), on light ground as on dark. */
 function sequential(features: readonly Square[]): Legend {
   const numbers = features.map(({ value }) => Number(value)).filter(Number.isFinite);
@@ -176,15 +149,4 @@ function rampColour(share: number): string {
   const from = Math.min(Math.floor(at), ramp.length - 2);
   const parts = ramp[from].map((part, band) => Math.round(part + (at - from) * (ramp[from + 1][band] - part)));
   return `rgb(${parts.join()})`;
-}
-
-/** A round number of metres that takes up to a quarter of the width. */
-function scaleBar({ pixelsPerMetre, width, height }: View): string {
-  const room = width / 4 / pixelsPerMetre;
-  const power = 10 ** Math.floor(Math.log10(room));
-  const metres = [5, 2, 1].map((step) => step * power).find((step) => step <= room) ?? power;
-  const [x, y, length] = [gap, height - 8, Math.round(metres * pixelsPerMetre)];
-  const words = metres >= 1000 ? `${numberText(metres / 1000)} km` : `${numberText(metres)} m`;
-  const line = `<path d="M${x} ${y - 4}v4h${length}v-4" fill="none" stroke="currentColor" stroke-opacity="0.7"/>`;
-  return `${line}<text x="${x + length + 6}" y="${y}" font-size="11" fill="currentColor" fill-opacity="0.8">${words}</text>`;
 }

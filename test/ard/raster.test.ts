@@ -2,7 +2,16 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { maskPng, openRaster, overviewPng, readTiles, realShare } from 'imagesim/ard';
+import {
+  type Bounds,
+  groundPng,
+  maskPng,
+  openRaster,
+  overviewPng,
+  readTiles,
+  realBounds,
+  realShare,
+} from 'imagesim/ard';
 import sharp from 'sharp';
 import { dataFolder, emptyFolder, joplin, needsShared, sampleDelivery } from '../delivery.ts';
 
@@ -86,6 +95,71 @@ describe('ard raster', () => {
     assert.deepEqual([...colours], ['86,180,233']);
     assert.equal((await sharp(await maskPng(raster)).metadata()).width, 360);
     await raster.close();
+  });
+
+  describe('of a square of ground', () => {
+    // with rasterio.open(path) as f: rasterio.windows.from_bounds(*bounds, f.transform), and f.dataset_mask() in it
+    const WINDOW = `
+import sys, rasterio, json
+from rasterio.windows import from_bounds
+with rasterio.open(sys.argv[1]) as f:
+    w = from_bounds(*[float(x) for x in sys.argv[2:6]], f.transform)
+    rgb = f.read(window=w, boundless=True, fill_value=0)
+    real = f.dataset_mask(window=w, boundless=True) > 0
+    rows, columns = real.any(axis=1).nonzero()[0], real.any(axis=0).nonzero()[0]
+    print(json.dumps([[float(b[real].mean()) for b in rgb], float(real.mean()), int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]))`;
+    const peer = (bounds: Bounds): number[] => {
+      const found = JSON.parse(
+        execFileSync('/usr/bin/python3', ['-c', WINDOW, path, ...bounds.map(String)]).toString(),
+      );
+      return found.flat();
+    };
+    /** Means of red, green and blue where it is opaque, and the share that is. */
+    const means = async (png: Uint8Array): Promise<number[]> => {
+      const { data } = await sharp(png).raw().toBuffer({ resolveWithObject: true });
+      const sums = [0, 0, 0, 0];
+      for (let at = 0; at < data.length; at += 4) {
+        if (data[at + 3] < 128) continue;
+        for (const band of [0, 1, 2]) sums[band] += data[at + band];
+        sums[3]++;
+      }
+      return [...sums.slice(0, 3).map((sum) => sum / sums[3]), (4 * sums[3]) / data.length];
+    };
+
+    it('shows what rasterio reads there, without the apron, and transparent what is not real or beyond', async () => {
+      const [tile] = await readTiles(await sampleDelivery(), { zone: 33 });
+      const [, south, east, north] = tile.cell.cellBounds;
+      const boxes: Bounds[] = [[east - 1500, south + 2000, east, north - 2000], [east - 600, south + 2300, east + 400, south + 3300]]; // prettier-ignore
+      for (const box of boxes) {
+        const png = await groundPng(path, box, { width: 500 });
+        const { width, height } = await sharp(png).metadata();
+        assert.deepEqual([width, height], [500, Math.round((500 * (box[3] - box[1])) / (box[2] - box[0]))]);
+        const [found, expected] = [await means(png), peer(box)];
+        for (const band of [0, 1, 2])
+          assert.ok(Math.abs(found[band] - expected[band]) < 2, `${found.join()} ${expected.join()}`);
+        assert.ok(Math.abs(found[3] - expected[3]) < 0.012, `${found[3]} of ${expected[3]} is real`);
+      }
+    });
+
+    it('finds the rectangle around what is real to a pixel of the mask', async () => {
+      const [tile] = await readTiles(await sampleDelivery(), { zone: 33 });
+      const [, south, east, north] = tile.cell.cellBounds;
+      const box: Bounds = [east - 1300, south + 1900, east, north - 1900];
+      const found = await realBounds(path, box);
+      const [left, top, right, bottom] = peer(box)
+        .slice(4)
+        .map((pixels) => pixels * 0.30517578125);
+      const expected = [box[0] + left, box[3] - bottom, box[0] + right, box[3] - top];
+      found.forEach((edge, at) =>
+        assert.ok(Math.abs(edge - expected[at]) <= 5312.5 / 544, `${found.join()} ${expected.join()}`),
+      );
+    });
+
+    it('refuses what is no rectangle, and ground that the raster does not show', async () => {
+      await assert.rejects(groundPng(path, [5, 5, 4, 6]), /^RangeError: no rectangle of metres/);
+      await assert.rejects(groundPng(path, [0, 0, 10, 10]), /-visual\.tif does not reach into 0, 0, 10, 10/);
+      await assert.rejects(realBounds(path, [0, 0, 10, 10]), /-visual\.tif holds no real pixel in 0, 0, 10, 10/);
+    });
   });
 
   it('tells which share is real, to a five-hundredth', async () => {

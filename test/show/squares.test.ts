@@ -64,6 +64,11 @@ describe('show.squares', () => {
     assert.match(words(mapped(row(Array.from({ length: 40 }, () => 1)))), /1 km/);
   });
 
+  it('says in the drawing whose data it is made of', () => {
+    const svg = /<svg[^]*<\/svg>/.exec(mapped(row([1, 2]), { attribution: '© OpenStreetMap contributors' }))![0];
+    assert.match(words(svg), /© OpenStreetMap contributors$/);
+  });
+
   it('refuses bounds that are not finite, and escapes titles', () => {
     assert.throws(() => mapped([{ bounds: [NaN, 0, 1, 1], value: 1 }]), { name: 'RangeError' });
     assert.ok(!mapped([{ bounds: [0, 0, 1, 1], value: '<b>', title: '<script>' }]).includes('<script>'));
