@@ -181,10 +181,10 @@ program
   .option('--since <time>', 'fetch again the cells whose map is of a time before this one, 2026-01-01')
   .option('--force', 'fetch again what is there')
   .action(async ({ zone, ...flags }: OsmFlags) => {
-    const { fetchOsmByQuadkey, readCovered } = await import('./osm/index.ts');
+    const { fetchOsmByQuadkey, readOsmMeta } = await import('./osm/index.ts');
     const tags = await fetchOsmByQuadkey(zone, dataPath(), { ...flags, ...waitsAloud(steps()) });
     for (const cell of await cellsOnDisk(dataPath(), zone)) {
-      const covered = await readCovered(dataPath(), cell);
+      const { covered = 1 } = await readOsmMeta(dataPath(), cell);
       if (covered < 1)
         console.error(`${cell.id} is not whole: an extract covered ${(100 * covered).toFixed(1)} % of it`);
     }

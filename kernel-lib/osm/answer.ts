@@ -72,7 +72,7 @@ export function parseAnswer(endpoint: string, body: string): OverpassAnswer {
     );
   }
   const { remark } = answer.data;
-  if (remark !== undefined && /runtime error/i.test(remark)) {
+  if (remark !== undefined && /error|timed? ?out|out of memory/i.test(remark)) {
     throw new OverpassError(
       remarkKind(remark),
       `${endpoint} broke off (${remark.trim()}): ask for a smaller area, or another endpoint`,
@@ -81,10 +81,11 @@ export function parseAnswer(endpoint: string, body: string): OverpassAnswer {
   return answer.data;
 }
 
-/** Most runtime errors mean too much was asked; the dispatcher's mean that the server had no room at all. */
+/** Runtime errors mean that too much was asked; the dispatcher's, and those of another kind, that the server is not well. */
 function remarkKind(remark: string): OverpassFailure {
   if (/rate_limited/i.test(remark)) return 'rate';
-  return /too busy|dispatcher/i.test(remark) ? 'load' : 'remark';
+  if (/too busy|dispatcher/i.test(remark)) return 'load';
+  return /runtime|timed? ?out|memory/i.test(remark) ? 'remark' : 'load';
 }
 
 function parseJson(endpoint: string, body: string): unknown {

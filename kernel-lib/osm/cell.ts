@@ -111,7 +111,14 @@ export function mergeAnswers(answers: readonly OverpassAnswer[]): OverpassAnswer
   }
   const times = answers.map(({ osm3s }) => osm3s.timestamp_osm_base).sort();
   const copyright = answers.find(({ osm3s }) => osm3s.copyright !== undefined)?.osm3s.copyright;
-  return { osm3s: { timestamp_osm_base: times[0] ?? '', copyright }, elements: [...elements.values()] };
+  const remarks = [...new Set(answers.flatMap(({ remark }) => (remark === undefined ? [] : [remark.trim()])))].join(
+    '; ',
+  );
+  return {
+    osm3s: { timestamp_osm_base: times[0] ?? '', copyright },
+    elements: [...elements.values()],
+    ...(remarks === '' ? {} : { remark: remarks }),
+  };
 }
 
 function dataOf({ quadkey }: Cell, elements: OsmElement[]): OsmData {
@@ -126,7 +133,7 @@ function dataOf({ quadkey }: Cell, elements: OsmElement[]): OsmData {
 function metaOf(
   endpoint: string,
   query: string,
-  { osm3s }: OverpassAnswer,
+  { osm3s, remark }: OverpassAnswer,
   { nodes, ways, relations }: OsmData,
 ): OsmMeta {
   return {
@@ -135,6 +142,7 @@ function metaOf(
     timestamp_osm_base: osm3s.timestamp_osm_base,
     fetchedAt: new Date().toISOString(),
     counts: { nodes: nodes.length, ways: ways.length, relations: relations.length },
+    ...(remark === undefined ? {} : { remark }),
     attribution: attributionOf(osm3s.copyright),
   };
 }

@@ -149,16 +149,18 @@ function place(found: Elements, raw: OsmWay | OsmRelation, shapes: Map<string, S
   const key = keyOf(raw);
   const shape = shapes.get(key);
   const { geometry, dropped } = shape ? closedParts(shape.geometry) : { geometry: undefined, dropped: 0 };
-  const flaw = flawOf(shape, dropped, fault);
+  const flaw = flawOf(shape, dropped, raw.type === 'way' && shape ? undefined : fault);
   if (flaw !== undefined) found.broken.push({ key, tags, reason: flaw, raw, ...(geometry ? { parts: geometry } : {}) });
   else if (geometry) found.elements.push({ type, id, key, tags, geometry });
   else found.merged.push(key);
 }
 
+const SOME_NODES = 'some of its nodes are not in the data';
+
 /** Why a shape is not whole; nothing where it is, or where another element draws it. */
 function flawOf(shape: Shape | undefined, dropped: number, fault: string | undefined): string | undefined {
   if (!shape) return fault;
-  if (shape.properties.tainted) return fault ?? 'some of its nodes are not in the data';
+  if (shape.properties.tainted) return fault ?? SOME_NODES;
   return dropped > 0 ? `${dropped} of its rings do not close` : undefined;
 }
 

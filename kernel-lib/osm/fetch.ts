@@ -13,17 +13,7 @@ import { type CellOptions, type FetchedCell, fetchCell } from './cell.ts';
 import { coveredShare, readExtract } from './extract.ts';
 import { fileHeader } from './planet.ts';
 import { dateOf, secondOf } from './query.ts';
-import {
-  dropSquares,
-  keptSquares,
-  mapTime,
-  osmPath,
-  readCovered,
-  readOsm,
-  readOsmMeta,
-  tidyOsm,
-  writeOsm,
-} from './read.ts';
+import { dropSquares, keptSquares, mapTime, osmPath, readOsm, readOsmMeta, tidyOsm, writeOsm } from './read.ts';
 import type { OsmData } from './schema.ts';
 import { TagTally, type ZoneTags } from './tags.ts';
 import type { Wait } from './wait.ts';
@@ -58,7 +48,7 @@ export interface FetchOsmOptions
  * `osm_data.meta.json` (where they come from) into each cell's folder, whole or not at all. A cell that is there is
  * read, not fetched, unless `date` asks for another day's map or `since` for a newer one; a damaged one is named in a
  * progress note and fetched. One request at a time. A cell that the server fails on, though asked again and again, is
- * put off to the end once; two in a row end the run. Killed at any moment, the next run repeats one request at most.
+ * put off to the end once, and the others are fetched; two in a row end the run, unless they are just too much. Killed at any moment, the next run repeats one request at most.
  *
  * @param zone UTM zone, 1 to 60
  * @param dataPath the data folder or its `ard` folder
@@ -86,13 +76,19 @@ export async function fetchOsmByQuadkey(
   const steps = { signal, onProgress: report, concurrency: 1 };
   const later = new Later(work, note);
   await eachUnit(cells, 'cells', (cell) => later.orNow(cell), steps);
-  await eachUnit(later.cells, 'cells that were put off', work, steps);
+  const second = new Later(work, note);
+  await eachUnit(later.cells, 'cells that were put off', (cell) => second.orNow(cell), steps);
+  second.throwFirst(cells.length);
   return tally.zoneTags();
 }
 
-/** Puts off the cells that fail by what may pass; two in a row are taken for a server that is down. */
+/**
+ * Puts off the cells that fail by what may pass; two in a row are taken for a server that is down. What is too much for it
+ * even in its smallest squares says nothing of the next cell.
+ */
 class Later {
   readonly cells: Cell[] = [];
+  #first: OverpassError | undefined;
   readonly #work: (cell: Cell) => Promise<void>;
   readonly #note: (text: string) => void;
   #failed = false;
@@ -107,12 +103,32 @@ class Later {
       await this.#work(cell);
       this.#failed = false;
     } catch (error) {
-      if (this.#failed || !(error instanceof OverpassError && PASSING.has(error.kind))) throw error;
-      this.#failed = true;
+      if (!(error instanceof OverpassError && (PASSING.has(error.kind) || error.kind === 'remark'))) throw error;
+      if (this.#failed && error.kind !== 'remark') throw error;
+      this.#failed = error.kind !== 'remark';
+      this.#first ??= error;
       this.cells.push(cell);
       this.#note(`${cell.id} is put off to the end: ${error.message}`);
     }
   }
+
+  /** @throws {OverpassError} naming the cells that were put off, if any was */
+  throwFirst(total: number): void {
+    if (this.#first) throw lackingError(this.#first, this.cells, total);
+  }
+}
+
+/** Cells that were put off twice have no map. */
+function lackingError(first: OverpassError, cells: readonly Cell[], total: number): OverpassError {
+  const [, ...others] = cells.map(({ id }) => id);
+  const more = others.length > 0 ? `; no map of ${others.join(', ')} either` : '';
+  return new OverpassError(
+    first.kind,
+    `${first.message}${more} (${total - cells.length} of ${total} cells are there)`,
+    {
+      cause: first,
+    },
+  );
 }
 
 const PASSING = new Set(['rate', 'load', 'html', 'truncated', 'dropped', 'timeout']);
@@ -146,7 +162,14 @@ async function fromExtract(
   };
   for (const cell of cells) {
     const share = coveredShare(header, cell) ?? 1;
-    const kept = await keptData(cell, dataPath, { force, since, note, endpoint: source, share });
+    const kept = await keptData(cell, dataPath, {
+      force,
+      since,
+      note,
+      endpoint: source,
+      share,
+      latest: header.timestamp,
+    });
     if (kept) add(kept);
     else lacking.push(cell);
   }
@@ -174,6 +197,8 @@ interface CellWork extends FetchOsmOptions {
   note: (text: string) => void;
   /** What of the cell the source has, 0–1. Default: 1, all. */
   share?: number;
+  /** How fresh the source is, ISO 8601, where that is known before it is asked. */
+  latest?: string;
 }
 
 async function cellData(cell: Cell, dataPath: string, options: CellWork): Promise<OsmData> {
@@ -196,14 +221,18 @@ async function cellData(cell: Cell, dataPath: string, options: CellWork): Promis
 async function keptData(
   cell: Cell,
   dataPath: string,
-  { force = false, date, since, note, share = 1 }: CellWork,
+  { force = false, date, since, note, endpoint, share = 1, latest }: CellWork,
 ): Promise<OsmData | undefined> {
   if (force || !existsSync(osmPath(dataPath, cell))) return undefined;
   try {
     if (date !== undefined && !(await isOfDate(cell, dataPath, date))) return undefined;
-    if (since !== undefined && !(await isSince(cell, dataPath, since))) return undefined;
     const data = await readOsm(dataPath, cell);
-    if ((await readCovered(dataPath, cell)) < share) return undefined;
+    const meta = await readOsmMeta(dataPath, cell);
+    if ((meta.covered ?? 1) < share) return undefined;
+    if (since !== undefined && !(mapTime(meta) >= Date.parse(secondOf(since)))) {
+      if (!(Date.parse(latest ?? '') <= mapTime(meta))) return undefined;
+      note(`${cell.id} keeps its map of ${meta.timestamp_osm_base}: ${endpoint} is of ${latest}, before ${since}`);
+    }
     await tidyOsm(dataPath, cell);
     return data;
   } catch (error) {
@@ -215,8 +244,4 @@ async function keptData(
 async function isOfDate(cell: Cell, dataPath: string, date: string): Promise<boolean> {
   const asked = dateOf((await readOsmMeta(dataPath, cell)).query);
   return asked === secondOf(date);
-}
-
-async function isSince(cell: Cell, dataPath: string, since: string): Promise<boolean> {
-  return mapTime(await readOsmMeta(dataPath, cell)) >= Date.parse(secondOf(since));
 }

@@ -1,8 +1,9 @@
+import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Cell } from '../ard/index.ts';
 import { Column, Places, Tiles } from './column.ts';
 import type { ExtractOptions } from './extract.ts';
-import { type FileBlock, type Raw, type RawRelation, type RawWay, fileItems } from './planet.ts';
+import { type FileBlock, type FileHeader, type Raw, type RawRelation, type RawWay, fileItems } from './planet.ts';
 import { Reach } from './reach.ts';
 import { type LatLon, type OsmData, type OsmMember, type OsmNode, type OsmWay, isMultipolygon } from './schema.ts';
 
@@ -34,6 +35,9 @@ export class Gathering {
   readonly #candidates = new Map<number, RawWay>();
   /** Ways of multipolygons that may reach into a cell, and where they run once that is known. */
   readonly #memberLines = new Map<number, (LatLon | null)[] | undefined>();
+  readonly #counts: Record<Raw['type'], number> = { node: 0, way: 0, relation: 0 };
+  #header: FileHeader | undefined;
+  #seen: string | undefined;
   #latest: { type: Raw['type']; id: number } = { type: 'node', id: -Infinity };
 
   constructor(path: string, cells: readonly Cell[], options: ExtractOptions) {
@@ -50,6 +54,7 @@ export class Gathering {
       this.#firstReading(block);
       if (this.#members.node.size > nodesAtOnce && this.#cells.length > 1) return undefined;
     }
+    this.#checkNodes();
     await this.#readFarWays();
     return this.#readPlaces();
   }
@@ -83,6 +88,7 @@ export class Gathering {
   }
 
   async *#blocks(which: string): AsyncGenerator<FileBlock> {
+    this.#checkSame();
     let told = -1;
     const { signal, note } = this.#options;
     const onShare = (share: number): void => {
@@ -90,7 +96,26 @@ export class Gathering {
       told = Math.floor(20 * share);
       note?.(`${basename(this.#path)}: ${which} of three readings, ${Math.round(100 * share)} %`);
     };
-    for await (const item of fileItems(this.#path, { signal, onShare })) if ('read' in item) yield item;
+    for await (const item of fileItems(this.#path, { signal, onShare })) {
+      if ('read' in item) yield item;
+      else this.#header = item.header;
+    }
+    this.#checkSame();
+  }
+
+  /** The readings go hand in hand: a file that another one took the place of meanwhile is not read on. */
+  #checkSame(): void {
+    const { ino, size, mtimeMs } = statSync(this.#path);
+    const seen = `${ino} ${size} ${mtimeMs}`;
+    this.#seen ??= seen;
+    if (seen !== this.#seen) throw new Error(`${this.#path} was changed while it was read: run again`);
+  }
+
+  /** Ways that say themselves where they run are often all that is left of their nodes. */
+  #checkNodes(): void {
+    const { node, way } = this.#counts;
+    if (way > 0 && (node === 0 || (this.#header?.placesOnWays && node < 2 * way)))
+      throw new Error(`${this.#path} has ${way} ways and the nodes of few: make it with osmium add-locations-to-ways -n, or without`); // prettier-ignore
   }
 
   #firstReading(block: FileBlock): void {
@@ -98,6 +123,7 @@ export class Gathering {
     let inside = false;
     for (const element of block.read(false)) {
       this.#checkOrder(element);
+      this.#counts[element.type]++;
       const range = extent[element.type];
       range.first = Math.min(range.first, element.id);
       range.last = element.id;
@@ -136,7 +162,7 @@ export class Gathering {
   #checkOrder({ type, id }: Raw): void {
     const { type: before, id: idBefore } = this.#latest;
     if (RANK[type] < RANK[before] || (type === before && id <= idBefore))
-      throw new Error(`${this.#path} is out of order at ${type} ${id}: sort it: osmium sort`);
+      throw new Error(`${this.#path} is out of order at ${type} ${id}: ${id < 0 ? 'give its new elements ids: osmium renumber' : 'sort it: osmium sort'}`); // prettier-ignore
     this.#latest.type = type;
     this.#latest.id = id;
   }

@@ -65,6 +65,9 @@ export async function fetchOverpass(
 ): Promise<OverpassAnswer> {
   if (!isWebAddress(endpoint))
     throw new RangeError(`no address of an Overpass server: "${endpoint}"; set IMAGESIM_OVERPASS`);
+  const { username, password, host } = new URL(endpoint);
+  if (username !== '' || password !== '')
+    throw new RangeError(`the address of the Overpass server at ${host} has a password in it, which would be printed: leave it out`); // prettier-ignore
   const told = { ...options, userAgent: options.userAgent ?? userAgentOf(process.env['IMAGESIM_CONTACT']) };
   if (!/^[\x20-\x7e]+$/.test(told.userAgent))
     throw new RangeError(`no User-Agent: "${told.userAgent}"; set IMAGESIM_CONTACT to a mail or web address`);
@@ -174,7 +177,9 @@ function networkFailure(endpoint: string, cause: unknown, timeoutMs: number | un
     return new OverpassError('timeout', message, { cause });
   }
   const code = causeCode(cause);
-  if (/ENOTFOUND|ECONNREFUSED|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|CERT/.test(code)) {
+  if (code === 'ERR_STRING_TOO_LONG')
+    return new OverpassError('remark', `${endpoint} answered more than can be read: ask for a smaller area`, { cause });
+  if (/ENOTFOUND|ECONNREFUSED|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|CERT|SIGNATURE|SSL|TLS|bad port/.test(code)) {
     const remedy = 'check the network, or set IMAGESIM_OVERPASS to a server that can be reached';
     return new OverpassError('unreachable', `cannot reach ${endpoint} (${code}): ${remedy}`, { cause });
   }

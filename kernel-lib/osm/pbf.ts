@@ -9,6 +9,7 @@ import type { FileBlock, FileHeader, FileItem, Raw } from './planet.ts';
 interface PbfHeader {
   bbox?: { left: number; right: number; top: number; bottom: number } | null;
   required_features?: string[];
+  optional_features?: string[];
   osmosis_replication_timestamp?: number;
   osmosis_replication_sequence_number?: number;
 }
@@ -75,5 +76,6 @@ function headerOf(header: PbfHeader): FileHeader {
     bounds: bbox ? [[bbox.left * NANO, bbox.bottom * NANO, bbox.right * NANO, bbox.top * NANO]] : [],
     timestamp: seconds ? new Date(seconds * 1000).toISOString().replace('.000Z', 'Z') : '',
     sequence: sequence || undefined,
+    placesOnWays: header.optional_features?.includes('LocationsOnWays') ?? false,
   };
 }

@@ -13,6 +13,8 @@ export interface FileHeader {
   timestamp: string;
   /** Of the replication that it continues. */
   sequence: number | undefined;
+  /** Whether ways say themselves where they run: then most nodes may have been left out. Of XML known at its end. */
+  placesOnWays: boolean;
 }
 
 /** A way before its nodes' places are known. */
@@ -93,6 +95,8 @@ function guarded(path: string, read: () => Raw[]): Raw[] {
 
 function faultOf(path: string, cause: unknown): FileError {
   const [fault] = (cause as Error).message.split('\n');
+  if (/not implemented/.test(fault))
+    return new FileError(`${path} is packed in a way that is not understood (${fault}): osmium cat ${basename(path)} -o other.osm.pbf`, { cause }); // prettier-ignore
   if (cause instanceof TypeError) return new FileError(`${path} is no OpenStreetMap file: ${fault}`, { cause });
   return new FileError(`${basename(path)} is damaged or cut off (${fault}): fetch it again: ${path}`, { cause });
 }

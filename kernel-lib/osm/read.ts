@@ -24,6 +24,8 @@ export interface OsmMeta {
   counts: { nodes: number; ways: number; relations: number };
   /** Share of the cell that the bounds stated by an extract cover, 0–1. Not there: a server's, or none stated. */
   covered?: number | undefined;
+  /** What the server remarked without calling it an error, if anything. */
+  remark?: string | undefined;
   /** To be shown wherever the data are. */
   attribution: string;
 }
@@ -36,6 +38,7 @@ const metaSchema: z.ZodType<OsmMeta> = z.looseObject({
   fetchedAt: z.string(),
   counts: z.looseObject({ nodes: count, ways: count, relations: count }),
   covered: z.number().min(0).max(1).optional(),
+  remark: z.string().optional(),
   attribution: z.string(),
 });
 
@@ -69,16 +72,6 @@ export async function readOsm(dataPath: string, cell: Cell): Promise<OsmData> {
 /** Where a cell's map data come from. @throws {Error} naming the file, when it is missing or damaged */
 export async function readOsmMeta(dataPath: string, cell: Cell): Promise<OsmMeta> {
   return readChecked(metaPath(dataPath, cell), metaSchema);
-}
-
-/**
- * Which share of a cell its map data cover, 0–1: less than 1 where an extract ended within it.
- *
- * @returns 1 too where nothing is said of where the data come from: they are taken at their word
- * @throws {Error} naming the file, when it is damaged
- */
-export async function readCovered(dataPath: string, cell: Cell): Promise<number> {
-  return existsSync(metaPath(dataPath, cell)) ? ((await readOsmMeta(dataPath, cell)).covered ?? 1) : 1;
 }
 
 async function readChecked<Content>(path: string, schema: z.ZodType<Content>): Promise<Content> {

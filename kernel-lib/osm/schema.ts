@@ -75,7 +75,8 @@ export interface OverpassAnswer {
 const id = z.int();
 const lat = z.number().min(-90).max(90);
 const lon = z.number().min(-180).max(180);
-const tags = z.record(z.string(), z.string()).optional();
+/** Handed on as it is: a copy would lose the key `__proto__`. */
+const tags = z.custom<OsmTags>(isTags, 'expected text by key').optional();
 const place = z.looseObject({ lat, lon });
 const bounds = z.looseObject({ minlat: z.number(), minlon: z.number(), maxlat: z.number(), maxlon: z.number() });
 const line = z.array(place.nullable()).optional();
@@ -111,6 +112,11 @@ export const answerSchema: z.ZodType<OverpassAnswer> = z.looseObject({
   elements: z.array(z.discriminatedUnion('type', [node, way, relation])),
   remark: z.string().optional(),
 });
+
+function isTags(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  return Object.values(value).every((text) => typeof text === 'string');
+}
 
 /** The first fault that zod found, in a few words: `ways.3.id: expected number, received string`. */
 export function firstFault(error: z.ZodError): string {

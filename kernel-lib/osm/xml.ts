@@ -3,13 +3,13 @@ import { type Readable, pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import type { Bounds } from '../ard/index.ts';
 import type { FileHeader, FileItem, Raw, RawRelation, RawWay } from './planet.ts';
-import type { OsmMember } from './schema.ts';
+import type { OsmMember, OsmTags } from './schema.ts';
 
 const MARKUP =
   /<(?:!--[^]*?--|\?[^]*?\?|![^>]*|(?<close>\/?)(?<name>[A-Za-z_][\w.:-]*)(?<rest>(?:[^"'<>]|"[^"<]*"|'[^'<]*')*))>/y;
 const ATTRIBUTE = /([\w.:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')/g;
 const ENTITY = /&(?:#x([0-9a-f]+)|#(\d+)|(\w+));/gi;
-const NAMED: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
+const NAMED = new Map([['amp', '&'], ['lt', '<'], ['gt', '>'], ['quot', '"'], ['apos', "'"]]); // prettier-ignore
 const BLOCK = 4096;
 const LONGEST = 1 << 20;
 
@@ -24,14 +24,15 @@ export async function* xmlItems(path: string, onBytes: (bytes: number) => void):
   for await (const text of plain.setEncoding('utf8') as AsyncIterable<string>) {
     onBytes(file.bytesRead);
     reader.push(text);
-    if (reader.elements.length === 0 || (told && reader.elements.length < BLOCK)) continue;
-    if (!told) yield { header: reader.header };
-    told = true;
-    yield blockOf(reader.take());
+    if (!told && reader.elements.length > 0) {
+      told = true;
+      yield { header: reader.header };
+    }
+    while (reader.elements.length >= BLOCK) yield blockOf(reader.take(BLOCK)); // even blocks, however the file comes in
   }
   reader.end();
   if (!told) yield { header: reader.header };
-  yield blockOf(reader.take());
+  yield blockOf(reader.take(BLOCK));
 }
 
 function blockOf(elements: Raw[]): FileItem {
@@ -40,7 +41,7 @@ function blockOf(elements: Raw[]): FileItem {
 
 /** Takes text piece by piece, and makes elements of it. */
 class XmlReader {
-  header: FileHeader = { bounds: [], timestamp: '', sequence: undefined };
+  header: FileHeader = { bounds: [], timestamp: '', sequence: undefined, placesOnWays: false };
   elements: Raw[] = [];
   #text = '';
   #state: 'before' | 'inside' | 'after' = 'before';
@@ -62,8 +63,8 @@ class XmlReader {
     if (this.#text.length > LONGEST) throw new TypeError(`no XML: ${this.#text.slice(0, 40)}`);
   }
 
-  take(): Raw[] {
-    return this.elements.splice(0);
+  take(count: number): Raw[] {
+    return this.elements.splice(0, count);
   }
 
   end(): void {
@@ -79,7 +80,10 @@ class XmlReader {
     else if (name === 'meta') this.header.timestamp ||= attributes['osm_base'] ?? '';
     else if (name === 'bounds') this.header.bounds.push(boundsOf(attributes));
     else if (name === 'node' || name === 'way' || name === 'relation') this.#begin(name, attributes);
-    else if (this.#open) addTo(this.#open, name, attributes);
+    else if (this.#open) {
+      addTo(this.#open, name, attributes);
+      if (name === 'nd' && attributes['lat'] !== undefined) this.header.placesOnWays = true;
+    }
     if (rest.endsWith('/')) this.#close(name);
   }
 
@@ -106,7 +110,7 @@ function attributesOf(text: string): Attributes {
 function unescape(text: string): string {
   if (!text.includes('&')) return text;
   return text.replace(ENTITY, (whole: string, hex?: string, decimal?: string, name?: string) => {
-    if (name !== undefined) return NAMED[name] ?? whole;
+    if (name !== undefined) return NAMED.get(name) ?? whole;
     return String.fromCodePoint(hex === undefined ? Number(decimal) : parseInt(hex, 16));
   });
 }
@@ -122,9 +126,14 @@ function elementOf(type: Raw['type'], { id, lat, lon }: Attributes): Raw {
 }
 
 function addTo(element: Raw, name: string, attributes: Attributes): void {
-  if (name === 'tag') (element.tags ??= {})[attributes['k']] = attributes['v'];
+  if (name === 'tag') setTag((element.tags ??= {}), attributes['k'], attributes['v']);
   else if (name === 'nd') (element as RawWay).refs.push(Number(attributes['ref']));
   else if (name === 'member') (element as RawRelation).members.push(memberOf(attributes));
+}
+
+/** As an entry of its own, whatever the key is called: `__proto__` too. */
+function setTag(tags: OsmTags, key: string, value: string): void {
+  Object.defineProperty(tags, key, { value, enumerable: true, writable: true, configurable: true });
 }
 
 function memberOf({ type, ref, role = '' }: Attributes): OsmMember {

@@ -42,7 +42,7 @@ describe('ard shard', () => {
   });
 
   it('deals units without weight evenly', () => {
-    const sizes = [0, 1, 2].map((index) => shardOf([...'abcdefg'], { index, count: 3 }, () => 0).length);
+    const sizes = [0, 1, 2].map((index) => shardOf('abcdefg'.split(''), { index, count: 3 }, () => 0).length);
     assert.deepEqual(sizes, [3, 2, 2]);
   });
 });

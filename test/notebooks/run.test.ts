@@ -105,8 +105,8 @@ describe('notebooks, executed', function () {
       }
     });
 
-    it('show pictures in 01, 03, 05 and 07, and charts in 04 and 06', () => {
-      for (const name of ['01-infra', '03-chips', '05-datasets', '07-similarity']) {
+    it('show pictures in 01, 02, 03, 05 and 07, and charts in 04 and 06', () => {
+      for (const name of ['01-infra', '02-osm', '03-chips', '05-datasets', '07-similarity']) {
         assert.match(
           readFileSync(join(data, 'notebooks', `${name}.html`), 'utf8'),
           /data:image\/(jpeg|png);base64/,
@@ -115,6 +115,18 @@ describe('notebooks, executed', function () {
       }
       for (const name of ['04-statistics', '06-training']) {
         assert.match(readFileSync(join(data, 'notebooks', `${name}.html`), 'utf8'), /plotly\.newPlot\(/, name);
+      }
+    });
+
+    it('say on every drawing made of OpenStreetMap data whose they are', () => {
+      const [quadkey] = readdirSync(join(data, 'ard/33'));
+      const meta = JSON.parse(readFileSync(join(data, 'ard/33', quadkey, 'osm_data.meta.json'), 'utf8'));
+      const counts = { '02-osm': 2, '04-statistics': 1 };
+      for (const [name, count] of Object.entries(counts)) {
+        const html = readFileSync(join(data, 'notebooks', `${name}.html`), 'utf8');
+        const drawings = [...html.matchAll(/<svg class="ims-map"[^]*?<\/svg>/g)].map(([svg]) => svg);
+        assert.equal(drawings.length, count, name);
+        for (const svg of drawings) assert.ok(svg.includes(`>${meta.attribution}</text>`), name);
       }
     });
 

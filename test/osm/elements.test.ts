@@ -217,6 +217,15 @@ describe('osm elements', () => {
     ]);
   });
 
+  it('lists a way of which one node is not known, and says so, with the stretch that is', () => {
+    const way = square(3, 10, 1, { building: 'yes' });
+    assert.ok(way.type === 'way');
+    way.geometry![1] = null;
+    const { broken, elements: whole } = elements(data(way));
+    assert.deepEqual([broken[0].key, broken[0].reason, whole], ['way/3', 'some of its nodes are not in the data', []]);
+    assert.ok(broken[0].parts);
+  });
+
   it('gives closed ways as areas or lines by their tags, and tagged nodes only', () => {
     const tree: OsmElement = { type: 'node', id: 8, lat: 1, lon: 2, tags: { source: 'survey' } };
     const plain: OsmElement = { type: 'node', id: 7, lat: 1, lon: 2 };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
@@ -229,6 +229,24 @@ describe('osm extract', () => {
     ['what is no gzip', 'plain', 'a.osm.gz', /a\.osm\.gz is damaged or cut off \(incorrect header check\): fetch/],
     ['a gzip that is cut off', gzipSync(file('')).subarray(0, -9), 'a.osm.gz', /a\.osm\.gz is damaged or cut off/],
     ['ids out of order', file(node(2, 1, 1) + node(1, 1, 1)), 'a.osm', /out of order at node 1: sort it: osmium sort$/],
+    [
+      'new elements of an editor',
+      file(node(-1, 1, 1) + node(-2, 1, 1)),
+      'a.osm',
+      /out of order at node -2: give its new elements ids: osmium renumber$/,
+    ],
+    [
+      'ways without nodes',
+      file(way(3, [1, 2])),
+      'a.osm',
+      /a\.osm has 1 ways and the nodes of few: make it with osmium add-locations-to-ways -n/,
+    ],
+    [
+      'ways that say themselves where they run',
+      file(node(9, 1, 1) + way(3, [1, 2]).replaceAll('/>', ' lat="1" lon="1"/>')),
+      'a.osm',
+      /a\.osm has 1 ways and the nodes of few/,
+    ],
     ['kinds out of order', file(way(2, [1]) + node(3, 1, 1)), 'a.osm', /out of order at node 3: sort it/],
   ];
   for (const [what, content, name, message] of faults) {
@@ -240,6 +258,37 @@ describe('osm extract', () => {
       assert.doesNotMatch(error.message, /\n/);
     });
   }
+
+  it('keeps every tag of an XML, whatever its key or its text is called', async () => {
+    const tags = `<tag k="__proto__" v="x"/><tag k="constructor" v="&constructor; &amp;"/>`;
+    const { nodes } = await read(file(node(1, lon, lat, tags)));
+    assert.equal(JSON.stringify(nodes[0].tags), '{"__proto__":"x","constructor":"&constructor; &"}');
+  });
+
+  it('does not go on when another file takes the place of the one that is read', async () => {
+    const text = file(node(1, lon, lat) + node(2, lon, lat) + way(5, [1, 2]));
+    const source = await written(text);
+    let isDone = false;
+    const note = (words: string): void => {
+      if (isDone || !words.includes('first of')) return;
+      isDone = true;
+      writeFileSync(source, `${text}\n`);
+    };
+    await assert.rejects(taken(source, [cell], { note }), /made\.osm was changed while it was read: run again$/);
+  });
+
+  it('keeps a map that is newer than the file, and says so', async () => {
+    const folder = await folderOf([cell]);
+    const of = (day: string, id: number): Promise<string> => written(file(node(id, lon, lat), `<meta osm_base="${day}T00:00:00Z"/>`)); // prettier-ignore
+    await fetchOsmByQuadkey(33, folder, { source: await of('2024-01-01', 1) });
+    const notes: string[] = [];
+    const onProgress = ({ note = '' }): void => void notes.push(note);
+    await fetchOsmByQuadkey(33, folder, { source: await of('2014-01-01', 2), since: '2026-01-01', onProgress });
+    assert.equal((await readOsm(folder, cell)).nodes[0].id, 1);
+    assert.match(notes.join('\n'), /keeps its map of 2024-01-01T00:00:00Z: .*made\.osm is of 2014-01-01T00:00:00Z, before 2026-01-01/); // prettier-ignore
+    await fetchOsmByQuadkey(33, folder, { source: await of('2025-01-01', 3), since: '2026-01-01' });
+    assert.equal((await readOsm(folder, cell)).nodes[0].id, 3);
+  });
 
   it('refuses a date: a file has the map of one day', async () => {
     const folder = await folderOf([cell]);
@@ -348,6 +397,30 @@ describe('osm extract, of real files', () => {
     assert.ok(stated.every((share) => share > 0 && share < 1), stated.join(' ')); // prettier-ignore
     const krems = cellAt([15.62, 48.4]);
     await assert.rejects(taken(real('monaco-2023.osm.pbf'), [krems]), new RegExp(`does not cover ${krems.id}`));
+  });
+
+  it('refuses a pbf whose ways have taken their nodes’ places, and one that is packed otherwise, with the remedy', async function () {
+    const path = await unbound('monaco-2023.osm.pbf');
+    const made = join(await emptyFolder(), 'made.osm.pbf');
+    const osmium = (...args: string[]): void => {
+      if (spawnSync('osmium', args).status === 0) return;
+      console.log('      skipped: osmium is not there (apt-get install osmium-tool)');
+      this.skip();
+    };
+    const cells = cellsOf([7.41, 43.73, 7.44, 43.75], 32);
+    osmium('add-locations-to-ways', path, '-o', made, '-O');
+    await assert.rejects(
+      taken(made, cells),
+      /has \d+ ways and the nodes of few: make it with osmium add-locations-to-ways -n/,
+    );
+    osmium('add-locations-to-ways', '-n', path, '-o', made, '-O');
+    const ids = ({ data }: FetchedCell): number[] => data.ways.map(({ id }) => id);
+    assert.deepEqual([...(await taken(made, cells)).values()].map(ids), [...(await taken(path, cells)).values()].map(ids)); // prettier-ignore
+    osmium('cat', path, '-o', made, '-O', '-f', 'pbf,pbf_compression=none');
+    await assert.rejects(
+      taken(made, cells),
+      /is packed in a way that is not understood .*: osmium cat made\.osm\.pbf -o other/,
+    );
   });
 
   it('refuses a pbf that is cut off, and one with a damaged block', async () => {

@@ -161,6 +161,17 @@ describe('osm overpass', () => {
     assert.equal(server.asked.length, 1);
   });
 
+  for (const [remark, kind] of [
+    ['error: out of disk', 'load'],
+    ['runtime remark: Timed out', 'remark'],
+    ['Query ran out of memory', 'remark'],
+  ] as const) {
+    it(`takes no answer that remarks "${remark}"`, async () => {
+      await start((response) => response.end(whole([node(1)], '2024-01-01T00:00:00Z', remark)));
+      await failure(kind, /broke off/, { retries: 0 });
+    });
+  }
+
   it('keeps an answer whose remark is no error', async () => {
     await start((response) => response.end(whole([node(1)], '2024-01-01T00:00:00Z', 'thank you')));
     assert.equal((await ask()).elements.length, 1);
@@ -268,6 +279,21 @@ describe('osm overpass', () => {
     await start((response) => response.end());
     await server.close();
     await failure('unreachable', /cannot reach .*ECONNREFUSED.*IMAGESIM_OVERPASS/);
+  });
+
+  it('says so after few tries too where the address is one of another protocol', async () => {
+    await start((response) => response.end());
+    const waits: Wait[] = [];
+    const options = { retries: 6, baseWaitMs: 1, onWait: (wait: Wait) => void waits.push(wait) };
+    await assert.rejects(fetchOverpass(server.endpoint.replace('http:', 'https:'), 'query', options), /cannot reach https:/); // prettier-ignore
+    assert.equal(waits.length, 2);
+  });
+
+  it('refuses an address with a password in it, and does not print it', async () => {
+    await start((response) => response.end(whole()));
+    const address = server.endpoint.replace('//', '//me:secret@');
+    await assert.rejects(fetchOverpass(address, 'query'), (error: Error) => /has a password in it/.test(error.message) && !error.message.includes('secret')); // prettier-ignore
+    assert.equal(server.asked.length, 0);
   });
 
   it('stops at once when told to, though it waits', async () => {
