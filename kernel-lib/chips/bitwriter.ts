@@ -31,13 +31,19 @@ export class BitWriter {
     this.#word = this.#held === 0 ? 0 : value << (32 - this.#held);
   }
 
-  /** Copies bits of another stream, which goes on for 4 bytes after them. */
+  /** Copies bits of another stream, which goes on for 8 bytes after them. */
   copy(source: DataView, from: number, to: number): void {
     const lead = Math.min((32 - this.#held) & 31, to - from);
     if (lead > 0) this.put(bitsAt(source, from) >>> (32 - lead), lead);
     let at = from + lead;
     let written = this.#at;
-    for (; to - at >= 32; at += 32) written = this.#write(bitsAt(source, at), written);
+    const shift = at & 7;
+    let above = source.getUint32(at >>> 3);
+    for (; to - at >= 32; at += 32) {
+      const below = source.getUint32((at >>> 3) + 4);
+      written = this.#write((above << shift) | ((below >>> 1) >>> (31 - shift)), written);
+      above = below;
+    }
     this.#at = written;
     if (to > at) this.put(bitsAt(source, at) >>> (32 - (to - at)), to - at);
   }

@@ -78,25 +78,26 @@ const NO_STEP = 127 << STEP_PASSES;
  * @returns by the next {@link PEEK} bits: {@link STEP_BITS}, {@link STEP_ENDS} and {@link STEP_PASSES} of the step
  */
 export function stepsOf({ firsts }: Decoder): Uint16Array {
-  const steps = new Uint16Array(1 << PEEK);
-  const mask = (1 << PEEK) - 1;
-  for (let bits = 0; bits <= mask; bits++) {
-    let used = 0;
-    let passed = 0;
-    let ends = 0;
-    while (!ends && used < PEEK) {
-      const first = firsts[(bits << used) & mask];
-      const taken = used + (first >> 8) + (first & 15);
+  const steps = new Uint16Array(2 << PEEK); // first those of fewer bits: what `width` bits do is at 1 << width | bits
+  steps.fill(NO_STEP, 1 << PEEK);
+  for (let width = 1; width <= PEEK; width++) {
+    for (let bits = 0; bits < 1 << width; bits++) {
+      const first = firsts[bits << (PEEK - width)];
       const passes = passedBy(first & 255);
-      const whole = used === 0 ? first > 0 : used + (first >> 8) <= PEEK && first > 0 && taken <= PEEK;
-      if (!whole || passes === 0 || passed + passes > 64) break;
-      used = taken;
-      passed += passes;
-      if ((first & 255) === 0) ends = STEP_ENDS;
+      const used = (first >> 8) + (first & 15);
+      const left = width - used;
+      const step = (passes << STEP_PASSES) | used;
+      const at = (1 << width) | bits;
+      if (first === 0 || passes === 0 || first >> 8 > width || (left < 0 && width < PEEK)) continue;
+      if ((first & 255) === 0) steps[at] = step | STEP_ENDS;
+      else steps[at] = joined(step, left > 0 ? steps[(1 << left) | (bits & ((1 << left) - 1))] : 0);
     }
-    steps[bits] = used === 0 ? NO_STEP : (passed << STEP_PASSES) | ends | used;
   }
-  return steps;
+  return steps.subarray(1 << PEEK);
+}
+
+function joined(step: number, rest: number): number {
+  return (step >> STEP_PASSES) + (rest >> STEP_PASSES) > 64 ? step : step + rest;
 }
 
 /** How many coefficients an AC symbol passes; end-of-block counts as 1, and 0 means that it is no symbol of a sequential JPEG. */
@@ -141,7 +142,7 @@ export function withAllCategories(table: HuffmanTable): HuffmanTable {
   for (let bits = 1; bits <= length; bits++) code = (bits === 1 ? 0 : code << 1) + counts[bits - 1];
   for (let category = 0; category < CATEGORIES; category++) {
     if (symbols.includes(category)) continue;
-    while (code >= (1 << length) - 1) {
+    while (length <= 16 && code >= (1 << length) - 1) {
       length++;
       code <<= 1;
     }

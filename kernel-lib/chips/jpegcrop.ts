@@ -27,7 +27,8 @@ const BLOCK = 2 * CHIP_PIXELS;
  * @param block as it lies in the TIFF, restarts and tables of its own included
  * @param tables of the TIFF tag JPEGTables, with its start and end marks or without; may be empty
  * @returns whole JPEG files of 256 px in the order of `quarters`; `undefined` where this cannot be done and the block must
- *   be decoded: progressive, arithmetic or 12-bit coding, several scans, MCUs that do not fit, another number of components
+ *   be decoded: progressive, arithmetic or 12-bit coding, several scans, MCUs that do not fit, another number of
+ *   components, a Huffman table without room for a code that a new edge needs
  * @throws {RangeError} when a quarter is none of 0–3
  * @throws {Error} when the block is damaged or not 512 px square
  * @see https://www.w3.org/Graphics/JPEG/itu-t81.pdf, annex F
@@ -192,33 +193,44 @@ function pass({ view, components }: Scan, stretch: Stretch, mcus: number, limit:
   for (let mcu = 0; mcu < mcus; mcu++) {
     for (let index = 0; index < components.length; index++) {
       const { squares, dc, ac, steps } = components[index];
+      let level = dcs[index];
       for (let square = 0; square < squares; square++) {
         const from = at;
-        const code = firstCode(dc, view.getUint32(at >>> 3) << (at & 7));
-        at += code >> 8;
+        let word = view.getUint32(at >>> 3) << (at & 7);
+        const code = dc.firsts[word >>> (32 - PEEK)] || firstCode(dc, word);
         const category = code & 255;
-        if (category > 0) {
-          const value = (view.getUint32(at >>> 3) << (at & 7)) >>> (32 - category);
-          dcs[index] += value >> (category - 1) ? value : value + 1 - (1 << category);
-          at += category;
-        }
-        if (mcu === 0 && square === 0) startPart(stretch.parts[index], from, at, dcs[index]);
-        for (let passed = 1; passed < 64; ) {
-          const word = view.getUint32(at >>> 3) << (at & 7);
-          const step = steps[word >>> (32 - PEEK)];
-          const next = passed + (step >> STEP_PASSES);
+        at += code >> 8;
+        const value = ((view.getUint32(at >>> 3) << (at & 7)) >>> 1) >>> (31 - category);
+        level += value - (((1 << category) - 1) & ((value >> (category - 1)) - 1)); // no branch: its sign is anyone's guess
+        at += category;
+        if (mcu === 0 && square === 0) startPart(stretch.parts[index], from, at, level);
+        for (let passed = 1; ;) {
+          word = view.getUint32(at >>> 3) << (at & 7); // 25 bits are real
+          let step = steps[word >>> (32 - PEEK)];
+          let next = passed + (step >> STEP_PASSES);
           if (next <= 64) {
             at += step & STEP_BITS;
-            passed = step & STEP_ENDS ? 64 : next;
+            if (step & STEP_ENDS || next === 64) break;
+            passed = next;
+            if ((step & STEP_BITS) > 25 - PEEK) continue;
+            word <<= step & STEP_BITS;
+            step = steps[word >>> (32 - PEEK)];
+            next = passed + (step >> STEP_PASSES);
+            if (next > 64) continue;
+            at += step & STEP_BITS;
+            if (step & STEP_ENDS || next === 64) break;
+            passed = next;
           } else {
             const symbol = firstCode(ac, word);
-            at += (symbol >> 8) + (symbol & 15);
             const passes = passedBy(symbol & 255);
-            passed = (symbol & 255) === 0 ? 64 : passed + passes;
+            at += (symbol >> 8) + (symbol & 15);
+            passed += passes;
             if (passes === 0 || passed > 64) throw damaged('a square of its data holds more than 64 values');
+            if (passed === 64 || (symbol & 255) === 0) break;
           }
         }
       }
+      dcs[index] = level;
     }
     if (at > limit) throw damaged('its data end before its pixels do');
   }
@@ -240,7 +252,7 @@ function writeQuarter(
   encoders: readonly Encoder[],
 ): Uint8Array | undefined {
   const bits = stretches.reduce((sum, { parts, to }) => sum + to - parts[0].from + 32 * parts.length, 0);
-  const bytes = new Uint8Array(head.length + (bits >> 2) + 16); // all ones would take two bytes for each
+  const bytes = Buffer.allocUnsafe(head.length + (bits >> 2) + 16); // all ones would take two bytes for each
   bytes.set(head);
   const writer = new BitWriter(bytes, head.length);
   const before = encoders.map(() => 0);
@@ -251,7 +263,7 @@ function writeQuarter(
       before[index] = last;
     }
   }
-  return bytes.slice(0, writer.end());
+  return new Uint8Array(bytes.subarray(0, writer.end()));
 }
 
 /** Writes a DC difference (T.81, F.1.2.1). @returns whether there is a code for it */

@@ -177,25 +177,36 @@ export function writeFrame(frame: Frame, width: number, height: number, photomet
   const { kind, components, quantisations, dcs, acs } = frame;
   const names = photometric === 'rgb' ? [0x52, 0x47, 0x42] : [1, 2, 3];
   const size = [8, height >> 8, height & 255, width >> 8, width & 255, components.length];
-  const used = (numbers: number[]): number[] => [...new Set(numbers)];
-  return Uint8Array.from([
-    ...[0xff, SOI],
-    ...(photometric === 'rgb' ? ADOBE : JFIF),
-    ...used(components.map(({ quantisation }) => quantisation)).flatMap((n) => segment(DQT, quantisations[n])),
-    ...segment(kind, [...size, ...components.flatMap((c, i) => [names[i], (c.across << 4) | c.down, c.quantisation])]),
-    ...used(components.map(({ dc }) => dc)).flatMap((n) => segment(DHT, [n, ...dcs[n].counts, ...dcs[n].symbols])),
-    ...used(components.map(({ ac }) => ac)).flatMap((n) => segment(DHT, [16 | n, ...acs[n].counts, ...acs[n].symbols])),
-    ...segment(SOS, [components.length, ...components.flatMap(({ dc, ac }, i) => [names[i], (dc << 4) | ac]), 0, 63, 0]),
+  const sampling = components.flatMap((c, index) => [names[index], (c.across << 4) | c.down, c.quantisation]);
+  const tables = components.flatMap(({ dc, ac }, index) => [names[index], (dc << 4) | ac]);
+  return Buffer.concat([
+    Uint8Array.of(0xff, SOI),
+    photometric === 'rgb' ? ADOBE : JFIF,
+    ...distinct(components.map(({ quantisation }) => quantisation)).map((n) => segmentOf(DQT, quantisations[n])),
+    segmentOf(kind, size, sampling),
+    ...distinct(components.map(({ dc }) => dc)).map((n) => segmentOf(DHT, [n], dcs[n].counts, dcs[n].symbols)),
+    ...distinct(components.map(({ ac }) => ac)).map((n) => segmentOf(DHT, [16 | n], acs[n].counts, acs[n].symbols)),
+    segmentOf(SOS, [components.length], tables, [0, 63, 0]),
   ]);
 }
 
-function segment(marker: number, content: Iterable<number>): number[] {
-  const bytes = [...content];
-  const length = bytes.length + 2;
-  return [0xff, marker, length >> 8, length & 255, ...bytes];
+function distinct(numbers: number[]): number[] {
+  return [...new Set(numbers)];
+}
+
+function segmentOf(marker: number, ...parts: ArrayLike<number>[]): Uint8Array {
+  const length = parts.reduce((sum, part) => sum + part.length, 2);
+  const bytes = new Uint8Array(length + 2);
+  bytes.set([0xff, marker, length >> 8, length & 255]);
+  let at = 4;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
 }
 
 /** Version 1.1, square pixels, no thumbnail. */
-const JFIF = segment(0xe0, [...Buffer.from('JFIF\0'), 1, 1, 0, 0, 1, 0, 1, 0, 0]);
+const JFIF = segmentOf(0xe0, Buffer.from('JFIF\0'), [1, 1, 0, 0, 1, 0, 1, 0, 0]);
 /** Version 100, no flags, transform 0. */
-const ADOBE = segment(0xee, [...Buffer.from('Adobe'), 0, 100, 0, 0, 0, 0, 0]);
+const ADOBE = segmentOf(0xee, Buffer.from('Adobe'), [0, 100, 0, 0, 0, 0, 0]);
