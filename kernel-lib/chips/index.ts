@@ -4,4 +4,6 @@ export { type NodataIndex, readNodataIndex, recordTile, writeNodataIndex } from 
 export { checkPlace, NoMaskError, validFractions } from './nodata.ts';
 export { type Chip, chipPath, cutTile, readChips } from './cut.ts';
 export { type ChipOptions, type ChipReport, chipTiles } from './chip.ts';
+export { type CropOptions, cropQuarters } from './jpegcrop.ts';
+export type { Photometric } from './jpegframe.ts';
 export { readPixels } from './pixels.ts';
