@@ -22,6 +22,7 @@ export { type CogBlock, type CogOptions, writeCog } from './cog.ts';
 export { type Survey, isPlaced, surveyRasters } from './survey.ts';
 export { type Peek, type PictureOptions, maskPng, overviewPng, peekAt, realShare } from './overview.ts';
 export type { Traffic } from './remote.ts';
+export { blockBytes, unpackBlock } from './block.ts';
 export { type BlockTable, type Raster, type RasterLevel, openRaster } from './raster.ts';
 export { type StalePart, cannotWrite, laidDown, makeFolder, partName, readJson, replaceWhole, staleParts, writeWhole } from './files.ts'; // prettier-ignore
 export { type Progress, type StepOptions, eachUnit } from './step.ts';
