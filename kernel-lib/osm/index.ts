@@ -18,6 +18,7 @@ export { type BrokenElement, type Element, type Elements, elements } from './ele
 export { type PlacedElement, type PlacedGeometry, placeInCell } from './place.ts';
 export { type ChipIndex, chipIndex } from './join.ts';
 export { type ChipCoverage, chipCoverage, countPerChip } from './coverage.ts';
+export { type Ledger, addRing } from './cut.ts';
 export { overpassQuery } from './query.ts';
 export { type OverpassFailure, OverpassError } from './answer.ts';
 export { type OverpassOptions, fetchOverpass } from './overpass.ts';
