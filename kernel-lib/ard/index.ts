@@ -31,6 +31,7 @@ export {
   realShare,
 } from './overview.ts';
 export type { Traffic } from './remote.ts';
+export { blockBytes, unpackBlock } from './block.ts';
 export { type BlockTable, type Raster, type RasterLevel, openRaster } from './raster.ts';
 export { type StalePart, cannotWrite, laidDown, makeFolder, partName, readJson, replaceWhole, staleParts, writeWhole } from './files.ts'; // prettier-ignore
 export { type Shard, environmentShard, parseShard, shardOf } from './shard.ts';

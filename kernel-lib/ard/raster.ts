@@ -1,5 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises';
-import { fromFile, GeoTIFF, type GeoTIFFImage } from 'geotiff';
+import { GeoTIFF, type GeoTIFFImage } from 'geotiff';
 import { openSource } from './address.ts';
 import { objectAt, openRemote, tiffSource, type Traffic } from './remote.ts';
 import { type Source, SourceError, type SourceOptions } from './source.ts';
@@ -9,13 +9,21 @@ import { windowReader, type WindowReader } from './window.ts';
 export interface BlockTable {
   width: number;
   height: number;
-  /** Side of a block, pixels. */
+  /** Width of a block, pixels; a strip is as wide as the image. */
   blockSize: number;
+  /** Height of a block, pixels: as its width, but for strips. */
+  blockHeight: number;
   blocksAcross: number;
   offsets: ArrayLike<number>;
   byteCounts: ArrayLike<number>;
   /** TIFF compression: 7 JPEG, 8 DEFLATE. */
   compression: number;
+  /** TIFF predictor: 1 none, 2 differences along a row. */
+  predictor: number;
+  /** Bits of one sample. */
+  bits: number;
+  /** Samples of a pixel that lie together in a block; 1 where each band has blocks of its own. */
+  samples: number;
 }
 
 /** One level of a raster, full resolution first, with its mask where it has one. */
@@ -39,6 +47,8 @@ export interface Raster {
   origin: [west: number, north: number];
   metresPerPixel: number;
   bands: number;
+  /** Which of the bands, from 0, says how opaque a pixel is; `undefined` where none does. */
+  alpha: number | undefined;
   /** Bits of one sample. */
   bits: number;
   levels: RasterLevel[];
@@ -107,18 +117,16 @@ async function openFile(path: string): Promise<Raster> {
   const handle = await open(path).catch((error: unknown) => {
     throw new Error(`cannot open ${path}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`, { cause: error });
   });
-  let tiff: GeoTIFF | undefined;
-  const close = async (): Promise<void> => {
-    await handle.close();
-    await tiff?.close();
-  };
+  const close = (): Promise<void> => handle.close();
   try {
     const { size } = await handle.stat();
-    tiff = await fromFile(path).catch((error: unknown) => {
+    const read = (offset: number, length: number): Promise<Buffer> =>
+      readAt(handle, offset, Math.max(0, Math.min(length, size - offset))); // whatever a damaged directory asks for
+    const hold = async (): Promise<void> => undefined;
+    const tiff = await GeoTIFF.fromSource(tiffSource({ size, read, hold }).source).catch((error: unknown) => {
       throw noTiff(path, size, error, AGAIN.local);
     });
-    const read = (offset: number, length: number): Promise<Buffer> => readAt(handle, offset, length);
-    return await describe({ path, size, tiff, remedy: AGAIN.local, read, hold: async () => undefined, close });
+    return await describe({ path, size, tiff, remedy: AGAIN.local, read, hold, close });
   } catch (error) {
     await close();
     throw error;
@@ -137,6 +145,7 @@ async function describe(file: Opened): Promise<Raster> {
   levels.sort((a, b) => b.width - a.width);
   const first = levels[0]?.image;
   if (!first) throw new Error(`${path} holds no image, only masks: ${remedy}`);
+  checkMask(file, levels[0], masks);
   const keys = first.getGeoKeys();
   const epsg = Number(keys?.ProjectedCSTypeGeoKey);
   if (!epsg) throw new Error(`${path} names no projection: expected a GeoTIFF in UTM`);
@@ -148,9 +157,9 @@ async function describe(file: Opened): Promise<Raster> {
     size,
     traffic: file.traffic,
     epsg,
-    origin: first.getOrigin().slice(0, 2) as [number, number],
-    metresPerPixel: first.getResolution()[0],
+    ...placeOf(path, first),
     bands: first.getSamplesPerPixel(),
+    alpha: await alphaOf(first),
     bits: first.getBitsPerSample(0),
     levels: levels.map((level) => ({ ...level, mask: maskOf(masks, level) })),
     readBytes,
@@ -207,6 +216,15 @@ async function readDirectories({ path, tiff, size, remedy }: Opened): Promise<Le
   }
 }
 
+function placeOf(path: string, image: GeoTIFFImage): Pick<Raster, 'origin' | 'metresPerPixel'> {
+  try {
+    const [west, north] = image.getOrigin();
+    return { origin: [west, north], metresPerPixel: image.getResolution()[0] };
+  } catch (error) {
+    throw new Error(`${path} does not say where it lies: expected a GeoTIFF in UTM`, { cause: error });
+  }
+}
+
 async function blockTable(image: GeoTIFFImage): Promise<BlockTable> {
   const directory = image.fileDirectory;
   const [offsets, byteCounts] = await Promise.all(
@@ -215,15 +233,28 @@ async function blockTable(image: GeoTIFFImage): Promise<BlockTable> {
     ),
   );
   if (!offsets || !byteCounts) throw new Error('the directory does not say where the blocks lie');
-  return {
+  const table: Omit<BlockTable, 'offsets' | 'byteCounts'> = {
     width: image.getWidth(),
     height: image.getHeight(),
     blockSize: image.getTileWidth(),
+    blockHeight: image.getTileHeight(),
     blocksAcross: Math.ceil(image.getWidth() / image.getTileWidth()),
-    offsets,
-    byteCounts,
     compression: directory.getValue('Compression') ?? 1,
+    predictor: (await directory.loadValue('Predictor')) ?? 1,
+    bits: directory.hasTag('BitsPerSample') ? image.getBitsPerSample(0) : 1,
+    samples: directory.getValue('PlanarConfiguration') === 2 ? 1 : image.getSamplesPerPixel(),
   };
+  if (!Object.values(table).every((value) => typeof value === 'number')) throw new Error('the directory holds lists in place of numbers'); // prettier-ignore
+  return { ...table, offsets, byteCounts };
+}
+
+/** ExtraSamples name the bands after the colours: 1 and 2 are alpha, multiplied into the colours or not. */
+async function alphaOf(image: GeoTIFFImage): Promise<number | undefined> {
+  const extra = (await image.fileDirectory.loadValue('ExtraSamples')) as ArrayLike<number> | number | undefined;
+  const kinds = typeof extra === 'number' ? [extra] : Array.from(extra ?? []);
+  const first = kinds.findIndex((kind) => kind === 1 || kind === 2);
+  const band = image.getSamplesPerPixel() - kinds.length + first;
+  return first === -1 || band < 0 ? undefined : band;
 }
 
 function checkWhole({ path, size, remedy }: Opened, { offsets, byteCounts }: BlockTable): void {
@@ -235,14 +266,24 @@ function checkWhole({ path, size, remedy }: Opened, { offsets, byteCounts }: Blo
   }
 }
 
+/** A mask of the full level that is not of its size would pass for none at all. */
+function checkMask({ path, remedy }: Opened, { width, height }: Level, masks: readonly Level[]): void {
+  if (masks.some((mask) => mask.width === width)) return;
+  const stray = masks.find(({ image }) => !((image.fileDirectory.getValue('NewSubfileType') ?? 0) & 1));
+  if (stray)
+    throw new Error(
+      `${path} holds a mask of ${stray.width} × ${stray.height} px for an image of ${width} × ${height}: ${remedy}`,
+    );
+}
+
 async function readBlock(file: Opened, { offsets, byteCounts }: BlockTable, block: number): Promise<Buffer> {
   return byteCounts[block] === 0 ? Buffer.alloc(0) : file.read(offsets[block], byteCounts[block]);
 }
 
 async function readAt(handle: FileHandle, offset: number, length: number): Promise<Buffer> {
   const bytes = Buffer.allocUnsafe(length);
-  await handle.read(bytes, 0, length, offset);
-  return bytes;
+  const { bytesRead } = await handle.read(bytes, 0, length, offset);
+  return bytes.subarray(0, bytesRead);
 }
 
 function maskOf(masks: readonly Level[], { width }: BlockTable): Level | undefined {

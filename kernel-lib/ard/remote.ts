@@ -166,11 +166,14 @@ function broken(address: string, wanted: number, came: number): Error {
 type TiffSource = Parameters<typeof GeoTIFF.fromSource>[0];
 
 /**
- * An object as geotiff reads it.
+ * An object or a file as geotiff reads it.
  *
  * @returns the source, and `settle`: to be called once the directories are read, which until then come by whole pages
  */
-export function tiffSource(file: RemoteFile): { source: TiffSource; settle: () => void } {
+export function tiffSource(file: Pick<RemoteFile, 'size' | 'read' | 'hold'>): {
+  source: TiffSource;
+  settle: () => void;
+} {
   let reading = true;
   const fetchSlice: TiffSource['fetchSlice'] = async ({ offset, length }) => {
     if (reading) await file.hold(offset, length, Math.max(length, HEAD));

@@ -10,7 +10,7 @@ import {
   readTiles,
 } from '../ard/index.ts';
 import { agreeOnCut, chipPath, type Chip, cutTile } from './cut.ts';
-import { checkPlace, NoMaskError, validFractions } from './nodata.ts';
+import { checkPlace, NoMaskError, readValidity, type Validity } from './nodata.ts';
 import { forgetCell, readNodataIndex, recordTile, writeNodataIndex } from './nodataindex.ts';
 
 /** Options of {@link chipTiles}. */
@@ -27,6 +27,8 @@ export interface ChipOptions extends StepOptions {
   quality?: number;
   /** Least fraction of real pixels of a chip that is cut, 0–1. The index always means every pixel. Default 1. */
   minValid?: number;
+  /** What to do with a tile that has neither mask nor alpha band nor data-mask.gpkg. Default: `leave-out`; the report lists it. */
+  noMask?: 'leave-out' | 'assume-real';
   /** Writes the index and cuts nothing. Default: cuts. */
   indexOnly?: boolean;
   /** Cuts again what is there. Default: leaves it. */
@@ -36,8 +38,16 @@ export interface ChipOptions extends StepOptions {
 /** What {@link chipTiles} did. */
 export interface ChipReport {
   zone: number;
-  /** One for each tile with a visual raster. */
-  tiles: { cell: string; date: string; catid: string; valid: number; partial: number; cut: number }[];
+  /** One for each tile with a visual raster; `from` says how what is real in it is known. */
+  tiles: {
+    cell: string;
+    date: string;
+    catid: string;
+    valid: number;
+    partial: number;
+    cut: number;
+    from: Validity['from'];
+  }[];
   /** The chips that are asked for, those from an earlier run included. */
   chips: Chip[];
   /** Chips cut in this run. */
@@ -49,7 +59,7 @@ export interface ChipReport {
 }
 
 /**
- * Reads what is real from the masks, writes the no-data index, and cuts the chips of a zone.
+ * Reads what is real from the masks, the alpha bands or the delivery's outlines, writes the no-data index, and cuts the chips of a zone.
  *
  * Idempotent: a second run cuts only what is missing. A tile is the unit.
  *
@@ -84,8 +94,8 @@ export async function chipTiles(options: ChipOptions): Promise<ChipReport> {
   await writeNodataIndex(filename, index);
   return {
     zone,
-    tiles: results.map(({ tile, valid, partial, cut }) => ({
-      cell: tile.cell.id, date: tile.date, catid: tile.catid, valid: valid.size, partial, cut,
+    tiles: results.map(({ tile, valid, partial, cut, from }) => ({
+      cell: tile.cell.id, date: tile.date, catid: tile.catid, valid: valid.size, partial, cut, from,
     })), // prettier-ignore
     chips: results.flatMap(({ chips }) => chips),
     cut: results.reduce((sum, { cut }) => sum + cut, 0),
@@ -114,6 +124,7 @@ interface TileResult {
   valid: Set<string>;
   partial: number;
   cut: number;
+  from: Validity['from'];
   chips: Chip[];
 }
 
@@ -138,7 +149,7 @@ async function chipRaster(
   tile: Tile,
   options: ChipOptions & { chipDir: string; minValid: number },
 ): Promise<TileResult> {
-  const fractions = await validFractions(raster);
+  const { fractions, from } = await readValidity(raster, tile, options);
   const ids = chipIds(tile.cell);
   const wanted = [...fractions.keys()].filter((index) => fractions[index] >= options.minValid);
   const cut = options.indexOnly ? 0 : await cutTile(raster, tile, wanted, options.chipDir, options);
@@ -147,6 +158,7 @@ async function chipRaster(
     valid: new Set(ids.filter((_, index) => fractions[index] === 1)),
     partial: fractions.filter((fraction) => fraction > 0 && fraction < 1).length,
     cut,
+    from,
     chips: options.indexOnly
       ? []
       : wanted.map((index) => ({

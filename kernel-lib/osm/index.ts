@@ -19,6 +19,7 @@ export { type PlacedElement, type PlacedGeometry, placeInCell } from './place.ts
 export { type ChipIndex, chipIndex } from './join.ts';
 export { type CellSurvey, surveyOsm } from './survey.ts';
 export { type ChipCoverage, chipCoverage } from './coverage.ts';
+export { type Ledger, addRing } from './cut.ts';
 export { overpassQuery } from './query.ts';
 export { type OverpassFailure, OverpassError } from './answer.ts';
 export { type OverpassOptions, fetchOverpass } from './overpass.ts';

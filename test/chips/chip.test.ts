@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -7,16 +6,7 @@ import { chipBounds, openRaster, parseChip, readTiles } from 'imagesim/ard';
 import { type ChipReport, chipTiles, readChips, readNodataIndex, readPixels, validFractions } from 'imagesim/chips';
 import sharp from 'sharp';
 import { dataFolder, emptyFolder, joplin, needsShared, sampleDelivery } from '../delivery.ts';
-
-/** Chips whose every pixel rasterio's mask calls real, as indices row by row. */
-function rasterioValid(path: string): number[] {
-  const code = `
-import sys, rasterio, json
-with rasterio.open(sys.argv[1]) as f: m = f.dataset_mask()[512:-512, 512:-512] > 0
-v = m.reshape(64, 256, 64, 256).all(axis=(1, 3)).ravel()
-print(json.dumps([int(i) for i in v.nonzero()[0]]))`;
-  return JSON.parse(execFileSync('/usr/bin/python3', ['-c', code, path]).toString());
-}
+import { rasterioValid } from '../rasterio.ts';
 
 describe('chips', () => {
   let folder: string;
