@@ -61,7 +61,7 @@ async function memoryFolder(): Promise<string> {
 async function cutInto({ tile }: BenchTile, chips: readonly number[], folder: string): Promise<number> {
   const raster = await openRaster(tile.files.visual);
   try {
-    return await cutTile(raster, tile, chips, folder, { quality: QUALITY });
+    return await cutTile(raster, tile, chips, folder);
   } finally {
     await raster.close();
   }

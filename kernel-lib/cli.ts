@@ -3,15 +3,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import {
-  type Bounds,
-  type Progress,
-  cellsOnDisk,
-  openDelivery,
-  paddedZone,
-  parseCell,
-  readTiles,
-  tilesOf,
-} from './ard/index.ts';
+  type Bounds, type Progress, type Shard, cellsOnDisk, environmentShard, openDelivery, paddedZone, parseCell, parseShard,
+  readTiles, tilesOf,
+} from './ard/index.ts'; // prettier-ignore
 import {
   TREES, type PullReport, type SyncPlan, type SyncReport, type TreeReport, dataPath, durationText, planLines,
 } from './infra/index.ts'; // prettier-ignore
@@ -199,16 +193,42 @@ program
   .option('--chip-dir <folder>', 'where chips go, its last part the zone; default: chips/<zone> in the data folder')
   .option('--ard-dir <folder>', 'where tiles are read, alone; default: ard in the data folder')
   .option('--zone <n>', 'UTM zone; default: the last part of --chip-dir', zoneNumber)
-  .option('--quality <n>', 'JPEG quality, 1 to 100', between(1, 100), 90)
+  .option('--bbox <w,s,e,n>', 'only chips that this box touches, degrees', boxOf)
+  .option('--date <day>', 'only acquisitions of this day, 2023-05-17, or of several, 2023-05-01..2023-05-31', daysOf)
+  .option('--max-cloud <percent>', 'only tiles with no more cloud', numberOf)
+  .option('--max-off-nadir <degrees>', 'only acquisitions from no further aside', numberOf)
+  .addOption(new Option('--product <name>', 'raster that is cut').choices(['visual', 'ms', 'pan']).default('visual'))
+  .addOption(new Option('--format <format>', 'of the chips').choices(['jpg', 'png', 'webp']).default('jpg'))
+  .option('--quality <n>', '1 to 100; default: as delivered, JPEG cropped without a second loss', between(1, 100))
   .option('--min-valid <share>', 'least share of real pixels of a chip that is cut', Number, 1)
+  .option('--assume-real', 'take every pixel of a tile for real that does not say which are; default: leave it out')
   .option('--index-only', 'write the index and cut nothing')
-  .option('--force', 'cut again what is there')
-  .action(async ({ ardDir = dataPath(), ...options }: ChipFlags) => {
+  .option('--dry-run', 'say what would be cut, and write nothing')
+  .option(
+    '--shard <i/n>',
+    'only the cells that fall to worker i of n, from 0; default: as the array job says',
+    shardNamed,
+  )
+  .option('--force', 'read masks anew and cut again what is there')
+  .action(async ({ ardDir = dataPath(), date, maxCloud, assumeReal, shard, ...options }: ChipFlags) => {
     const { chipTiles } = await import('./chips/index.ts');
-    const report = await chipTiles({ ...chipPlaces(options.zone), ...options, dataPath: ardDir, ...steps() });
-    printTable(report.tiles);
+    const report = await chipTiles({
+      ...chipPlaces(options.zone),
+      ...options,
+      ...date,
+      maxCloudPercent: maxCloud,
+      noMask: assumeReal ? 'assume-real' : 'leave-out',
+      shard: shard ?? environmentShard(),
+      dataPath: ardDir,
+      ...steps(),
+    });
+    printTable(report.tiles.map((tile) => ({ ...tile, filled: tile.filled.toFixed(3) })));
     report.leftOut.forEach((line) => console.error(`left out: ${line}`));
-    print(`${report.chips.length} chips, ${report.cut} cut now; index: ${report.filename}`);
+    report.failed.forEach((line) => console.error(`imagesim: ${line}`));
+    if (report.failed.length > 0) process.exitCode = 1;
+    const { chips, cut, bytes, filename } = report;
+    if (options.dryRun) print(`${chips} chips, ${cut} to cut, ${megabytes(bytes)}; nothing is written`);
+    else print(`${chips} chips, ${cut} cut now; index: ${filename}`);
   });
 
 program
@@ -335,10 +355,35 @@ interface ChipFlags {
   chipDir?: string;
   ardDir?: string;
   zone?: number;
-  quality: number;
+  bbox?: Bounds;
+  date?: { since: string; until: string };
+  maxCloud?: number;
+  maxOffNadir?: number;
+  product: 'visual' | 'ms' | 'pan';
+  format: 'jpg' | 'png' | 'webp';
+  quality?: number;
   minValid: number;
+  assumeReal?: boolean;
   indexOnly?: boolean;
+  dryRun?: boolean;
+  shard?: Shard;
   force?: boolean;
+}
+
+/** A day, or the first and the last of several. */
+function daysOf(text: string): { since: string; until: string } {
+  const [since, until = since, ...more] = text.split('..');
+  if (more.length > 0 || ![since, until].every((day) => /^\d{4}-\d\d-\d\d$/.test(day)))
+    throw new InvalidArgumentError('expected a day, 2023-05-17, or two, 2023-05-01..2023-05-31.');
+  return { since, until };
+}
+
+function shardNamed(text: string): Shard {
+  try {
+    return parseShard(text);
+  } catch {
+    throw new InvalidArgumentError('expected i/n with i from 0 to n - 1, as 0/4 … 3/4.');
+  }
 }
 
 /** A parser of whole numbers in a range. */

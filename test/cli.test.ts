@@ -243,7 +243,7 @@ describe('imagesim', () => {
       const own = await emptyFolder();
       const lines = await linesOf(['chip', '--zone', '33', '--ard-dir', join(data, 'ard'), '--index-only'], { data: own }); // prettier-ignore
       assert.match(lines.at(-1)!, new RegExp(`index: ${own}/nodata-index\\.json$`));
-      assert.deepEqual(await readdir(own), ['nodata-index.json']);
+      assert.deepEqual((await readdir(own)).sort(), ['nodata-index.json', 'nodata-index.parts']);
     });
   });
 
@@ -324,13 +324,19 @@ describe('imagesim', () => {
       assert.deepEqual(await readdir(data), []);
     });
 
-    it('a truncated TIFF, before there is an index', async () => {
+    it('a truncated TIFF, which chip names, leaving it out of the index, and goes on', async () => {
       const data = await dataFolder(await sampleDelivery());
-      const { visual } = (await readTiles(data))[0].files;
+      const [tile] = await readTiles(data);
+      const { visual } = tile.files;
       for (const bytes of [2_000_000, 5000, 2000, 300, 100, 8, 0]) {
         await truncate(visual, bytes);
-        await fails(['chip', '--chip-dir', join(data, 'chips/33')], new RegExp(`${visual} .*fetch it again`), { data });
-        assert.ok(!existsSync(join(data, 'nodata-index.json')));
+        const { code, stdout, stderr } = await imagesim(['chip', '--chip-dir', join(data, 'chips/33')], { data });
+        assert.match(stderr, new RegExp(`^imagesim: ${visual} [^\n]*fetch it again\n$`));
+        assert.match(stdout, bytes === 2_000_000 ? /^410 chips, 410 cut now/m : /^410 chips, 0 cut now/m);
+        assert.equal(code, 1);
+        const { chips } = await readNodataIndex(join(data, 'nodata-index.json'));
+        const ofTile = Object.entries(chips).filter(([id, catids]) => id.startsWith(tile.cell.id) && catids.includes(tile.catid)); // prettier-ignore
+        assert.deepEqual([ofTile.length, Object.values(chips).flat().length], [0, 410]);
       }
     });
 
@@ -358,7 +364,7 @@ describe('imagesim', () => {
         await fails(['notebooks', '01'], new RegExp(`cannot make the data folder ${data}: set IMAGESIM_DATA to one that can be written`), { data }); // prettier-ignore
       }
       const data = await dataFolder(sample);
-      await fails(['chip', '--zone', '33', '--index-only', '--filename', join(file, 'i.json')], new RegExp(`cannot write ${file}/i.json: a file stands`), { data }); // prettier-ignore
+      await fails(['chip', '--zone', '33', '--index-only', '--filename', join(file, 'i.json')], new RegExp(`cannot write ${file}/i.parts/Z33-\\d+.json: a file stands`), { data }); // prettier-ignore
     });
 
     it('a notebook that is not there, before a sample is made', async () => {

@@ -206,12 +206,16 @@ export async function tilesOf(delivery: Delivery, keep: (tile: BareTile) => bool
 /**
  * The tiles under the data folder, optionally of one zone; file paths are absolute.
  *
+ * @param options.onFault told of a tile whose STAC item is damaged, which is left out. Default: throws
  * @throws {Error} when there is none, saying what to do
  */
-export async function readTiles(dataPath: string, { zone }: { zone?: number } = {}): Promise<Tile[]> {
+export async function readTiles(
+  dataPath: string,
+  { zone, onFault }: { zone?: number | undefined; onFault?: ((fault: Error) => void) | undefined } = {},
+): Promise<Tile[]> {
   const root = dataRoot(dataPath);
   const place = join('ard', zone === undefined ? '' : paddedZone(zone));
-  const tiles = existsSync(join(root, place)) ? await tilesUnder(openSource(root), place) : [];
+  const tiles = existsSync(join(root, place)) ? await tilesUnder(openSource(root), place, onFault) : [];
   if (tiles.length === 0) {
     throw new Error(
       `no ARD tile under ${join(root, place)}: sync a delivery first (imagesim sync, or notebook 01-infra), or set IMAGESIM_DATA`,
@@ -222,8 +226,18 @@ export async function readTiles(dataPath: string, { zone }: { zone?: number } = 
   return tiles.map((tile) => ({ ...tile, files: absolute(tile.files) }));
 }
 
-async function tilesUnder(source: Source, place: string): Promise<Tile[]> {
-  return tilesOf({ source, prefix: 'ard/', files: await source.list(place) });
+async function tilesUnder(source: Source, place: string, onFault?: (fault: Error) => void): Promise<Tile[]> {
+  const delivery = { source, prefix: 'ard/', files: await source.list(place) };
+  if (!onFault) return tilesOf(delivery);
+  const work = async (tile: BareTile): Promise<Tile[]> => {
+    try {
+      return [{ ...tile, metadata: await readMetadata(source, tile.files.item) }];
+    } catch (error) {
+      onFault(error as Error);
+      return [];
+    }
+  };
+  return (await eachUnit(bareTilesOf(delivery), 'tiles', work, { concurrency: 16 })).flat();
 }
 
 async function readMetadata(source: Source, key: string | undefined): Promise<TileMetadata | undefined> {

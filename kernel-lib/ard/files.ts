@@ -91,7 +91,7 @@ export async function replaceWhole(path: string, write: (part: string) => Promis
   const part = partName(path);
   try {
     await makeFolder(dirname(path));
-    await sweep(dirname(path));
+    await sweepParts(dirname(path));
     await write(part);
     await rename(part, path);
   } catch (error) {
@@ -103,8 +103,8 @@ export async function replaceWhole(path: string, write: (part: string) => Promis
 /** Folders swept by this process: chips come by the thousand into one, which is listed once. */
 const swept = new Set<string>();
 
-/** Removes temporary files whose process is no more. Only tidies: what cannot be removed stays. */
-async function sweep(folder: string): Promise<void> {
+/** Removes temporary files whose process is no more, once a folder. Only tidies: what cannot be removed stays. */
+export async function sweepParts(folder: string): Promise<void> {
   if (swept.has(folder)) return;
   swept.add(folder);
   const stale = await staleParts(folder);
@@ -124,6 +124,11 @@ export async function makeFolder(folder: string): Promise<void> {
   });
 }
 
+/** A file cannot be written, for a reason that the next one will meet as well. */
+export class WriteError extends Error {
+  override readonly name: string = 'WriteError';
+}
+
 /** An error of the disk as one line with path, finding and remedy; another as it is. */
 export function cannotWrite(path: string, part: string, error: unknown): unknown {
   const { code, path: at } = error as NodeJS.ErrnoException;
@@ -139,7 +144,7 @@ export function cannotWrite(path: string, part: string, error: unknown): unknown
     ENOTDIR: 'a file stands where a folder is needed: move it away, or set IMAGESIM_DATA to another folder',
   };
   return code !== undefined && code in reasons
-    ? new Error(`cannot write ${path}: ${reasons[code]}`, { cause: error })
+    ? new WriteError(`cannot write ${path}: ${reasons[code]}`, { cause: error })
     : error;
 }
 

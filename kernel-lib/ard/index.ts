@@ -33,6 +33,7 @@ export {
 export type { Traffic } from './remote.ts';
 export { blockBytes, unpackBlock } from './block.ts';
 export { type BlockTable, type Raster, type RasterLevel, openRaster } from './raster.ts';
-export { type StalePart, cannotWrite, laidDown, makeFolder, partName, readJson, replaceWhole, staleParts, writeWhole } from './files.ts'; // prettier-ignore
+export type { JpegTables } from './window.ts';
+export { type StalePart, WriteError, cannotWrite, laidDown, makeFolder, partName, readJson, replaceWhole, staleParts, sweepParts, writeWhole } from './files.ts'; // prettier-ignore
 export { type Shard, environmentShard, parseShard, shardOf } from './shard.ts';
 export { type Progress, type StepOptions, eachUnit } from './step.ts';

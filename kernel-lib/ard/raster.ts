@@ -3,7 +3,7 @@ import { GeoTIFF, type GeoTIFFImage } from 'geotiff';
 import { openSource } from './address.ts';
 import { objectAt, openRemote, tiffSource, type Traffic } from './remote.ts';
 import { type Source, SourceError, type SourceOptions } from './source.ts';
-import { windowReader, type WindowReader } from './window.ts';
+import { type JpegTables, jpegTablesOf, windowReader, type WindowReader } from './window.ts';
 
 /** Blocks of one level or of its mask: where in the file each lies. A block of 0 bytes holds nothing. */
 export interface BlockTable {
@@ -56,6 +56,14 @@ export interface Raster {
   readBytes(table: BlockTable, blockColumn: number, blockRow: number): Promise<Buffer>;
   /** RGB pixels `[row, col, 3]`, uint8, of a window in pixels of a level, the full one by default. One band is repeated three times. */
   readWindow(column: number, row: number, width: number, height: number, level?: number): Promise<Uint8Array>;
+  /**
+   * Samples of a window of the full level as they are, `[row, col, bands]`, in the order of the bands asked for.
+   *
+   * @param bands from 0
+   */
+  readSamples(column: number, row: number, width: number, height: number, bands: readonly number[]): Promise<ArrayLike<number>>; // prettier-ignore
+  /** What the JPEG blocks of a level share, and what their samples are; nothing where they are no JPEG. */
+  jpegTables(level: number): Promise<JpegTables | undefined>;
   /** Which pixels of a whole level are real: `[row, col]`, 1 or 0; `undefined` where the level has no mask. */
   readMask(level: number): Promise<Uint8Array | undefined>;
   /** Brings pixels and mask of a level near in one request, where they lie together and are not many; else does nothing. */
@@ -168,6 +176,11 @@ async function describe(file: Opened): Promise<Raster> {
       readers.set(level, reader);
       return (await reader)(column, row, width, height);
     },
+    async readSamples(column, row, width, height, bands) {
+      const window = [column, row, column + width, row + height];
+      return levels[0].image.readRasters({ window, samples: [...bands], interleave: true }); // prettier-ignore
+    },
+    jpegTables: (level) => jpegTablesOf(levels[level]),
     async readMask(level) {
       const mask = maskOf(masks, levels[level]);
       const bits = (await mask?.image.readRasters({ interleave: true })) as ArrayLike<number> | undefined;

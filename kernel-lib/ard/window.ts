@@ -8,6 +8,22 @@ async function tablesOf(image: GeoTIFFImage): Promise<Buffer> {
   return value ? Buffer.from(Array.from(value)).subarray(2, -2) : Buffer.alloc(0);
 }
 
+/** What the JPEG blocks of a level have in common. */
+export interface JpegTables {
+  /** Of the TIFF tag JPEGTables, without start and end marks; may be empty. */
+  tables: Uint8Array;
+  /** What the samples are: the blocks themselves may not say. */
+  photometric: 'ycbcr' | 'rgb' | 'grey';
+}
+
+const PHOTOMETRIC: Record<number, JpegTables['photometric']> = { 1: 'grey', 2: 'rgb', 6: 'ycbcr' };
+
+/** Nothing where the blocks are no JPEG, or of samples that are none of these. */
+export async function jpegTablesOf({ image, compression }: Level): Promise<JpegTables | undefined> {
+  const photometric = PHOTOMETRIC[Number(image.fileDirectory.getValue('PhotometricInterpretation'))];
+  return compression === 7 && photometric ? { tables: await tablesOf(image), photometric } : undefined;
+}
+
 /** Reads a window of one level: RGB `[row, col, 3]`, uint8. */
 export type WindowReader = (column: number, row: number, width: number, height: number) => Promise<Uint8Array>;
 
@@ -91,6 +107,6 @@ async function readAnyWindow(
   const bits = image.getBitsPerSample(0);
   if (bits !== 8) throw new Error(`${path} has ${bits} bits a sample: expected an 8-bit visual product`);
   const window = [column, row, column + width, row + height];
-  const samples = image.getSamplesPerPixel() === 3 ? [0, 1, 2] : [0, 0, 0];
+  const samples = image.getSamplesPerPixel() >= 3 ? [0, 1, 2] : [0, 0, 0]; // what comes after is alpha
   return (await image.readRasters({ window, samples, interleave: true })) as unknown as Uint8Array;
 }

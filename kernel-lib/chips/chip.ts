@@ -1,108 +1,133 @@
+import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import {
-  type Raster,
-  type StepOptions,
-  type Tile,
-  chipIds,
-  dataRoot,
-  eachUnit,
-  openRaster,
-  readTiles,
-} from '../ard/index.ts';
-import { agreeOnCut, chipPath, type Chip, cutTile } from './cut.ts';
-import { checkPlace, NoMaskError, readValidity, type Validity } from './nodata.ts';
-import { forgetCell, readNodataIndex, recordTile, writeNodataIndex } from './nodataindex.ts';
+  type Bounds, type Cell, type Raster, type Shard, type StepOptions, type Tile, CHIPS_PER_SIDE, WriteError, boundsOf,
+  chipBounds, chipIds, dataRoot, eachUnit, paddedZone, polygonOf, readTiles, shardOf,
+} from '../ard/index.ts'; // prettier-ignore
+import { type TileFilter, checkFilter, isWanted, whyUnfit } from '../infra/index.ts';
+import { type ChipFormat, type Cut, agreeOnCut, cutTile, missingChips, writeCut } from './cut.ts';
+import { mergeRecords } from './merge.ts';
+import { NoMaskError } from './nodata.ts';
+import { readNodataIndex } from './nodataindex.ts';
+import { type Product, openProduct } from './product.ts';
+import { type TileRecord, chipsOf, fileFacts, readRecord, recordOf, writeRecord } from './record.ts';
 
 /** Options of {@link chipTiles}. */
-export interface ChipOptions extends StepOptions {
+export interface ChipOptions extends StepOptions, Omit<TileFilter, 'zone'> {
   /** Data folder with the delivery under `ard`. */
   dataPath: string;
   /** Where the no-data index lies or is to lie. Default: `nodata-index.json` in the data folder. */
-  filename?: string;
+  filename?: string | undefined;
   /** Where chips go; its last part is the zone. Default: `chips/<zone>` in the data folder. */
-  chipDir?: string;
+  chipDir?: string | undefined;
   /** UTM zone. Default: the last part of `chipDir`. */
-  zone?: number;
-  /** JPEG quality, 1–100. Default 90. */
-  quality?: number;
-  /** Least fraction of real pixels of a chip that is cut, 0–1. The index always means every pixel. Default 1. */
-  minValid?: number;
-  /** What to do with a tile that has neither mask nor alpha band nor data-mask.gpkg. Default: `leave-out`; the report lists it. */
-  noMask?: 'leave-out' | 'assume-real';
+  zone?: number | undefined;
+  /** Raster that is cut: `visual`, or `ms` or `pan`, stretched and laid on the grid. Default: `visual`. */
+  product?: 'visual' | 'ms' | 'pan' | undefined;
+  /** Default: `jpg`. */
+  format?: ChipFormat | undefined;
+  /** 1–100. Default: as delivered: JPEG blocks are cropped without a second loss, what is none is encoded with 90. */
+  quality?: number | undefined;
+  /** Least share of real pixels of a chip that is cut, 0–1. The index always means every pixel. Default: 1. */
+  minValid?: number | undefined;
+  /** What to do with a tile that has neither mask nor alpha band nor data-mask.gpkg. Default: `leave-out`; it is listed. */
+  noMask?: 'leave-out' | 'assume-real' | undefined;
   /** Writes the index and cuts nothing. Default: cuts. */
-  indexOnly?: boolean;
-  /** Cuts again what is there. Default: leaves it. */
-  force?: boolean;
+  indexOnly?: boolean | undefined;
+  /** Says what would be done and writes nothing. Default: does it. */
+  dryRun?: boolean | undefined;
+  /** Only the cells that fall to this one of several workers; each merges what all have done. Default: all cells. */
+  shard?: Shard | undefined;
+  /** Reads masks anew and cuts again what is there. Default: leaves it. */
+  force?: boolean | undefined;
+}
+
+/** What was found of one tile, and done. */
+export interface TileReport {
+  cell: string;
+  date: string;
+  catid: string;
+  /** Chips that are real at every pixel. */
+  valid: number;
+  /** Chips with a hole or an edge in them. */
+  partial: number;
+  /** Chips cut in this run; of a dry run, those that would be. */
+  cut: number;
+  /** Share of the cell that is real, 0–1. */
+  filled: number;
+  /** How it is known which pixels are real: `mask`, `alpha`, `gpkg`, or `assumed`. */
+  from: string;
 }
 
 /** What {@link chipTiles} did. */
 export interface ChipReport {
   zone: number;
-  /** One for each tile with a visual raster; `from` says how what is real in it is known. */
-  tiles: {
-    cell: string;
-    date: string;
-    catid: string;
-    valid: number;
-    partial: number;
-    cut: number;
-    from: Validity['from'];
-  }[];
-  /** The chips that are asked for, those from an earlier run included. */
-  chips: Chip[];
-  /** Chips cut in this run. */
+  tiles: TileReport[];
+  /** Chips that are asked for, those from an earlier run included. */
+  chips: number;
+  /** Chips cut in this run; of a dry run, those that would be. */
   cut: number;
+  /** Bytes of all chips that a dry run would cut, reckoned from the tiles' own; of a run 0. */
+  bytes: number;
   /** What was left out, and why. */
   leftOut: string[];
+  /** Tiles that could not be used: damaged, or in the wrong place. They are not in the index. */
+  failed: string[];
   filename: string;
   chipDir: string;
 }
 
+/** What is settled before work begins. */
+interface Plan extends ChipOptions {
+  filename: string;
+  chipDir: string;
+  zone: number;
+  cut: Cut;
+}
+
 /**
- * Reads what is real from the masks, the alpha bands or the delivery's outlines, writes the no-data index, and cuts the chips of a zone.
+ * Reads what is real from the masks, writes the no-data index, and cuts the chips of a zone.
  *
- * Idempotent: a second run cuts only what is missing. A tile is the unit.
+ * The unit is the cell: what its masks say goes into a record of its own beside the index, from which the index and the
+ * chips' table, `index.parquet`, are merged at the end, also of several workers at once. A tile whose file is the same as
+ * at the last run is not read again, and a chip that is there is not cut again.
  *
- * @throws {RangeError} when the zone is not given, or disagrees with the chip folder
- * @throws {Error} naming the file, when a raster or the index cannot be used
+ * @throws {RangeError} when the zone is not given, disagrees with the chip folder, or a filter can mean nothing
+ * @throws {Error} naming the index, when it is of another version, or the chips, when they were cut otherwise
  */
 export async function chipTiles(options: ChipOptions): Promise<ChipReport> {
-  const { dataPath, minValid = 1, concurrency = 2 } = options;
+  const plan = settle(options);
+  await readNodataIndex(plan.filename); // one of another version ends it here
+  if (!plan.indexOnly) await agreeOnCut(plan.chipDir, plan.cut, (plan.force ?? false) && !choosesSome(plan));
+  const report: ChipReport = {
+    zone: plan.zone, tiles: [], chips: 0, cut: 0, bytes: 0, leftOut: [], failed: [], filename: plan.filename, chipDir: plan.chipDir,
+  }; // prettier-ignore
+  const cells = await chooseCells(plan, report);
+  await eachUnit(cells, 'cells', (work) => chipCell(work, plan, report), {
+    ...plan,
+    concurrency: plan.concurrency ?? 2,
+  });
+  report.tiles.sort((a, b) => (`${a.cell} ${a.date} ${a.catid}` < `${b.cell} ${b.date} ${b.catid}` ? -1 : 1));
+  if (!plan.dryRun) await mergeRecords(plan.filename, plan.indexOnly ? undefined : plan.chipDir);
+  return report;
+}
+
+/** Whether tiles or chips are chosen among those of the zone. */
+function choosesSome({ bbox, quadkey, since, until, maxCloudPercent, maxOffNadir, minFilled }: ChipOptions): boolean {
+  return [bbox, quadkey, since, until, maxCloudPercent, maxOffNadir, minFilled].some((part) => part !== undefined);
+}
+
+function settle(options: ChipOptions): Plan {
+  const { dataPath, minValid = 1, format = 'jpg', quality = 'as delivered', product = 'visual' } = options;
   if (!(minValid > 0 && minValid <= 1))
     throw new RangeError(`chipTiles requires minValid above 0 and at most 1, got ${minValid}`);
+  if (quality !== 'as delivered' && !(quality >= 1 && quality <= 100))
+    throw new RangeError(`chipTiles requires a quality of 1 to 100, got ${quality}`);
+  checkFilter(options);
   const zone = zoneOfChips(options);
   const filename = options.filename ?? join(dataRoot(dataPath), 'nodata-index.json');
-  const chipDir = options.chipDir ?? join(dataRoot(dataPath), 'chips', String(zone).padStart(2, '0'));
-  const index = await readNodataIndex(filename);
-  const leftOut: string[] = [];
-  const tiles = (await readTiles(dataPath, { zone })).filter((tile) => {
-    if (!tile.files.visual) leftOut.push(`${tile.cell.id} ${tile.date} ${tile.catid} has no visual raster`);
-    return tile.files.visual;
-  });
-  if (!options.indexOnly)
-    await agreeOnCut(chipDir, { quality: options.quality ?? 90, minValid }, options.force ?? false);
-  const done = await eachUnit(tiles, 'tiles', async (tile) => chipTile(tile, { ...options, chipDir, minValid }), {
-    ...options,
-    concurrency,
-  });
-  const results = done.flatMap((result) => {
-    if ('leftOut' in result) leftOut.push(result.leftOut);
-    return 'leftOut' in result ? [] : [result];
-  });
-  for (const cell of new Set(tiles.map((tile) => tile.cell.id))) forgetCell(index, cell); // acquisitions that are gone
-  for (const { tile, valid } of results) recordTile(index, tile.catid, valid, chipIds(tile.cell));
-  await writeNodataIndex(filename, index);
-  return {
-    zone,
-    tiles: results.map(({ tile, valid, partial, cut, from }) => ({
-      cell: tile.cell.id, date: tile.date, catid: tile.catid, valid: valid.size, partial, cut, from,
-    })), // prettier-ignore
-    chips: results.flatMap(({ chips }) => chips),
-    cut: results.reduce((sum, { cut }) => sum + cut, 0),
-    leftOut,
-    filename,
-    chipDir,
-  };
+  const chipDir = options.chipDir ?? join(dataRoot(dataPath), 'chips', paddedZone(zone));
+  return { ...options, zone, filename, chipDir, cut: { format, quality, minValid, product } };
 }
 
 function zoneOfChips({ zone, chipDir }: ChipOptions): number {
@@ -119,54 +144,136 @@ function zoneOfChips({ zone, chipDir }: ChipOptions): number {
   return found;
 }
 
-interface TileResult {
-  tile: Tile;
-  valid: Set<string>;
-  partial: number;
-  cut: number;
-  from: Validity['from'];
-  chips: Chip[];
+/** A cell, the tiles of it that are wanted, and every acquisition of it that is on the disk. */
+interface CellWork {
+  cell: Cell;
+  tiles: Tile[];
+  there: Set<string>;
 }
 
+/** The cells that are worked on; tiles that are not wanted are listed with the reason. */
+async function chooseCells(plan: Plan, { leftOut, failed }: ChipReport): Promise<CellWork[]> {
+  const { product } = plan.cut;
+  const onFault = (fault: Error): void => void failed.push(fault.message);
+  const cells = new Map<string, CellWork>();
+  for (const tile of await readTiles(plan.dataPath, { zone: plan.zone, onFault })) {
+    const { cell, files } = tile;
+    if (!isWanted(tile, { bbox: plan.bbox, quadkey: plan.quadkey })) continue;
+    const work = cells.get(cell.id) ?? { cell, tiles: [], there: new Set() };
+    cells.set(cell.id, work);
+    if (files[product]) work.there.add(keyOf(tile));
+    if (!isWanted(tile, plan)) continue;
+    const why = files[product] ? whyUnfit(tile, plan) : `it has no ${product} raster`;
+    if (why) leftOut.push(`${cell.id} ${tile.date} ${tile.catid}: ${why}`);
+    else work.tiles.push(tile);
+  }
+  return plan.shard ? shareOf([...cells.values()], plan.shard, product) : [...cells.values()];
+}
+
+/** The cells that fall to one worker, by the bytes of their rasters. */
+async function shareOf(cells: CellWork[], shard: Shard, product: string): Promise<CellWork[]> {
+  const sizeOf = (path: string): Promise<number> => stat(path).then(({ size }) => size, () => 0); // prettier-ignore
+  const bytes = new Map<CellWork, number>();
+  for (const work of cells) {
+    const sizes = await Promise.all(work.tiles.map(({ files }) => sizeOf(files[product])));
+    bytes.set(work, sizes.reduce((sum, size) => sum + size, 0)); // prettier-ignore
+  }
+  return shardOf(cells, shard, (work) => bytes.get(work)!);
+}
+
+function keyOf({ date, catid }: Pick<Tile, 'date' | 'catid'>): string {
+  return `${date} ${catid}`;
+}
+
+/** All wanted tiles of a cell, one after another; then its record. */
+async function chipCell({ cell, tiles, there }: CellWork, plan: Plan, report: ChipReport): Promise<void> {
+  const before = await readRecord(plan.filename, cell.id);
+  const after = new Map(before.tiles.filter((one) => there.has(keyOf(one))).map((one) => [keyOf(one), one]));
+  for (const tile of tiles) {
+    plan.signal?.throwIfAborted();
+    try {
+      after.set(keyOf(tile), await chipTile(tile, after.get(keyOf(tile)), plan, report));
+    } catch (error) {
+      if (plan.signal?.aborted || error instanceof WriteError) throw error;
+      after.delete(keyOf(tile));
+      (error instanceof NoMaskError ? report.leftOut : report.failed).push((error as Error).message);
+    }
+  }
+  const isNew = [...after.values()].some((one) => !before.tiles.includes(one)) || after.size < before.tiles.length;
+  if (isNew && !plan.dryRun) await writeRecord(plan.filename, { cell: cell.id, tiles: [...after.values()] });
+}
+
+/** One tile: what is real in it, from its mask or an earlier look at it; then its chips. */
 async function chipTile(
   tile: Tile,
-  options: ChipOptions & { chipDir: string; minValid: number },
-): Promise<TileResult | { leftOut: string }> {
-  const raster = await openRaster(tile.files.visual);
+  known: TileRecord | undefined,
+  plan: Plan,
+  report: ChipReport,
+): Promise<TileRecord> {
+  const { cut, chipDir, force = false } = plan;
+  const file = await fileFacts(tile.files[cut.product]);
+  const isKnown = known && !force && JSON.stringify(known.file) === JSON.stringify(file);
+  const opened = new Opened(tile, cut.product);
   try {
-    checkPlace(raster, tile);
-    return await chipRaster(raster, tile, options);
-  } catch (error) {
-    if (error instanceof NoMaskError) return { leftOut: error.message };
-    throw error;
+    const record = isKnown ? known : recordOf(tile, file, await (await opened.get()).validity(plan));
+    const chips = chipsOf(record, cut.minValid).filter(isWithin(tile.cell, plan.bbox));
+    const missing = plan.indexOnly ? [] : await missingChips(tile, chips, chipDir, { ...cut, force });
+    if (missing.length > 0 && plan.dryRun) report.bytes += bytesOf((await opened.get()).raster, missing);
+    else if (missing.length > 0) {
+      const { raster, readSquare } = await opened.get();
+      await writeCut(chipDir, cut);
+      await cutTile(raster, tile, missing, chipDir, { ...cut, force, readSquare, signal: plan.signal });
+    }
+    report.chips += plan.indexOnly ? 0 : chips.length;
+    report.cut += missing.length;
+    report.tiles.push({ ...factsOf(tile, record), cut: missing.length });
+    return record;
   } finally {
-    await raster.close();
+    await opened.close();
   }
 }
 
-async function chipRaster(
-  raster: Raster,
-  tile: Tile,
-  options: ChipOptions & { chipDir: string; minValid: number },
-): Promise<TileResult> {
-  const { fractions, from } = await readValidity(raster, tile, options);
-  const ids = chipIds(tile.cell);
-  const wanted = [...fractions.keys()].filter((index) => fractions[index] >= options.minValid);
-  const cut = options.indexOnly ? 0 : await cutTile(raster, tile, wanted, options.chipDir, options);
-  return {
-    tile,
-    valid: new Set(ids.filter((_, index) => fractions[index] === 1)),
-    partial: fractions.filter((fraction) => fraction > 0 && fraction < 1).length,
-    cut,
-    from,
-    chips: options.indexOnly
-      ? []
-      : wanted.map((index) => ({
-          id: ids[index],
-          catid: tile.catid,
-          date: tile.date,
-          cell: tile.cell.id,
-          path: chipPath(options.chipDir, tile, ids[index]),
-        })),
+/** A raster that is opened when it is first needed. */
+class Opened {
+  readonly #open: () => Promise<Product>;
+  #product: Promise<Product> | undefined;
+
+  constructor(tile: Tile, product: string) {
+    this.#open = () => openProduct(tile, product);
+  }
+
+  get(): Promise<Product> {
+    return (this.#product ??= this.#open());
+  }
+
+  async close(): Promise<void> {
+    const product = await this.#product?.catch(() => undefined); // who asked for it was told
+    await product?.close();
+  }
+}
+
+function factsOf({ cell, date, catid }: Tile, record: TileRecord): Omit<TileReport, 'cut'> {
+  const valid = chipsOf(record).length;
+  const shares = Object.values(record.partial);
+  const filled = (valid + shares.reduce((sum, share) => sum + share, 0)) / CHIPS_PER_SIDE ** 2;
+  return { cell: cell.id, date, catid, valid, partial: shares.length, filled, from: record.from };
+}
+
+/** Bytes of chips as the raster has them: a quarter of their blocks each. */
+function bytesOf({ levels: [level] }: Raster, chips: readonly number[]): number {
+  const bytes = (chip: number): number => {
+    const [column, row] = [((chip % CHIPS_PER_SIDE) >> 1) + 1, (Math.floor(chip / CHIPS_PER_SIDE) >> 1) + 1];
+    return level.byteCounts[row * level.blocksAcross + column] / 4;
+  };
+  return chips.reduce((sum, chip) => sum + bytes(chip), 0);
+}
+
+/** Whether a chip touches a box of degrees; every one does where there is none. */
+function isWithin(cell: Cell, bbox: Bounds | undefined): (chip: number) => boolean {
+  if (!bbox) return () => true;
+  const ids = chipIds(cell);
+  return (chip) => {
+    const [west, south, east, north] = boundsOf(polygonOf(cell.epsg, chipBounds(ids[chip])).coordinates[0]);
+    return west < bbox[2] && east > bbox[0] && south < bbox[3] && north > bbox[1];
   };
 }

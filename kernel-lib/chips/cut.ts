@@ -1,18 +1,12 @@
 import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import jpegTurbo from '@julusian/jpeg-turbo';
 import {
-  type Raster,
-  type Tile,
-  CHIP_PIXELS,
-  CHIPS_PER_SIDE,
-  chipIdAt,
-  eachUnit,
-  readJson,
-  writeWhole,
-} from '../ard/index.ts';
+  type Raster, type StepOptions, type Tile, CHIPS_PER_SIDE, chipIdAt, eachUnit, makeFolder, readJson, sweepParts, writeWhole,
+} from '../ard/index.ts'; // prettier-ignore
+import { cropBlocks } from './crop.ts';
+import { writeEncoded } from './encode.ts';
 import { blockWindow } from './nodata.ts';
 
 /** A chip on disk: one square of ground in one acquisition. */
@@ -26,6 +20,20 @@ export interface Chip {
   path: string;
 }
 
+/** What chips are written as. */
+export type ChipFormat = 'jpg' | 'png' | 'webp';
+
+/** How chips are cut: written beside them as `cut.json`, so that no two kinds lie in one folder. */
+export interface Cut {
+  format: ChipFormat;
+  /** 1–100. `as delivered`: JPEG blocks are cropped without a second loss; what is none is encoded with 90. */
+  quality: number | 'as delivered';
+  /** Least share of real pixels, 0–1. */
+  minValid: number;
+  /** Descriptor of the raster: `visual`, or `ms` or `pan`, which are stretched and laid on the grid. */
+  product: string;
+}
+
 const BLOCK = 512;
 /** While one block is decoded others are encoded and written. */
 const BLOCKS_AT_ONCE = 4;
@@ -35,68 +43,145 @@ export function chipPath(
   chipDir: string,
   { cell, date, catid }: Pick<Tile, 'cell' | 'date' | 'catid'>,
   id: string,
+  format: ChipFormat = 'jpg',
 ): string {
-  return join(chipDir, cell.quadkey, date, `${id}_${catid}.jpg`);
+  return join(chipDir, cell.quadkey, date, `${id}_${catid}.${format}`);
 }
 
-/** How the chips of a folder were cut: written beside them, so that no two kinds lie in one folder. */
-interface Cut {
-  quality: number;
-  minValid: number;
+/** Where a chip lies, in whichever format it was cut; where a JPEG of it would lie when it is not there. */
+export function chipFile(chipDir: string, tile: Pick<Tile, 'cell' | 'date' | 'catid'>, id: string): string {
+  const paths = (['jpg', 'png', 'webp'] as const).map((format) => chipPath(chipDir, tile, id, format));
+  return paths.find((path) => existsSync(path)) ?? paths[0];
 }
 
-const cutSchema: z.ZodType<Cut> = z.object({ quality: z.number(), minValid: z.number() });
+const cutSchema: z.ZodType<Cut> = z.object({
+  format: z.enum(['jpg', 'png', 'webp']).default('jpg'),
+  quality: z.union([z.number(), z.literal('as delivered')]),
+  minValid: z.number(),
+  product: z.string().default('visual'),
+});
+
+/** How the chips of a folder were cut; nothing where there are none. @throws {Error} naming a `cut.json` that is damaged */
+export async function readCut(chipDir: string): Promise<Cut | undefined> {
+  const path = join(chipDir, 'cut.json');
+  if (!existsSync(path)) return undefined;
+  const { success, data } = cutSchema.safeParse(await readJson(path).catch(() => undefined));
+  if (!success)
+    throw new Error(`${path} does not say how the chips beside it were cut: delete it, and cut with --force`);
+  return data;
+}
 
 /**
- * Makes sure that the chips in a folder were cut as is asked for now, and writes down how.
+ * Makes sure that the chips in a folder were cut as is asked for now.
  *
- * @param force whether all are to be cut again, and so may be cut otherwise
+ * @param again whether all of them are cut again: then only the format must be the same
  * @throws {Error} when those that are there were cut otherwise
  */
-export async function agreeOnCut(chipDir: string, wanted: Cut, force: boolean): Promise<void> {
-  const path = join(chipDir, 'cut.json');
-  if (existsSync(path) && !force) {
-    const { success, data: there } = cutSchema.safeParse(await readJson(path));
-    if (!success)
-      throw new Error(`${path} does not say how the chips beside it were cut: delete it, and cut with --force`);
-    if (there.quality !== wanted.quality || there.minValid !== wanted.minValid) {
-      throw new Error(
-        `the chips in ${chipDir} were cut with quality ${there.quality} and at least ${there.minValid} real, not ${wanted.quality} and ${wanted.minValid}: ` +
-          'ask for the same, give another chip folder, or delete that one',
-      );
-    }
-  }
-  await writeWhole(path, `${JSON.stringify(wanted)}\n`);
+export async function agreeOnCut(chipDir: string, wanted: Cut, again: boolean): Promise<void> {
+  const there = await readCut(chipDir);
+  if (!there || told(there) === told(wanted) || (again && there.format === wanted.format)) return;
+  throw new Error(
+    `the chips in ${chipDir} were cut ${told(there)}, not ${told(wanted)}: ask for the same, give another chip folder, or delete that one`,
+  );
+}
+
+function told({ format, quality, minValid, product }: Cut): string {
+  const how = quality === 'as delivered' ? 'as delivered' : `with quality ${quality}`;
+  const source = product === 'visual' ? '' : `of ${product} `;
+  return `${source}as ${format} ${format === 'png' ? '' : `${how} `}and at least ${minValid} real`;
+}
+
+/** How {@link cutTile} works. */
+export interface CutOptions extends Pick<StepOptions, 'signal'> {
+  /** Default: `jpg`. */
+  format?: ChipFormat | undefined;
+  /** 1–100. Default: `as delivered`. */
+  quality?: Cut['quality'] | undefined;
+  /** Cuts again what is there. Default: leaves it. */
+  force?: boolean | undefined;
+  /** Reads RGB pixels of a 512 px square of the tile's grid, `[row, col, 3]`. Default: those of the raster itself. */
+  readSquare?: ((left: number, top: number, side: number) => Promise<Uint8Array>) | undefined;
 }
 
 /**
- * Cuts a tile's chips into JPEG files of 256 px, block by block; a chip that is there is left alone.
+ * Cuts a tile's chips into files of 256 px, block by block; a chip that is there is left alone. Where a block is damaged,
+ * none of those that were missing stays.
  *
- * Chroma is halved both ways, as in the delivery itself.
+ * A JPEG of a JPEG tile is cropped out of its block as it is, neither decoded nor encoded, unless another quality is asked
+ * for. What is encoded has its chroma halved both ways, as in the delivery itself.
  *
  * @param rowColumns chips to cut, as indices row by row from the north-west, 0–4,095
- * @param quality JPEG quality, 1–100
  * @returns how many were cut now
+ * @throws {Error} naming the file that is damaged or cannot be written
  */
 export async function cutTile(
   raster: Raster,
   tile: Tile,
   rowColumns: readonly number[],
   chipDir: string,
-  { quality = 90, force = false, signal }: { quality?: number; force?: boolean; signal?: AbortSignal | undefined } = {},
+  options: CutOptions = {},
 ): Promise<number> {
+  const { format = 'jpg', quality = 'as delivered', signal, readSquare = squareReader(raster) } = options;
+  const missing = await missingChips(tile, rowColumns, chipDir, options);
+  if (missing.length === 0) return 0;
+  const folder = join(chipDir, tile.cell.quadkey, tile.date);
+  await makeFolder(folder);
+  await sweepParts(folder);
+  const pathOf = (index: number): string => chipPath(chipDir, tile, idOf(tile, index), format);
+  try {
+    let rest = byBlock(missing);
+    if (format === 'jpg' && quality === 'as delivered' && !options.readSquare)
+      rest = await cropBlocks(raster, rest, pathOf, signal);
+    await encodeBlocks(rest, pathOf, { format, quality, readSquare, signal });
+  } catch (error) {
+    if (!signal?.aborted && !options.force)
+      await Promise.all(missing.map((index) => rm(pathOf(index), { force: true })));
+    throw error;
+  }
+  return missing.length;
+}
+
+/** {@link CutOptions}, settled. */
+interface Encoding {
+  format: ChipFormat;
+  quality: Cut['quality'];
+  readSquare: (left: number, top: number, side: number) => Promise<Uint8Array>;
+  signal: AbortSignal | undefined;
+}
+
+/** Chips that are encoded from pixels. */
+async function encodeBlocks(
+  blocks: ReadonlyMap<number, number[]>,
+  pathOf: (chip: number) => string,
+  { format, quality, readSquare, signal }: Encoding,
+): Promise<void> {
+  const encode = async ([block, indices]: [number, number[]]): Promise<void> => {
+    const [left, top] = blockWindow(Math.floor(block / BLOCK), block % BLOCK);
+    const pixels = await readSquare(left, top, BLOCK);
+    await Promise.all(indices.map((index) => writeEncoded(pixels, index, pathOf(index), { format, quality })));
+  };
+  await eachUnit([...blocks], 'blocks', encode, { signal, concurrency: BLOCKS_AT_ONCE });
+}
+
+/** Those of a tile's chips that are not on disk; all of them when they are to be cut again. */
+export async function missingChips(
+  tile: Tile,
+  rowColumns: readonly number[],
+  chipDir: string,
+  { format = 'jpg', force = false }: Pick<CutOptions, 'format' | 'force'>,
+): Promise<number[]> {
   const folder = join(chipDir, tile.cell.quadkey, tile.date);
   const there = new Set(force || !existsSync(folder) ? [] : await readdir(folder));
-  const missing = rowColumns.filter((index) => !there.has(`${idOf(tile, index)}_${tile.catid}.jpg`));
-  const cutBlock = async ([block, indices]: [number, number[]]): Promise<void> => {
-    const [left, top] = blockWindow(Math.floor(block / BLOCK), block % BLOCK);
-    const pixels = await raster.readWindow(left, top, BLOCK, BLOCK);
-    await Promise.all(
-      indices.map((index) => writeChip(pixels, index, chipPath(chipDir, tile, idOf(tile, index)), quality)),
-    );
-  };
-  await eachUnit([...byBlock(missing)], 'blocks', cutBlock, { signal, concurrency: BLOCKS_AT_ONCE });
-  return missing.length;
+  return rowColumns.filter((index) => !there.has(`${idOf(tile, index)}_${tile.catid}.${format}`));
+}
+
+function squareReader(raster: Raster): Encoding['readSquare'] {
+  return (left, top, side) => raster.readWindow(left, top, side, side);
+}
+
+/** Writes down how the chips of a folder are cut. */
+export async function writeCut(chipDir: string, cut: Cut): Promise<void> {
+  await writeWhole(join(chipDir, 'cut.json'), `${JSON.stringify(cut)}\n`);
 }
 
 function idOf(tile: Tile, index: number): string {
@@ -114,42 +199,14 @@ function byBlock(indices: readonly number[]): Map<number, number[]> {
   return blocks;
 }
 
-async function writeChip(block: Uint8Array, index: number, path: string, quality: number): Promise<void> {
-  const top = (Math.floor(index / CHIPS_PER_SIDE) & 1) * CHIP_PIXELS;
-  const left = (index & 1) * CHIP_PIXELS;
-  const pixels = Buffer.allocUnsafe(CHIP_PIXELS * CHIP_PIXELS * 3);
-  for (let row = 0; row < CHIP_PIXELS; row++) {
-    const start = ((top + row) * BLOCK + left) * 3;
-    pixels.set(block.subarray(start, start + CHIP_PIXELS * 3), row * CHIP_PIXELS * 3);
-  }
-  const { FORMAT_RGB: format, SAMP_420: subsampling } = jpegTurbo;
-  const jpeg = await jpegTurbo.compress(pixels, {
-    format,
-    subsampling,
-    width: CHIP_PIXELS,
-    height: CHIP_PIXELS,
-    quality,
-  });
-  await writeWhole(path, jpeg);
-}
+const CHIP = /^([0-3]{12})\/(\d{4}-\d\d-\d\d)\/(Z\d\d-[0-3]{18})_(.+)\.(?:jpg|png|webp)$/;
 
 /** The chips on disk under a chip folder, in order of cell, date and name. */
 export async function readChips(chipDir: string): Promise<Chip[]> {
   if (!existsSync(chipDir)) return [];
-  const chips: Chip[] = [];
-  const entries = await readdir(chipDir, { recursive: true });
-  for (const entry of entries.sort()) {
-    const found = /^([0-3]{12})\/(\d{4}-\d\d-\d\d)\/(Z\d\d-[0-3]{18})_(.+)\.jpg$/.exec(entry);
-    if (found) {
-      const [, quadkey, date, id, catid] = found as unknown as string[];
-      chips.push({
-        id: id,
-        catid: catid,
-        date: date,
-        cell: `${id.slice(0, 4)}${quadkey}`,
-        path: join(chipDir, entry),
-      });
-    }
-  }
-  return chips;
+  const entries = (await readdir(chipDir, { recursive: true })).sort();
+  return entries.flatMap((entry) => {
+    const [, quadkey, date, id, catid] = CHIP.exec(entry) ?? [];
+    return quadkey === undefined ? [] : [{ id, catid, date, cell: `${id.slice(0, 4)}${quadkey}`, path: join(chipDir, entry) }]; // prettier-ignore
+  });
 }

@@ -1,6 +1,9 @@
 // 03 · chips: what is real, known before a pixel is read; then the chips.
-// Takes a delivery on disk; makes nodata-index.json and chips/<zone>/<quadkey12>/<date>/<id>_<catid>.jpg.
-export { type NodataIndex, readNodataIndex, recordTile, writeNodataIndex } from './nodataindex.ts';
+// Takes a delivery on disk; makes nodata-index.json, merged from a record a cell, chips/<zone>/<quadkey12>/<date>/<id>_<catid>.jpg
+// and their table, chips/<zone>/index.parquet.
+export { type ChipOptions, type ChipReport, type TileReport, chipTiles } from './chip.ts';
+export { type NodataIndex, readNodataIndex } from './nodataindex.ts';
+export { type TileRecord, readRecords } from './record.ts';
 export {
   type Validity,
   type ValidityOptions,
@@ -9,8 +12,7 @@ export {
   readValidity,
   validFractions,
 } from './nodata.ts';
-export { type Chip, chipPath, cutTile, readChips } from './cut.ts';
-export { type ChipOptions, type ChipReport, chipTiles } from './chip.ts';
+export { type Chip, type ChipFormat, type CutOptions, chipFile, chipPath, cutTile, readChips } from './cut.ts';
 export { type CropOptions, cropQuarters } from './jpegcrop.ts';
-export type { Photometric } from './jpegframe.ts';
+export { STRETCH } from './product.ts';
 export { readPixels } from './pixels.ts';

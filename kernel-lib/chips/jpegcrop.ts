@@ -1,4 +1,3 @@
-import { CHIP_PIXELS } from '../ard/index.ts';
 import { BitWriter } from './bitwriter.ts';
 import {
   type Decoder, type Encoder, type HuffmanTable, PEEK, STEP_BITS, STEP_ENDS, STEP_PASSES,
@@ -14,6 +13,8 @@ export interface CropOptions {
   quarters?: readonly number[];
 }
 
+/** Side of a chip, as `ard` has it. Threads run this file, and cannot enter there: geotiff takes them for its own. */
+const CHIP_PIXELS = 256;
 /** Side of a block: two chips. */
 const BLOCK = 2 * CHIP_PIXELS;
 

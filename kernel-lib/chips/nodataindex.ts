@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { z } from 'zod';
-import { readJson, writeWhole } from '../ard/index.ts';
+import { chipIds, parseCell, readJson } from '../ard/index.ts';
+import { type CellRecord, chipsOf } from './record.ts';
 
 /** Which acquisitions are real at every pixel of a chip, by chip id (`Z33-<18 digits>`), in order. */
 export interface NodataIndex {
@@ -35,38 +36,24 @@ export async function readNodataIndex(path: string): Promise<NodataIndex> {
   return data;
 }
 
-/**
- * Writes the index whole, keys and acquisitions in order, so that equal contents are equal bytes.
- *
- * @param path `/home/ubuntu/data/nodata-index.json`
- */
-export async function writeNodataIndex(path: string, index: NodataIndex): Promise<void> {
-  const inOrder = Object.entries(index.chips).toSorted(([a], [b]) => (a < b ? -1 : 1));
-  const chips = Object.fromEntries(inOrder.map(([id, catids]) => [id, catids.toSorted()]));
-  await writeWhole(path, `${JSON.stringify({ version: index.version, chips })}\n`);
+/** The index as text, keys and acquisitions in order, so that equal contents are equal bytes. */
+export function indexText({ version, chips }: NodataIndex): string {
+  const inOrder = Object.entries(chips).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  const sorted = Object.fromEntries(inOrder.map(([id, catids]) => [id, catids.toSorted()]));
+  return `${JSON.stringify({ version, chips: sorted })}\n`;
 }
 
-/**
- * Puts what is known of one acquisition over one cell into the index, in place of what it said before.
- *
- * @param valid ids of the chips that are real at every pixel
- * @param all ids of all chips of the cell
- */
-export function recordTile(
-  index: NodataIndex,
-  catid: string,
-  valid: ReadonlySet<string>,
-  all: readonly string[],
-): void {
-  for (const id of all) {
-    const others = (index.chips[id] ?? []).filter((other) => other !== catid);
-    const now = valid.has(id) ? [...others, catid] : others;
-    if (now.length > 0) index.chips[id] = now;
-    else delete index.chips[id];
+/** Length of a cell's id, with which the ids of its chips begin: `Z33-` and twelve digits. */
+const CELL_ID = 16;
+
+/** The index that records make: of cells that have one nothing else counts, of others what was there stays. */
+export function indexOf(before: NodataIndex, records: readonly CellRecord[]): NodataIndex {
+  const recorded = new Set(records.map(({ cell }) => cell));
+  const kept = Object.entries(before.chips).filter(([id]) => !recorded.has(id.slice(0, CELL_ID)));
+  const chips = Object.fromEntries(kept);
+  for (const { cell, tiles } of records) {
+    const ids = chipIds(parseCell(cell));
+    for (const tile of tiles) for (const chip of chipsOf(tile)) (chips[ids[chip]] ??= []).push(tile.catid);
   }
-}
-
-/** Takes every chip of a cell out of the index, to record anew what is there now. */
-export function forgetCell(index: NodataIndex, cell: string): void {
-  for (const id of Object.keys(index.chips)) if (id.startsWith(cell)) delete index.chips[id];
+  return { version: '0.2', chips };
 }

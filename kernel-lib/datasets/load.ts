@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { type StepOptions, dataRoot, paddedZone, parseChip } from '../ard/index.ts';
-import { chipPath, readPixels } from '../chips/index.ts';
+import { chipFile, readPixels } from '../chips/index.ts';
 import type { Split } from './splits.ts';
 import type { DatasetRow, DatasetVersion } from './version.ts';
 
@@ -20,7 +20,7 @@ export interface LabelledImages {
 /** Where the chip of a row lies under the data folder. */
 export function rowPath(dataPath: string, { id, catid, date }: Pick<DatasetRow, 'id' | 'catid' | 'date'>): string {
   const { zone, cell } = parseChip(id);
-  return chipPath(join(dataRoot(dataPath), 'chips', paddedZone(zone)), { cell, date, catid }, id);
+  return chipFile(join(dataRoot(dataPath), 'chips', paddedZone(zone)), { cell, date, catid }, id);
 }
 
 /**

@@ -52,6 +52,7 @@ export async function sumOf(path: string, digest: Digest): Promise<string> {
     filename: new URL('./sum.js', import.meta.url).href,
     maxThreads: Math.min(4, availableParallelism()),
     idleTimeout: 2000,
+    execArgv: [], // what the process itself was started with would be loaded in every thread
   });
   return threads.run({ path, digest }) as Promise<string>;
 }

@@ -15,13 +15,15 @@ export interface TileFilter {
   until?: string | undefined;
   /** Only tiles with no more of their data under cloud, percent, 0 to 100. Default: all. */
   maxCloudPercent?: number | undefined;
+  /** Only acquisitions from no further aside, degrees from nadir, 0 to 90. Default: all. */
+  maxOffNadir?: number | undefined;
   /** Only tiles with at least this share of real pixels, 0 to 1. Default: all. */
   minFilled?: number | undefined;
 }
 
 /**
  * The filter that the environment asks for: IMAGESIM_QUADKEY, IMAGESIM_BBOX (`w,s,e,n`), IMAGESIM_SINCE, IMAGESIM_UNTIL,
- * IMAGESIM_MAX_CLOUD (percent), IMAGESIM_MIN_FILLED (share). What is not set asks for nothing.
+ * IMAGESIM_MAX_CLOUD (percent), IMAGESIM_MAX_OFF_NADIR (degrees), IMAGESIM_MIN_FILLED (share). What is not set asks for nothing.
  *
  * @throws {RangeError} naming the variable that means nothing
  */
@@ -34,6 +36,7 @@ export function tileFilter(): TileFilter {
     since: word('IMAGESIM_SINCE'),
     until: word('IMAGESIM_UNTIL'),
     maxCloudPercent: number('IMAGESIM_MAX_CLOUD'),
+    maxOffNadir: number('IMAGESIM_MAX_OFF_NADIR'),
     minFilled: number('IMAGESIM_MIN_FILLED'),
   };
   checkFilter(filter);
@@ -45,7 +48,8 @@ export function tileFilter(): TileFilter {
  *
  * @throws {RangeError} naming the part, what was found and what was expected
  */
-export function checkFilter({ quadkey, bbox, since, until, maxCloudPercent, minFilled }: TileFilter): void {
+export function checkFilter(filter: TileFilter): void {
+  const { quadkey, bbox, since, until, maxCloudPercent, maxOffNadir, minFilled } = filter;
   if (quadkey !== undefined && !/^[0-3]{1,12}$/.test(quadkey)) refuse('quadkey', quadkey, '1 to 12 digits of 0 to 3');
   if (bbox && !isBox(bbox)) refuse('bbox', bbox.join(','), 'west,south,east,north in degrees, west < east, south < north');
   for (const [name, day] of [['since', since], ['until', until]] as const)
@@ -53,6 +57,8 @@ export function checkFilter({ quadkey, bbox, since, until, maxCloudPercent, minF
   if (since && until && since > until) refuse('since', since, `a day no later than ${until}`);
   if (maxCloudPercent !== undefined && !(maxCloudPercent >= 0 && maxCloudPercent <= 100))
     refuse('max cloud', maxCloudPercent, 'a percentage of 0 to 100');
+  if (maxOffNadir !== undefined && !(maxOffNadir >= 0 && maxOffNadir <= 90))
+    refuse('max off nadir', maxOffNadir, 'degrees, 0 to 90');
   if (minFilled !== undefined && !(minFilled >= 0 && minFilled <= 1)) refuse('min filled', minFilled, 'a share of 0 to 1');
 } // prettier-ignore
 
@@ -87,11 +93,15 @@ function touches([west, south, east, north]: Bounds, box: Bounds): boolean {
 }
 
 /** Why a tile is not wanted, as its STAC item tells; empty where it is. What an item does not state cannot be vouched for. */
-export function whyUnfit({ metadata }: Tile, { maxCloudPercent, minFilled }: TileFilter): string {
-  const { cloudPercent, filled } = metadata ?? {};
+export function whyUnfit({ metadata }: Tile, { maxCloudPercent, maxOffNadir, minFilled }: TileFilter): string {
+  const { cloudPercent, offNadir, filled } = metadata ?? {};
   if (maxCloudPercent !== undefined) {
     if (cloudPercent === undefined) return 'its STAC item states no cloud, or there is none';
     if (cloudPercent > maxCloudPercent) return `${cloudPercent} % cloud`;
+  }
+  if (maxOffNadir !== undefined) {
+    if (offNadir === undefined) return 'its STAC item states no angle from nadir, or there is none';
+    if (offNadir > maxOffNadir) return `${offNadir}° from nadir`;
   }
   if (minFilled !== undefined) {
     if (filled === undefined) return 'its STAC item states no data area, or there is none';

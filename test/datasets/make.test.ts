@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { type Chip, chipTiles } from 'imagesim/chips';
+import { type Chip, chipTiles, readChips } from 'imagesim/chips';
 import {
   type DatasetParts,
   type DatasetVersion,
@@ -26,7 +26,7 @@ describe('makeDataset, on the sample', () => {
   let dataset: DatasetVersion;
   before(async () => {
     folder = await mappedSample();
-    ({ chips } = await chipTiles({ dataPath: folder, zone: 33 }));
+    chips = await readChips((await chipTiles({ dataPath: folder, zone: 33 })).chipDir);
     const ids = new Set(chips.map(({ id }) => id));
     ({ rows: tags } = await chipTags(folder, 33, { only: ids }));
     const often = tagAtlas(tags, ids.size).filter((row) => row.chips > 20 && ['building', 'highway', 'landuse'].includes(row.key)); // prettier-ignore

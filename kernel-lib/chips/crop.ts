@@ -1,0 +1,72 @@
+import { availableParallelism } from 'node:os';
+import { Piscina } from 'piscina';
+import { type Raster, CHIPS_PER_SIDE, cannotWrite, eachUnit, partName } from '../ard/index.ts';
+import type { CropTask, Cropped } from './cropper.ts';
+
+const BLOCK = 512;
+
+let threads: Piscina | undefined;
+
+/**
+ * Crops chips out of the JPEG blocks of a raster as they are, on a thread for each core.
+ *
+ * @param blocks chips by the block that they share, as `cutTile` numbers them
+ * @returns the blocks that cannot be cropped and must be decoded: all where the raster is no JPEG in blocks of 512 px
+ * @throws {Error} naming the raster, when a block is damaged; the file, when it cannot be written
+ */
+export async function cropBlocks(
+  raster: Raster,
+  blocks: Map<number, number[]>,
+  pathOf: (chip: number) => string,
+  signal: AbortSignal | undefined,
+): Promise<Map<number, number[]>> {
+  const [level] = raster.levels;
+  const jpeg = level.compression === 7 && level.blockSize === BLOCK ? await raster.jpegTables(0) : undefined;
+  if (!jpeg) return blocks;
+  const workers = availableParallelism();
+  // execArgv: what the process itself was started with would be loaded in every thread
+  threads ??= new Piscina({ filename: new URL('./cropper.js', import.meta.url).href, maxThreads: workers, idleTimeout: 2000, execArgv: [] }); // prettier-ignore
+  const pool = threads;
+  const task = (row: [number, number[]][]): CropTask => ({
+    path: raster.path,
+    ...jpeg,
+    blocks: row.map(([block, chips]) => ({ block, ...placeOf(raster, block), chips: chips.map(fileOf(pathOf)) })),
+  });
+  const work = async (row: [number, number[]][]): Promise<number[]> => {
+    const cropped = (await pool.run(task(row))) as Cropped;
+    if (cropped.fault) throw faultOf(raster.path, cropped.fault);
+    return cropped.rest;
+  };
+  const rest = await eachUnit(rowsOf(blocks), 'rows', work, { signal, concurrency: workers + 1 });
+  return new Map(rest.flat().map((block) => [block, blocks.get(block)!]));
+}
+
+/** Blocks side by side: a task of some hundred chips. */
+function rowsOf(blocks: ReadonlyMap<number, number[]>): [number, number[]][][] {
+  const rows = new Map<number, [number, number[]][]>();
+  for (const entry of blocks) {
+    const row = Math.floor(entry[0] / BLOCK);
+    rows.set(row, [...(rows.get(row) ?? []), entry]);
+  }
+  return [...rows.values()];
+}
+
+/** Where a block lies in the file: those of the cell begin after one of the apron. */
+function placeOf({ levels: [level] }: Raster, block: number): { offset: number; bytes: number } {
+  const at = (Math.floor(block / BLOCK) + 1) * level.blocksAcross + (block % BLOCK) + 1;
+  return { offset: level.offsets[at], bytes: level.byteCounts[at] };
+}
+
+function fileOf(pathOf: (chip: number) => string): (chip: number) => CropTask['blocks'][number]['chips'][number] {
+  return (chip) => {
+    const path = pathOf(chip);
+    return { quarter: (Math.floor(chip / CHIPS_PER_SIDE) & 1) * 2 + (chip & 1), path, part: partName(path) };
+  };
+}
+
+function faultOf(path: string, { message, code, file, part, block }: NonNullable<Cropped['fault']>): unknown {
+  if (code !== undefined && file !== undefined)
+    return cannotWrite(file, part!, Object.assign(new Error(message), { code, path: part }));
+  const place = `block ${(block % BLOCK) + 1} from the west, ${Math.floor(block / BLOCK) + 1} from the north`;
+  return new Error(`${path} holds a damaged JPEG block (${message}; ${place}): fetch it again`);
+}

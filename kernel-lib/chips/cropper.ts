@@ -1,0 +1,86 @@
+import { closeSync, openSync, readSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { type Photometric } from './jpegframe.ts';
+import { cropQuarters } from './jpegcrop.ts';
+
+/** Blocks of a raster that a thread crops chips out of. */
+export interface CropTask {
+  path: string;
+  /** Of the TIFF tag JPEGTables. */
+  tables: Uint8Array;
+  photometric: Photometric;
+  blocks: {
+    block: number;
+    offset: number;
+    bytes: number;
+    /** Which quarter of the block each is, where it goes, and the name that it has until it is whole. */
+    chips: { quarter: number; path: string; part: string }[];
+  }[];
+}
+
+/** What came of it. */
+export interface Cropped {
+  /** Blocks that cannot be cropped and must be decoded. */
+  rest: number[];
+  /** What ended it: a block that is damaged, or, with its code, a file that cannot be written. */
+  fault?: { message: string; block: number; code?: string; file?: string; part?: string };
+}
+
+/** What a thread of `cropBlocks` runs: it has nothing else to do, and waits for the disk. */
+export default function crop({ path, blocks, ...jpeg }: CropTask): Cropped {
+  const rest: number[] = [];
+  const file = openSync(path, 'r');
+  try {
+    for (const { block, offset, bytes, chips } of blocks) {
+      const fault = cropBlock(readBlock(file, offset, bytes), chips, jpeg, () => rest.push(block));
+      if (fault) return { rest, fault: { ...fault, block } };
+    }
+    return { rest };
+  } finally {
+    closeSync(file);
+  }
+}
+
+function readBlock(file: number, offset: number, bytes: number): Uint8Array {
+  const block = Buffer.allocUnsafe(bytes);
+  return block.subarray(0, readSync(file, block, 0, bytes, offset));
+}
+
+function cropBlock(
+  block: Uint8Array,
+  chips: CropTask['blocks'][number]['chips'],
+  { tables, photometric }: Pick<CropTask, 'tables' | 'photometric'>,
+  onRest: () => void,
+): Omit<NonNullable<Cropped['fault']>, 'block'> | undefined {
+  let jpegs: (Uint8Array | undefined)[];
+  try {
+    jpegs = cropQuarters(block, tables, { photometric, quarters: chips.map(({ quarter }) => quarter) });
+  } catch (error) {
+    return { message: (error as Error).message };
+  }
+  if (jpegs.includes(undefined)) {
+    onRest();
+    return undefined;
+  }
+  for (const [index, { path, part }] of chips.entries()) {
+    const fault = writeNamed(jpegs[index]!, path, part);
+    if (fault) return fault;
+  }
+  return undefined;
+}
+
+/** Writes a file whole or not at all. */
+function writeNamed(
+  content: Uint8Array,
+  path: string,
+  part: string,
+): Omit<NonNullable<Cropped['fault']>, 'block'> | undefined {
+  try {
+    writeFileSync(part, content);
+    renameSync(part, path);
+    return undefined;
+  } catch (error) {
+    rmSync(part, { force: true });
+    const { message, code = 'EIO' } = error as NodeJS.ErrnoException;
+    return { message, code, file: path, part };
+  }
+}
