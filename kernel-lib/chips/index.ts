@@ -3,7 +3,8 @@
 // and their table, chips/<zone>/index.parquet.
 export { type ChipOptions, type ChipReport, type TileReport, chipTiles } from './chip.ts';
 export { type NodataIndex, readNodataIndex } from './nodataindex.ts';
-export { type TileRecord, readRecords } from './record.ts';
+export { type CellRecord, type TileRecord, readRecords, realChips } from './record.ts';
+export { pickSome } from './pick.ts';
 export {
   type Validity,
   type ValidityOptions,

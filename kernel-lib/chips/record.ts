@@ -2,7 +2,15 @@ import { existsSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
-import { type Tile, type TileMetadata, CHIPS_PER_SIDE, readJson, writeWhole } from '../ard/index.ts';
+import {
+  type Tile,
+  type TileMetadata,
+  CHIPS_PER_SIDE,
+  chipIds,
+  parseCell,
+  readJson,
+  writeWhole,
+} from '../ard/index.ts';
 import type { Validity } from './nodata.ts';
 
 /** What is known of one acquisition over one cell: what was read from its mask, and of which file that is true. */
@@ -118,4 +126,16 @@ export function chipsOf({ valid, partial }: TileRecord, least = 1): number[] {
     if (isWhole || (least < 1 && (partial[chip] ?? 0) >= least)) chips.push(chip);
   }
   return chips;
+}
+
+/**
+ * Chips of a tile that have any real pixel, row by row from the north-west.
+ *
+ * @returns `real` is the share of real pixels, 0–1; 1 means all of them
+ */
+export function realChips({ cell }: Pick<CellRecord, 'cell'>, tile: TileRecord): { id: string; real: number }[] {
+  const ids = chipIds(parseCell(cell));
+  const whole = chipsOf(tile).map((chip) => ({ chip, real: 1 }));
+  const partial = Object.entries(tile.partial).map(([chip, real]) => ({ chip: Number(chip), real }));
+  return [...whole, ...partial].sort((a, b) => a.chip - b.chip).map(({ chip, real }) => ({ id: ids[chip], real }));
 }

@@ -6,12 +6,29 @@ import { type Footing, type Legend, categories, creditLine, mapCss, scaleBar } f
 import { escapeHtml, framed, hairline } from './look.ts';
 import { numberText } from './number.ts';
 
-/** A thing on a map. */
+/** A thing on a map: a geometry, or a square by its bounds. */
 export interface MapFeature {
   /** Metres, x to the east and y to the north, all features in one projection. */
-  geometry: Exclude<Geometry, { type: 'GeometryCollection' }>;
+  geometry: MapGeometry | { type: 'Bounds'; bounds: Bounds };
   /** What the colour tells. */
   value: string;
+}
+
+type MapGeometry = Exclude<Geometry, { type: 'GeometryCollection' }>;
+
+/** A feature as it is drawn. */
+interface Shape {
+  geometry: MapGeometry;
+  value: string;
+  /** How much of the ground it hides, 0–1: many squares side by side would hide all of it. */
+  opacity: number;
+}
+
+function shapeOfFeature({ geometry, value }: MapFeature): Shape {
+  if (geometry.type !== 'Bounds') return { geometry, value, opacity: 0.34 };
+  const [west, south, east, north] = geometry.bounds;
+  const corners = [[west, south], [east, south], [east, north], [west, north], [west, south]]; // prettier-ignore
+  return { geometry: { type: 'Polygon', coordinates: [corners] }, value, opacity: 0.14 };
 }
 
 export interface MapOptions {
@@ -51,7 +68,7 @@ export async function mapHtml(
     throw new RangeError(`map requires bounds of west, south, east, north in metres, got [${bounds.join(', ')}]`);
   const pixelsPerMetre = WIDTH / (east - west);
   const view: Footing = { pixelsPerMetre, width: WIDTH, height: Math.round((north - south) * pixelsPerMetre) + FOOT };
-  const shown = features.filter(({ geometry }) => reaches(geometry, bounds));
+  const shown = features.map(shapeOfFeature).filter(({ geometry }) => reaches(geometry, bounds));
   const legend = categories(shown);
   const jpeg = await drawn(shown, legend, bounds, ground);
   const words = `${title ?? 'Map'}: ${numberText(shown.length)} features`;
@@ -62,7 +79,7 @@ export async function mapHtml(
 }
 
 async function drawn(
-  features: readonly MapFeature[],
+  features: readonly Shape[],
   { colourOf }: Legend,
   [west, south, east, north]: Bounds,
   ground: Picture | undefined,
@@ -73,7 +90,7 @@ async function drawn(
   const shapes = features
     .map((feature) => ({ feature, rank: rankOf(feature.geometry) }))
     .sort((a, b) => b.rank - a.rank)
-    .map(({ feature: { geometry, value } }) => shapeOf(geometry, colourOf(value), place));
+    .map(({ feature }) => shapeOf(feature, colourOf(feature.value), place));
   const overlay = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${shapes.join('')}</svg>`;
   const base =
     ground === undefined
@@ -85,7 +102,7 @@ async function drawn(
 }
 
 /** Large areas are beneath small ones, those beneath lines, and points on top. */
-function rankOf(geometry: MapFeature['geometry']): number {
+function rankOf(geometry: MapGeometry): number {
   if (geometry.type.endsWith('Point')) return -2;
   if (geometry.type.endsWith('LineString')) return -1;
   const [west, south, east, north] = extentOf(geometry);
@@ -93,12 +110,12 @@ function rankOf(geometry: MapFeature['geometry']): number {
 }
 
 /** Whether the rectangle around a geometry has a place in common with the bounds. */
-function reaches(geometry: MapFeature['geometry'], [west, south, east, north]: Bounds): boolean {
+function reaches(geometry: MapGeometry, [west, south, east, north]: Bounds): boolean {
   const [left, bottom, right, top] = extentOf(geometry);
   return left <= east && right >= west && bottom <= north && top >= south;
 }
 
-function extentOf(geometry: MapFeature['geometry']): Bounds {
+function extentOf(geometry: MapGeometry): Bounds {
   const extent: Bounds = [Infinity, Infinity, -Infinity, -Infinity];
   for (const [x, y] of placesOf(geometry)) {
     extent[0] = Math.min(extent[0], x);
@@ -109,12 +126,12 @@ function extentOf(geometry: MapFeature['geometry']): Bounds {
   return extent;
 }
 
-function placesOf(geometry: MapFeature['geometry']): Position[] {
+function placesOf(geometry: MapGeometry): Position[] {
   if (geometry.type === 'Point') return [geometry.coordinates];
   return geometry.type === 'MultiPoint' ? geometry.coordinates : ringsOf(geometry).flat();
 }
 
-function shapeOf(geometry: MapFeature['geometry'], colour: string, place: (at: Position) => string): string {
+function shapeOf({ geometry, opacity }: Shape, colour: string, place: (at: Position) => string): string {
   if (geometry.type.endsWith('Point'))
     return placesOf(geometry)
       .map((at) => dot(place(at), colour))
@@ -122,7 +139,7 @@ function shapeOf(geometry: MapFeature['geometry'], colour: string, place: (at: P
   const isArea = geometry.type.endsWith('Polygon');
   const path = ringsOf(geometry).map((ring) => `M${ring.map(place).join('L')}${isArea ? 'Z' : ''}`).join(''); // prettier-ignore
   if (isArea)
-    return `<path d="${path}" fill="${colour}" fill-opacity="0.34" fill-rule="evenodd" stroke="${colour}" stroke-width="1.6"/>`;
+    return `<path d="${path}" fill="${colour}" fill-opacity="${opacity}" fill-rule="evenodd" stroke="${colour}" stroke-width="1.6"/>`;
   return `<path d="${path}" fill="none" stroke="${colour}" stroke-width="2.4" stroke-opacity="0.9"/>`;
 }
 
@@ -132,7 +149,7 @@ function dot(at: string, colour: string): string {
 }
 
 /** Lines and rings of a geometry. */
-function ringsOf(geometry: MapFeature['geometry']): Position[][] {
+function ringsOf(geometry: MapGeometry): Position[][] {
   if (geometry.type === 'LineString') return [geometry.coordinates];
   if (geometry.type === 'MultiLineString' || geometry.type === 'Polygon') return geometry.coordinates;
   return geometry.type === 'MultiPolygon' ? geometry.coordinates.flat() : [];

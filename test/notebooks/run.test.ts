@@ -147,7 +147,7 @@ describe('notebooks, executed', function () {
     it('all run, and say why a statistic is undefined where there is one cell and one tag', async () => {
       const { data, stdout } = await run({ IMAGESIM_DELIVERY: joplin, IMAGESIM_EPOCHS: '3' });
       assert.match(stdout, /02-osm .*2823 ways/);
-      assert.match(stdout, /03-chips .*534 JPEG files/);
+      assert.match(stdout, /03-chips .*534 image files/);
       assert.match(stdout, /07-similarity .*534 chips/);
       const statistics = readFileSync(join(data, 'notebooks/04-statistics.html'), 'utf8');
       assert.match(statistics, /Undefined here: association needs two labels, and 1 is left/);

@@ -48,6 +48,11 @@ describe('show.map', () => {
     assert.equal(apart.size, 4, colours.join(' | '));
   });
 
+  it('draws squares by their bounds', async () => {
+    const html = await mapped([{ value: 'chip', geometry: { type: 'Bounds', bounds: [1010, 2010, 1050, 2050] } }]);
+    assert.ok(!isGrey(await colourAt(html, 1030, 2030)) && isGrey(await colourAt(html, 1070, 2030)));
+  });
+
   it('has the ground beneath, stretched to the bounds', async () => {
     const halves = Buffer.from([200, 0, 0, 0, 0, 200]);
     const ground = await sharp(halves, { raw: { width: 2, height: 1, channels: 3 } }).resize(400, 400, { kernel: 'nearest', fit: 'fill' }).png().toBuffer(); // prettier-ignore

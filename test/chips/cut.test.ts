@@ -1,0 +1,323 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { readFile, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
+import {
+  type Bounds,
+  chipBounds,
+  chipIdAt,
+  parseCell,
+  parseChip,
+  readTiles,
+  squareBounds,
+  toLonLat,
+} from 'imagesim/ard';
+import {
+  type Chip,
+  type ChipOptions,
+  type ChipReport,
+  STRETCH,
+  chipFile,
+  chipTiles,
+  readChips,
+  readNodataIndex,
+} from 'imagesim/chips';
+import sharp from 'sharp';
+import { emptyFolder, joplin, needsShared, sampleDelivery } from '../delivery.ts';
+import { python } from '../rasterio.ts';
+import { deliver } from './deliver.ts';
+
+/** Pixels of a raster within bounds, `[row, col, band]`, as rasterio reads them; one band is repeated three times. */
+function rasterioAt(path: string, bounds: Bounds[]): number[][] {
+  const code = `
+from rasterio.windows import from_bounds
+with rasterio.open(sys.argv[1]) as f:
+    read = lambda b: f.read([1, 2, 3] if f.count >= 3 else [1, 1, 1], window=from_bounds(*b, f.transform).round_offsets().round_lengths())
+    print(json.dumps([read(b).transpose(1, 2, 0).ravel().tolist() for b in json.loads(sys.argv[2])]))`;
+  return python(code, path, JSON.stringify(bounds)) as number[][];
+}
+
+/** Runs into a folder of its own. */
+async function cut(
+  dataPath: string,
+  options: Partial<ChipOptions> = {},
+): Promise<{ report: ChipReport; chips: Chip[] }> {
+  const folder = await emptyFolder();
+  const zone = options.zone ?? 33;
+  const places = {
+    filename: join(folder, 'nodata-index.json'),
+    chipDir: join(folder, 'chips', String(zone).padStart(2, '0')),
+  };
+  const report = await chipTiles({ dataPath, zone, ...places, ...options });
+  return { report, chips: await readChips(report.chipDir) };
+}
+
+/** Every nth chip with its pixels and those that rasterio reads on the same square of ground. */
+async function beside(
+  chips: Chip[],
+  dataPath: string,
+  zone: number,
+  step: number,
+): Promise<{ ours: Buffer; theirs: number[] }[]> {
+  const some = chips.filter((_, at) => at % step === 0);
+  const tiles = await readTiles(dataPath, { zone });
+  const found: { ours: Buffer; theirs: number[] }[] = [];
+  for (const tile of tiles) {
+    const own = some.filter(
+      ({ cell, date, catid }) => cell === tile.cell.id && date === tile.date && catid === tile.catid,
+    );
+    if (own.length === 0) continue;
+    const theirs = rasterioAt(
+      tile.files.visual,
+      own.map(({ id }) => chipBounds(id)),
+    );
+    for (const [at, { path }] of own.entries())
+      found.push({ ours: await sharp(path).toColourspace('srgb').removeAlpha().raw().toBuffer(), theirs: theirs[at] });
+  }
+  assert.equal(found.length, some.length);
+  return found;
+}
+
+const isBorder = (at: number): boolean => {
+  const [row, column] = [Math.floor(at / 768), Math.floor(at / 3) % 256];
+  return row === 0 || column === 0 || row === 255 || column === 255;
+};
+const error = ({ ours, theirs }: { ours: Buffer; theirs: number[] }): number =>
+  theirs.reduce((sum, value, at) => sum + Math.abs(value - ours[at]), 0) / theirs.length;
+
+const cell = parseCell('Z33-031133012203');
+
+describe('chips as cut', () => {
+  const sets: [name: string, dataPath: () => Promise<string>, zone: number, step: number, before?: Mocha.Func][] = [
+    ['the sample', sampleDelivery, 33, 45],
+    ['Joplin, both dates', async () => joplin, 15, 40, needsShared],
+  ];
+  for (const [name, dataPath, zone, step, condition] of sets) {
+    describe(`from ${name}`, () => {
+      if (condition) before(condition);
+
+      it('are as PNG to the last bit what rasterio reads within the bounds of the level-18 cell', async () => {
+        const { chips } = await cut(await dataPath(), { zone, format: 'png' });
+        for (const { ours, theirs } of await beside(chips, await dataPath(), zone, step)) assert.ok(theirs.every((value, at) => value === ours[at])); // prettier-ignore
+      });
+
+      it('are as delivered the same pixels, but for the chroma of their outermost row and column', async () => {
+        const { chips } = await cut(await dataPath(), { zone });
+        for (const { ours, theirs } of await beside(chips, await dataPath(), zone, step)) {
+          assert.ok(theirs.every((value, at) => isBorder(at) || value === ours[at]));
+          assert.ok(error({ ours, theirs }) < 0.1);
+        }
+      });
+    });
+  }
+
+  it('are as JPEG and WebP of a quality within what one encode allows', async () => {
+    const dataPath = await sampleDelivery();
+    for (const [options, most] of [[{ quality: 95 }, 3], [{ quality: 30 }, 12], [{ format: 'webp', quality: 90 }, 6]] as const) {
+      const { chips } = await cut(dataPath, options);
+      const errors = (await beside(chips, dataPath, 33, 90)).map(error);
+      assert.ok(Math.max(...errors) < most && Math.max(...errors) > 0.1, errors.join(' '));
+    } // prettier-ignore
+  });
+
+  it('lie on the square that their id names, 78.125 m wide', () => {
+    const id = chipIdAt(cell, 8, 9);
+    assert.deepEqual(chipBounds(id), squareBounds(parseChip(id).quadkey));
+    assert.deepEqual(chipBounds(id), [265000 + 9 * 78.125, 4095000 - 9 * 78.125, 265000 + 10 * 78.125, 4095000 - 8 * 78.125]); // prettier-ignore
+  });
+
+  it('are all of one kind in a folder: another format is refused, even by force', async () => {
+    const { report } = await cut(await sampleDelivery(), { format: 'webp' });
+    const { chipDir, filename } = report;
+    const again = { dataPath: await sampleDelivery(), chipDir, filename };
+    await assert.rejects(chipTiles(again), /were cut as webp as delivered .*, not as jpg/);
+    await assert.rejects(chipTiles({ ...again, force: true }), /were cut as webp/);
+    await assert.rejects(chipTiles({ ...again, format: 'webp', quality: 20, force: true, since: '2023-01-01' }), /were cut as webp/); // prettier-ignore
+    const [chip] = await readChips(chipDir);
+    const { cell: of } = parseChip(chip.id);
+    assert.equal(chipFile(chipDir, { ...chip, cell: of }, chip.id), chip.path);
+  });
+
+  it('come of one band as well, as WorldView-1 is delivered: the same in red, green and blue', async () => {
+    const dataPath = await emptyFolder();
+    await deliver(dataPath, { cell, bands: 1 });
+    const { chips } = await cut(dataPath, { format: 'png' });
+    assert.equal(chips.length, 4);
+    for (const { ours, theirs } of await beside(chips, dataPath, 33, 1)) assert.ok(theirs.every((value, at) => value === ours[at])); // prettier-ignore
+    const jpegs = await cut(dataPath);
+    for (const { ours, theirs } of await beside(jpegs.chips, dataPath, 33, 1)) assert.ok(error({ ours, theirs }) < 12);
+  });
+
+  it('tell several acquisitions of one day apart', async () => {
+    const dataPath = await emptyFolder();
+    await deliver(dataPath, { cell, catid: '10300100E6747500', blocks: ['5,5', '6,5'] });
+    await deliver(dataPath, { cell, catid: '1050010032C83B00', blocks: ['6,5'] });
+    const { report, chips } = await cut(dataPath);
+    assert.deepEqual(report.tiles.map(({ catid, valid }) => [catid, valid]), [['10300100E6747500', 8], ['1050010032C83B00', 4]]); // prettier-ignore
+    assert.equal(chips.length, 12);
+    const { chips: index } = await readNodataIndex(report.filename);
+    assert.deepEqual(Object.values(index).map((catids) => catids.length).sort((a, b) => a - b), [1, 1, 1, 1, 2, 2, 2, 2]); // prettier-ignore
+  });
+
+  for (const id of ['Z04-213131331312', 'Z09-031133012203', 'Z33-213131331312', 'Z60-031133012203']) {
+    it(`are named and placed in ${id} as anywhere`, async () => {
+      const [other, dataPath] = [parseCell(id), await emptyFolder()];
+      const path = await deliver(dataPath, { cell: other });
+      const { chips } = await cut(dataPath, { zone: other.zone, format: 'png' });
+      const expected = [8, 9].flatMap((row) => [8, 9].map((column) => chipIdAt(other, row, column))).sort();
+      assert.deepEqual(chips.map((chip) => chip.id), expected); // prettier-ignore
+      const [chip] = chips;
+      assert.ok(chip.path.endsWith(`/${other.quadkey}/2023-05-17/${chip.id}_10300100E6747500.png`));
+      const south = other.hemisphere === 'S' ? 1e7 : 0;
+      const [west, bottom, east, top] = squareBounds(parseChip(chip.id).quadkey);
+      const [[...theirs]] = rasterioAt(path, [chipBounds(chip.id)]);
+      assert.deepEqual(chipBounds(chip.id), [west, bottom, east, top]);
+      assert.ok(top > 0 && (south === 0 || top < 1e7));
+      assert.ok((await sharp(chip.path).raw().toBuffer()).equals(Buffer.from(theirs)));
+    });
+  }
+
+  describe('of reflectance', () => {
+    // gdal's own bilinear interpolation onto the grid, then the stretch: rasterio.warp.reproject(resampling=bilinear)
+    const WARPED = `
+from rasterio.warp import reproject, Resampling
+p, white, power = 0.30517578125, float(sys.argv[4]), float(sys.argv[5])
+west, south, east, north = json.loads(sys.argv[2])
+with rasterio.open(sys.argv[1]) as f:
+    grid, a = rasterio.Affine(p, 0, west, 0, -p, north), numpy.zeros((3, 256, 256))
+    reproject(rasterio.band(f, json.loads(sys.argv[3])), a, dst_transform=grid, dst_crs=f.crs, resampling=Resampling.bilinear, tolerance=0)
+print(json.dumps(numpy.rint(255 * numpy.clip(a.transpose(1, 2, 0) / 10000 / white, 0, 1) ** power).astype(int).ravel().tolist()))`;
+    const WRITE = `
+path, bands, epsg, west, north, size, mask = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), float(sys.argv[5]), float(sys.argv[6]), sys.argv[7] == 'mask'
+n = 200
+y, x = numpy.mgrid[0:n, 0:n]
+data = numpy.stack([(1500 + 900 * numpy.sin((x + 3 * b) / 9.0) + 700 * numpy.cos((y - 5 * b) / 7.0)).astype('uint16') for b in range(bands)])
+profile = dict(driver='GTiff', width=n, height=n, count=bands, dtype='uint16', crs=f'EPSG:{epsg}', transform=rasterio.Affine(size, 0, west, 0, -size, north), tiled=True, blockxsize=256, blockysize=256, compress='deflate')
+with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+    with rasterio.open(path, 'w', **profile) as f:
+        f.write(data)
+        if mask:
+            m = numpy.full((n, n), 255, 'uint8'); m[:, 150:] = 0
+            f.write_mask(m)
+print('null')`;
+
+    /** A data folder with an ms or pan raster over chips (8, 8) to (9, 9) and beyond, off the grid. */
+    async function native(
+      bands: number,
+      product: string,
+      { mask = false, visual = false } = {},
+    ): Promise<{ dataPath: string; path: string }> {
+      const dataPath = await emptyFolder();
+      const tif = await deliver(dataPath, { cell });
+      const path = tif.replace('-visual', `-${product}`);
+      const [west, , , north] = chipBounds(chipIdAt(cell, 8, 8));
+      python(WRITE, path, String(bands), String(cell.epsg), String(west - 20.3), String(north + 17.9), '1.24', mask ? 'mask' : 'none'); // prettier-ignore
+      if (!visual) await rm(tif);
+      return { dataPath, path };
+    }
+
+    for (const [bands, product, shown] of [[8, 'ms', [5, 3, 2]], [4, 'ms', [3, 2, 1]], [1, 'pan', [1, 1, 1]]] as const) {
+      it(`are ${product} of ${bands} bands, laid on the grid as gdalwarp does and stretched, to one level`, async () => {
+        const { dataPath, path } = await native(bands, product, { visual: true });
+        const { chips, report } = await cut(dataPath, { product, format: 'png' });
+        assert.deepEqual([chips.length, report.tiles[0].from], [4, 'mask']); // the visual raster's
+        for (const { id, path: png } of chips) {
+          const theirs = python(WARPED, path, JSON.stringify(chipBounds(id)), JSON.stringify(shown), String(STRETCH.white), String(STRETCH.power)) as number[]; // prettier-ignore
+          const ours = await sharp(png).raw().toBuffer();
+          const worst = theirs.reduce((most, value, at) => Math.max(most, Math.abs(value - ours[at])), 0);
+          assert.ok(worst <= 1, `${worst} levels apart`);
+        }
+      });
+    } // prettier-ignore
+
+    it('have by their own mask no pixel that is interpolated from no-data, where there is no visual raster', async () => {
+      const { dataPath } = await native(8, 'ms', { mask: true });
+      const { report, chips } = await cut(dataPath, { product: 'ms' });
+      // real are 150 columns of 1.24 m from 20.3 m west of chip 8,8 on: 165.7 m east of its edge, two chips and a little
+      assert.equal(report.tiles[0].from, 'mask');
+      const columns = chips.map(({ id }) => parseChip(id).column);
+      assert.deepEqual([Math.min(...columns), Math.max(...columns)], [8, 9]);
+      const shares = (await cut(dataPath, { product: 'ms', minValid: 0.05 })).chips.map(
+        ({ id }) => parseChip(id).column,
+      );
+      assert.deepEqual([Math.min(...shares), Math.max(...shares)], [7, 10]);
+    });
+
+    it('are left out and listed where nothing says what is real', async () => {
+      const { dataPath } = await native(8, 'ms');
+      const { report } = await cut(dataPath, { product: 'ms' });
+      assert.match(report.leftOut.join(), /-ms\.tif has no mask/);
+      assert.equal((await cut(dataPath, { product: 'ms', noMask: 'assume-real' })).report.tiles[0].from, 'assumed');
+    });
+  });
+
+  describe('by choice', () => {
+    let dataPath: string;
+    before(async () => {
+      dataPath = await emptyFolder();
+      const item = { datetime: '2023-05-17T09:55:01Z', platform: 'WV02', gsd: 0.52, 'view:off_nadir': 21.5, 'view:sun_elevation': 61, 'view:sun_azimuth': 150, 'tile:clouds_percent': 4 }; // prettier-ignore
+      await deliver(dataPath, { cell, date: '2023-05-17', item });
+      await deliver(dataPath, { cell, date: '2023-06-02', catid: '1040010083F3B200', item: { ...item, 'view:off_nadir': 33, 'tile:clouds_percent': 40 } }); // prettier-ignore
+      await deliver(dataPath, { cell, date: '2023-07-01', catid: '1050010032C83B00' });
+      await deliver(dataPath, { cell: parseCell('Z33-031133012212'), date: '2023-05-17', item });
+    });
+    const dates = async (options: Partial<ChipOptions>): Promise<string> =>
+      (await cut(dataPath, options)).report.tiles.map(({ cell: id, date }) => `${id.slice(-2)} ${date}`).join(', '); // prettier-ignore
+
+    it('takes acquisitions by date, cloud and angle, and says of the others why not', async () => {
+      assert.equal(await dates({ since: '2023-06-01' }), '03 2023-06-02, 03 2023-07-01');
+      assert.equal(await dates({ until: '2023-05-31' }), '03 2023-05-17, 12 2023-05-17');
+      assert.equal(await dates({ maxCloudPercent: 4 }), '03 2023-05-17, 12 2023-05-17');
+      assert.equal(await dates({ maxOffNadir: 33, since: '2023-06-01' }), '03 2023-06-02');
+      const { leftOut } = (await cut(dataPath, { maxOffNadir: 30 })).report;
+      assert.deepEqual(leftOut, [
+        'Z33-031133012203 2023-06-02 1040010083F3B200: 33° from nadir',
+        'Z33-031133012203 2023-07-01 1050010032C83B00: its STAC item states no angle from nadir, or there is none',
+      ]);
+      await assert.rejects(cut(dataPath, { maxOffNadir: 99 }), /max off nadir is 99: expected degrees, 0 to 90/);
+    });
+
+    it('cuts only the chips that a box touches, while the index means all of their tiles', async () => {
+      const [west, south, east, north] = chipBounds(chipIdAt(cell, 8, 8));
+      const [a, b] = [toLonLat(cell.epsg, [west + 20, south + 20]), toLonLat(cell.epsg, [east - 20, north - 20])];
+      const { report, chips } = await cut(dataPath, { bbox: [a[0], a[1], b[0], b[1]] });
+      assert.deepEqual(new Set(chips.map(({ id }) => id)), new Set([chipIdAt(cell, 8, 8)]));
+      assert.deepEqual([report.tiles.length, chips.length, report.chips], [3, 3, 3]);
+      assert.equal(Object.keys((await readNodataIndex(report.filename)).chips).length, 4);
+    });
+
+    it('keeps in the index what an earlier run found of acquisitions that are not chosen now', async () => {
+      const { report } = await cut(dataPath);
+      const before = await readFile(report.filename);
+      const { filename, chipDir } = report;
+      await chipTiles({ dataPath, filename, chipDir, since: '2023-07-01' });
+      assert.deepEqual(await readFile(filename), before);
+    });
+
+    it('writes with the chips what is known of each: index.parquet', async () => {
+      const { report, chips } = await cut(dataPath);
+      const file = await asyncBufferFromFile(join(report.chipDir, 'index.parquet'));
+      const rows = await parquetReadObjects({ file });
+      assert.deepEqual(rows.map(({ id, file: path }) => [id, join(report.chipDir, path)]), chips.map(({ id, path }) => [id, path])); // prettier-ignore
+      const { id: _, file: __, ...row } = rows.find(({ date, cell: of }) => date === '2023-06-02' && of === cell.id)!;
+      assert.deepEqual(row, {
+        catid: '1040010083F3B200', date: '2023-06-02', cell: cell.id, real: 1, cloud_percent: 40, off_nadir: 33, gsd: 0.52,
+        sun_elevation: 61, sun_azimuth: 150, datetime: '2023-05-17T09:55:01.000Z', platform: 'WV02',
+      }); // prettier-ignore
+      assert.equal(rows.find(({ date }) => date === '2023-07-01')!['off_nadir'], null);
+    });
+
+    it('says in a dry run what would be cut and how many bytes that is, near the truth, and writes nothing', async () => {
+      const folder = await emptyFolder();
+      const options = { dataPath, filename: join(folder, 'nodata-index.json'), chipDir: join(folder, 'chips/33') };
+      const dry = await chipTiles({ ...options, dryRun: true });
+      assert.ok(!existsSync(options.filename) && !existsSync(dirname(options.chipDir)));
+      const { report, chips } = await cut(dataPath);
+      assert.deepEqual([dry.cut, dry.chips, dry.tiles], [report.cut, report.chips, report.tiles]);
+      const sizes = await Promise.all(chips.map(async ({ path }) => (await readFile(path)).length));
+      const sum = sizes.reduce((all, size) => all + size, 0);
+      assert.ok(Math.abs(dry.bytes / sum - 1) < 0.1, `${dry.bytes} of ${sum}`);
+    });
+  });
+});
