@@ -29,10 +29,10 @@ export interface ExtractOptions {
  * the relations; blocks that hold nothing wanted are passed over unread. No way is missed, however far apart its
  * nodes: of every other node it is held in which tile it lies, 12 bytes for each run of ascending ids in one tile.
  *
- * Measured on 7.1 million elements, Monaco 200 times over with its ids mixed: 6 s and 0.4 GB for one cell, 23 s and
- * 1.3 GB for 64 with 1.8 million elements in them. Reckoned from that, not measured: 1 GB of pbf has some 70 million
- * elements, one to four minutes for 64 cells, and at the very worst, every node elsewhere than the one before it, 0.8 GB
- * more.
+ * Measured on 7.2 million elements, Monaco 200 times over with its ids mixed: 9 s and 0.6 GB for one cell, 31 s and
+ * 1.8 GB for 64 with 1.9 million elements in them. Reckoned from that, not measured: 1 GB of pbf has some 70 million
+ * elements, one and a half to five minutes for 64 cells, and at the very worst, every node elsewhere than the one before
+ * it, 0.8 GB more.
  *
  * What the file lacks is not there. A cell that lies partly beyond the bounds that it states is read all the same, and its
  * origin says which share is covered; one that lies wholly beyond is refused. Bounds are a rectangle around what was cut, a
