@@ -17,3 +17,4 @@ export { type Chip, type ChipFormat, type CutOptions, chipFile, chipPath, cutTil
 export { type CropOptions, cropQuarters } from './jpegcrop.ts';
 export { STRETCH } from './product.ts';
 export { readPixels } from './pixels.ts';
+export { FEATURES, chipFeatures } from './features.ts';

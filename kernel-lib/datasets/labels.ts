@@ -1,3 +1,4 @@
+import { CELL_ZOOM } from '../ard/index.ts';
 import type { ChipTag, LabelRule, LabelSchema } from '../statistics/index.ts';
 
 /** Whether a chip has a label: 1 yes, 0 no, `null` not known. */
@@ -10,11 +11,19 @@ export interface ChipLabels {
   weight: number;
 }
 
+/** How {@link labelChips} weighs chips in which nothing is mapped. */
+export interface LabelOptions {
+  /** Weight of such a chip where nothing is known of its cell, 0–1. Default: 0.5 */
+  unmappedWeight?: number | undefined;
+  /** How complete the map of each cell is, 0–1, by the cell's id: the weight of such a chip in it. Default: not known */
+  completeness?: ReadonlyMap<string, number> | undefined;
+}
+
 /**
  * Labels of chips from the tags that lie in them.
  *
  * A label is present from its rule's threshold on, unknown below it where there is some, absent where there is none. A chip in
- * which nothing at all is mapped counts less: untagged is not the same as absent.
+ * which nothing at all is mapped counts as far as the map of its cell is complete: untagged is not the same as absent.
  *
  * @param chips ids of the chips to label
  * @param unmappedWeight weight of a chip without a single element, 0–1. Default 0.5
@@ -24,7 +33,7 @@ export function labelChips(
   chips: Iterable<string>,
   rows: readonly ChipTag[],
   { labels }: LabelSchema,
-  { unmappedWeight = 0.5 }: { unmappedWeight?: number } = {},
+  { unmappedWeight = 0.5, completeness }: LabelOptions = {},
 ): Map<string, ChipLabels> {
   if (!(unmappedWeight >= 0 && unmappedWeight <= 1)) {
     throw new RangeError(`labelChips requires an unmappedWeight of 0–1, got ${unmappedWeight}`);
@@ -38,7 +47,8 @@ export function labelChips(
   for (const chip of chips) {
     const tags = perChip.get(chip);
     const values = labels.map((rule) => [rule.label, valueOf(rule, tags)] as const);
-    labelled.set(chip, { labels: Object.fromEntries(values), weight: tags ? 1 : unmappedWeight });
+    const weight = tags ? 1 : (completeness?.get(chip.slice(0, 4 + CELL_ZOOM)) ?? unmappedWeight);
+    labelled.set(chip, { labels: Object.fromEntries(values), weight });
   }
   return labelled;
 }

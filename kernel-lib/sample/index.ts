@@ -4,6 +4,7 @@ export {
   type Sample, type SampleOptions, type SampleScale, type SampleTile, makeSample, makeSampleTile,
 } from './sample.ts'; // prettier-ignore
 export { World } from './world.ts';
+export { ORIGIN } from './plan.ts';
 export { Painter } from './paint.ts';
 export { ACQUISITIONS, type Acquisition } from './light.ts';
 export type { Change, Thing } from './thing.ts';

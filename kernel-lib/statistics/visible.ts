@@ -1,0 +1,90 @@
+import { areaUnderRoc, fitProbe } from './probe.ts';
+
+/** How well a tag can be told from a picture. */
+export interface Visibility {
+  tag: string;
+  /** Rows that have it. */
+  positives: number;
+  /** Area under the ROC curve on ground that the probe has not seen, 0–1: 0.5 is chance. `NaN` where it cannot be told. */
+  auc: number;
+  /** Its 95 % interval, were chips independent. */
+  low: number;
+  high: number;
+  /** Whether the whole interval lies above the least that is asked for. */
+  isVisible: boolean;
+}
+
+/** How {@link visibility} works. */
+export interface VisibilityOptions {
+  /** Zoom of the squares that are held out together: 12 is a cell, 14 a sixteenth of it. Default: 12 where there are several, else 14. */
+  foldZoom?: number | undefined;
+  /** Folds at most. Default: 5 */
+  folds?: number | undefined;
+  /** Least area under the curve. Default: 0.6 */
+  atLeast?: number | undefined;
+}
+
+/**
+ * Whether tags can be seen from above: a linear probe learns each from features of pictures, and is asked on ground that it
+ * has not seen.
+ *
+ * Squares of ground are held out in turn, each once, so that every row is scored by a probe that saw none of its square.
+ *
+ * @param chips id of the square of ground of each row, `Z33-<18 digits>`
+ * @param features `[n, d]`, colour and texture or embeddings
+ * @param tagged chips that have each tag
+ * @returns in the order of `tagged`
+ * @throws {RangeError} when features and chips do not match, or all chips lie in one square
+ */
+export function visibility(
+  chips: readonly string[],
+  features: Float32Array,
+  tagged: ReadonlyMap<string, ReadonlySet<string>>,
+  { foldZoom, folds = 5, atLeast = 0.6 }: VisibilityOptions = {},
+): Visibility[] {
+  const d = features.length / chips.length;
+  if (chips.length === 0 || !Number.isInteger(d))
+    throw new RangeError(`visibility requires features of ${chips.length} chips, got ${features.length} numbers`);
+  const foldOf = foldsOf(chips, foldZoom, folds);
+  const sides = [...new Set(foldOf)].map((fold) => ({
+    train: rowsWhere(foldOf, (of) => of !== fold),
+    test: rowsWhere(foldOf, (of) => of === fold),
+  }));
+  return [...tagged].map(([tag, having]) => {
+    const classes = Uint8Array.from(chips, (chip) => Number(having.has(chip)));
+    const scores = new Float64Array(chips.length).fill(Number.NaN);
+    for (const { train, test } of sides) {
+      const some = train.map((row) => classes[row]);
+      if (!some.includes(1) || !some.includes(0)) continue;
+      const found = fitProbe(rowsOf(features, d, train), some).score(rowsOf(features, d, test));
+      test.forEach((row, at) => (scores[row] = found[at]));
+    }
+    return judged(tag, classes, scores, atLeast);
+  });
+}
+
+function judged(tag: string, classes: Uint8Array, scores: Float64Array, atLeast: number): Visibility {
+  const rows = [...scores.keys()].filter((row) => !Number.isNaN(scores[row]));
+  const { auc, error } = areaUnderRoc(rows.map((row) => scores[row]), rows.map((row) => classes[row])); // prettier-ignore
+  const [low, high] = [Math.max(0, auc - 1.96 * error), Math.min(1, auc + 1.96 * error)];
+  return { tag, positives: classes.reduce((sum, one) => sum + one, 0), auc, low, high, isVisible: low >= atLeast };
+}
+
+/** Which fold each row belongs to: squares in order of their id, dealt out in turn. */
+function foldsOf(chips: readonly string[], zoom: number | undefined, folds: number): number[] {
+  const at = zoom ?? (new Set(chips.map((chip) => chip.slice(0, 4 + 12))).size > 1 ? 12 : 14);
+  const squares = [...new Set(chips.map((chip) => chip.slice(0, 4 + at)))].sort();
+  if (squares.length < 2) throw new RangeError(`all chips lie in one square of zoom ${at}: nothing can be held out; take a higher foldZoom`); // prettier-ignore
+  const rank = new Map(squares.map((square, index) => [square, index % folds]));
+  return chips.map((chip) => rank.get(chip.slice(0, 4 + at))!);
+}
+
+function rowsWhere(foldOf: readonly number[], isWanted: (fold: number) => boolean): number[] {
+  return foldOf.flatMap((fold, row) => (isWanted(fold) ? [row] : []));
+}
+
+function rowsOf(features: Float32Array, d: number, rows: readonly number[]): Float32Array {
+  const found = new Float32Array(rows.length * d);
+  rows.forEach((row, at) => found.set(features.subarray(row * d, (row + 1) * d), at * d));
+  return found;
+}
