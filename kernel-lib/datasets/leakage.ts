@@ -1,5 +1,5 @@
 import seedrandom from 'seedrandom';
-import { areaUnderRoc } from '../statistics/index.ts';
+import { areaUnderRoc, standardiser } from '../statistics/index.ts';
 import type { ChipLabels, LabelValue } from './labels.ts';
 import { type SplitOptions, splitByPlace } from './splits.ts';
 
@@ -54,7 +54,8 @@ export function leakageReport(
   if (examples.length === 0 || !Number.isInteger(d))
     throw new RangeError(`leakageReport requires features of ${examples.length} rows, got ${features.length} numbers`);
   const random = seedrandom(`leakage ${seed}`);
-  const scaled = standardised(features, d);
+  const standard = standardiser(features, d);
+  const scaled = features.map((value, at) => standard(value, at % d));
   const splits = [
     ['rows at random', atRandom(examples.length, test, random)],
     ['by place, no buffer', byPlace(examples, { ...options, buffer: 0 })],
@@ -89,15 +90,6 @@ function byPlace(examples: readonly LeakageExample[], options: SplitOptions): Si
 
 function shuffled(rows: readonly number[], random: () => number): number[] {
   return rows.map((row) => ({ row, at: random() })).sort((a, b) => a.at - b.at).map(({ row }) => row); // prettier-ignore
-}
-
-/** Columns of mean 0 and variance 1. */
-function standardised(features: Float32Array, d: number): Float32Array {
-  const n = features.length / d;
-  const [means, squares] = [new Float64Array(d), new Float64Array(d)];
-  for (let at = 0; at < features.length; at++) means[at % d] += features[at] / n;
-  for (let at = 0; at < features.length; at++) squares[at % d] += (features[at] - means[at % d]) ** 2 / n;
-  return features.map((value, at) => (squares[at % d] > 1e-12 ? (value - means[at % d]) / Math.sqrt(squares[at % d]) : 0)); // prettier-ignore
 }
 
 /** The rows of `train` that are nearest to one, by Euclidean distance. */

@@ -4,7 +4,7 @@ export { type ChipTag, type ZoneChipTags, chipTags } from './chiptags.ts';
 export { type AtlasRow, frame, tagAtlas } from './atlas.ts';
 export { type Association, type TagPair, association, associations, chipsNeeded, wilsonInterval } from './inference.ts';
 export { type Completeness, completeness } from './completeness.ts';
-export { type Probe, areaUnderRoc, fitProbe } from './probe.ts';
+export { type Probe, areaUnderRoc, fitProbe, standardiser } from './probe.ts';
 export { type Visibility, type VisibilityOptions, visibility } from './visible.ts';
 export {
   type LabelRule, type LabelSchema, type SchemaOptions, measureOf,

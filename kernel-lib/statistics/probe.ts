@@ -24,12 +24,12 @@ export function fitProbe(
   const positives = Array.from(classes).filter((value) => value === 1).length;
   if (positives === 0 || positives === n)
     throw new RangeError(`fitProbe requires examples of both kinds, got ${positives} of ${n}`);
-  const { means, scales } = momentsOf(features, d);
+  const standard = standardiser(features, d);
   const share = positives / n;
   const matrix = Array.from({ length: d }, () => new Float64Array(d + 1));
   const row = new Float64Array(d);
   for (let at = 0; at < n; at++) {
-    for (let k = 0; k < d; k++) row[k] = (features[at * d + k] - means[k]) * scales[k];
+    for (let k = 0; k < d; k++) row[k] = standard(features[at * d + k], k);
     for (let k = 0; k < d; k++) {
       for (let l = k; l < d; l++) matrix[k][l] += row[k] * row[l];
       matrix[k][d] += row[k] * (classes[at] - share);
@@ -43,19 +43,24 @@ export function fitProbe(
   return {
     score: (others) =>
       Float64Array.from({ length: others.length / d }, (_, at) =>
-        weights.reduce((sum, weight, k) => sum + weight * (others[at * d + k] - means[k]) * scales[k], share),
+        weights.reduce((sum, weight, k) => sum + weight * standard(others[at * d + k], k), share),
       ),
   };
 }
 
-/** Of each column; a column that never changes counts for nothing. */
-function momentsOf(features: Float32Array, d: number): { means: Float64Array; scales: Float64Array } {
+/**
+ * Brings values of each column to mean 0 and variance 1 over the rows given; population variance.
+ *
+ * @param features `[n, d]`
+ * @returns of a value and its column the standardised value; 0 in a column that never changes
+ */
+export function standardiser(features: Float32Array, d: number): (value: number, column: number) => number {
   const n = features.length / d;
-  const means = new Float64Array(d);
-  const squares = new Float64Array(d);
+  const [means, variances] = [new Float64Array(d), new Float64Array(d)];
   for (let at = 0; at < features.length; at++) means[at % d] += features[at] / n;
-  for (let at = 0; at < features.length; at++) squares[at % d] += (features[at] - means[at % d]) ** 2 / n;
-  return { means, scales: squares.map((variance) => (variance > 1e-12 ? 1 / Math.sqrt(variance) : 0)) };
+  for (let at = 0; at < features.length; at++) variances[at % d] += (features[at] - means[at % d]) ** 2 / n;
+  const scales = variances.map((variance) => (variance > 1e-12 ? 1 / Math.sqrt(variance) : 0));
+  return (value, column) => (value - means[column]) * scales[column];
 }
 
 /** Solves a positive definite system, its right side in the last column, by elimination. */
