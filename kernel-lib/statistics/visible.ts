@@ -10,8 +10,8 @@ export interface Visibility {
   /** Its 95 % interval, were chips independent. */
   low: number;
   high: number;
-  /** Whether the whole interval lies above the least that is asked for. */
-  isVisible: boolean;
+  /** Where the whole interval lies: above the least that is asked for, below it, or on both sides: too few to tell. */
+  verdict: 'seen' | 'not seen' | 'not known';
 }
 
 /** How {@link visibility} works. */
@@ -67,7 +67,19 @@ function judged(tag: string, classes: Uint8Array, scores: Float64Array, atLeast:
   const rows = [...scores.keys()].filter((row) => !Number.isNaN(scores[row]));
   const { auc, error } = areaUnderRoc(rows.map((row) => scores[row]), rows.map((row) => classes[row])); // prettier-ignore
   const [low, high] = [Math.max(0, auc - 1.96 * error), Math.min(1, auc + 1.96 * error)];
-  return { tag, positives: classes.reduce((sum, one) => sum + one, 0), auc, low, high, isVisible: low >= atLeast };
+  return {
+    tag,
+    positives: classes.reduce((sum, one) => sum + one, 0),
+    auc,
+    low,
+    high,
+    verdict: verdictOf(low, high, atLeast),
+  };
+}
+
+function verdictOf(low: number, high: number, atLeast: number): Visibility['verdict'] {
+  if (low >= atLeast) return 'seen';
+  return high < atLeast ? 'not seen' : 'not known';
 }
 
 /** Which fold each row belongs to: squares in order of their id, dealt out in turn. */

@@ -65,9 +65,9 @@ describe('visibility', () => {
 
   it('keeps what features tell on cells that the probe has not seen, and drops what they do not', () => {
     const [forest, name, rare] = visibility(chips, features, tagged);
-    assert.ok(forest.auc > 0.95 && forest.isVisible, JSON.stringify(forest));
-    assert.ok(name.low < 0.5 && name.high > 0.5 && !name.isVisible, JSON.stringify(name));
-    assert.deepEqual([rare.positives, rare.isVisible], [1, false]);
+    assert.ok(forest.auc > 0.95 && forest.verdict === 'seen', JSON.stringify(forest));
+    assert.ok(name.low < 0.5 && name.high > 0.5 && name.verdict === 'not seen', JSON.stringify(name));
+    assert.deepEqual([rare.positives, rare.verdict], [1, 'not known']);
   });
 
   it('does not see what is told by the place alone', () => {
@@ -93,7 +93,7 @@ describe('visibility', () => {
     const found = visibility(ids, await chipFeatures(there.map(({ path }) => path)), new Map([
       ['building', having(/^building=/, 0.05)], ['farmland', having(/^landuse=farmland/, 0.3)],
     ]), { foldZoom: 14 }); // prettier-ignore
-    for (const { auc, isVisible } of found) assert.ok(auc > 0.8 && isVisible, JSON.stringify(found));
+    for (const { auc, verdict } of found) assert.ok(auc > 0.8 && verdict === 'seen', JSON.stringify(found));
   });
 });
 
