@@ -25,7 +25,7 @@ interface Entry {
 function entriesOf(tiff: Buffer): { entries: Entry[]; links: number[] } {
   const entries: Entry[] = [];
   const links = [4];
-  for (let at = tiff.readUInt32LE(4); at !== 0; at = tiff.readUInt32LE(links.at(-1)!)) {
+  for (let at = tiff.readUInt32LE(4); at !== 0; at = tiff.readUInt32LE(links.at(-1))) {
     const count = tiff.readUInt16LE(at);
     for (let index = 0; index < count; index++) {
       const place = at + 2 + 12 * index;
@@ -63,10 +63,10 @@ function withBlock(directory: number, block: (old: Buffer) => Buffer): Spoil {
   return (tiff) => {
     const { offset, bytes } = firstBlock(tiff, directory);
     const start = tiff.readUInt32LE(offset);
-    const put = block(tiff.subarray(start, start + tiff.readUInt32LE(bytes)));
+    const other = block(tiff.subarray(start, start + tiff.readUInt32LE(bytes)));
     tiff.writeUInt32LE(tiff.length, offset);
-    tiff.writeUInt32LE(put.length, bytes);
-    return Buffer.concat([tiff, put]);
+    tiff.writeUInt32LE(other.length, bytes);
+    return Buffer.concat([tiff, other]);
   };
 }
 

@@ -66,8 +66,11 @@ export interface Run {
   seconds: number;
 }
 
-/** Told by the process itself as it ends; what it is started with does not reach its threads. */
-const PEAK = `data:text/javascript,process.on('exit',()=>console.log('peak '+process.resourceUsage().maxRSS))`;
+/**
+ * Told by the process itself as it ends; what it is started with does not reach its threads. Not `maxRSS`, which begins at
+ * what the process that started it had.
+ */
+const PEAK = `data:text/javascript,import{readFileSync}from'node:fs';process.on('exit',()=>console.log(/VmHWM.*kB/.exec(readFileSync('/proc/self/status','utf8'))[0]))`;
 
 /** Starts `imagesim chip` on a data folder. */
 export function startChip(data: string, args: string[]): ChildProcess {
@@ -83,6 +86,6 @@ export async function runChip(data: string, args: string[]): Promise<Run> {
   const started = performance.now();
   const child = startChip(data, args);
   const [stdout, stderr] = await Promise.all([text(child.stdout!), text(child.stderr!), once(child, 'close')]);
-  const peakBytes = Number(/^peak (\d+)$/m.exec(stdout)?.[1]) * 1024;
+  const peakBytes = Number(/^VmHWM:\s+(\d+) kB$/m.exec(stdout)?.[1]) * 1024;
   return { code: child.exitCode, stdout, stderr, peakBytes, seconds: (performance.now() - started) / 1000 };
 }
