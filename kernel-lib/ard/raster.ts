@@ -3,7 +3,7 @@ import { GeoTIFF, type GeoTIFFImage } from 'geotiff';
 import { openSource } from './address.ts';
 import { objectAt, openRemote, tiffSource, type Traffic } from './remote.ts';
 import { type Source, SourceError, type SourceOptions } from './source.ts';
-import { type JpegTables, jpegTablesOf, windowReader, type WindowReader } from './window.ts';
+import { type JpegTables, jpegTablesOf, samplesOf, windowReader, type WindowReader } from './window.ts';
 
 /** Blocks of one level or of its mask: where in the file each lies. A block of 0 bytes holds nothing. */
 export interface BlockTable {
@@ -154,6 +154,7 @@ async function describe(file: Opened): Promise<Raster> {
   const first = levels[0]?.image;
   if (!first) throw new Error(`${path} holds no image, only masks: ${remedy}`);
   checkMask(file, levels[0], masks);
+  levels.forEach((level) => checkBlocks(file, level));
   const keys = first.getGeoKeys();
   const epsg = Number(keys?.ProjectedCSTypeGeoKey);
   if (!epsg) throw new Error(`${path} names no projection: expected a GeoTIFF in UTM`);
@@ -178,13 +179,12 @@ async function describe(file: Opened): Promise<Raster> {
     },
     async readSamples(column, row, width, height, bands) {
       const window = [column, row, column + width, row + height];
-      return levels[0].image.readRasters({ window, samples: [...bands], interleave: true }); // prettier-ignore
+      return samplesOf(path, levels[0].image, { window, samples: [...bands] });
     },
     jpegTables: (level) => jpegTablesOf(levels[level]),
     async readMask(level) {
       const mask = maskOf(masks, levels[level]);
-      const bits = (await mask?.image.readRasters({ interleave: true })) as ArrayLike<number> | undefined;
-      return bits && ones(bits);
+      return mask && ones(await samplesOf(path, mask.image));
     },
     async prefetch(level) {
       const [from, to] = spanOf([levels[level], maskOf(masks, levels[level])]);
@@ -220,13 +220,23 @@ function spanOf(tables: (BlockTable | undefined)[]): [from: number, to: number] 
 /** Every image of the file with the table of its blocks. */
 async function readDirectories({ path, tiff, size, remedy }: Opened): Promise<Level[]> {
   try {
-    const count = await tiff.getImageCount();
+    const count = await countDirectories(tiff);
     const images = await Promise.all(Array.from({ length: count }, (_, index) => tiff.getImage(index)));
     return await Promise.all(images.map(async (image) => ({ ...(await blockTable(image)), image })));
   } catch (error) {
     if (error instanceof SourceError) throw error;
     throw new Error(`${path} ends in the middle of its directory (${size} bytes): ${remedy}`, { cause: error });
   }
+}
+
+/** geotiff's own count never ends where the chain of directories leads in a circle. */
+async function countDirectories(tiff: GeoTIFF): Promise<number> {
+  const places = new Set<number>();
+  for (let next = -1; next !== 0; places.add(next)) {
+    next = (await tiff.requestIFD(places.size)).nextIFDByteOffset;
+    if (places.has(next)) throw new Error('the directories lead in a circle');
+  }
+  return places.size;
 }
 
 function placeOf(path: string, image: GeoTIFFImage): Pick<Raster, 'origin' | 'metresPerPixel'> {
@@ -277,6 +287,14 @@ function checkWhole({ path, size, remedy }: Opened, { offsets, byteCounts }: Blo
       throw new Error(`${path} is cut short: block ${block} ends at byte ${end}, the file at ${size}; ${remedy}`);
     }
   }
+}
+
+/** Blocks of another size than their list has it would be looked up in the wrong places. */
+function checkBlocks({ path, remedy }: Opened, { image, ...level }: Level): void {
+  const { height, blockHeight, blocksAcross, samples, offsets, byteCounts } = level;
+  const blocks = (blocksAcross * Math.ceil(height / blockHeight) * image.getSamplesPerPixel()) / samples;
+  const wrong = [offsets, byteCounts].find(({ length }) => length !== blocks);
+  if (wrong) throw new Error(`${path} lists ${wrong.length} of the ${blocks} blocks of its image: ${remedy}`);
 }
 
 /** A mask of the full level that is not of its size would pass for none at all. */

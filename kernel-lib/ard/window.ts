@@ -1,6 +1,7 @@
 import type { GeoTIFFImage } from 'geotiff';
 import sharp from 'sharp';
 import type { Level, Raster } from './raster.ts';
+import { SourceError } from './source.ts';
 
 /** The shared tables of a TIFF's JPEG blocks, without their start and end marks. */
 async function tablesOf(image: GeoTIFFImage): Promise<Buffer> {
@@ -108,5 +109,24 @@ async function readAnyWindow(
   if (bits !== 8) throw new Error(`${path} has ${bits} bits a sample: expected an 8-bit visual product`);
   const window = [column, row, column + width, row + height];
   const samples = image.getSamplesPerPixel() >= 3 ? [0, 1, 2] : [0, 0, 0]; // what comes after is alpha
-  return (await image.readRasters({ window, samples, interleave: true })) as unknown as Uint8Array;
+  return (await samplesOf(path, image, { window, samples })) as Uint8Array;
+}
+
+/**
+ * Samples `[row, col, band]` through geotiff's own decoders.
+ *
+ * @param which a window, the whole image by default, and bands from 0, all by default
+ * @throws {Error} naming the file, when a block is damaged or packed in a way that nobody knows
+ */
+export async function samplesOf(
+  path: string,
+  image: GeoTIFFImage,
+  which: { window?: number[]; samples?: number[] } = {},
+): Promise<ArrayLike<number>> {
+  try {
+    return await image.readRasters({ ...which, interleave: true });
+  } catch (error) {
+    if (error instanceof SourceError) throw error;
+    throw new Error(`${path} holds a block that cannot be read (${String(error)}): fetch it again`, { cause: error });
+  }
 }

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import {
   type Bounds, type Cell, type Raster, type Shard, type StepOptions, type Tile, CHIPS_PER_SIDE, WriteError, boundsOf,
-  chipBounds, chipIds, dataRoot, eachUnit, paddedZone, polygonOf, readTiles, shardOf,
+  chipBounds, chipIds, dataRoot, eachUnit, paddedZone, polygonOf, readTiles, shardOf, sweepParts,
 } from '../ard/index.ts'; // prettier-ignore
 import { type TileFilter, checkFilter, isWanted, whyUnfit } from '../infra/index.ts';
 import { type ChipFormat, type Cut, agreeOnCut, cutTile, missingChips, writeCut } from './cut.ts';
@@ -108,7 +108,7 @@ export async function chipTiles(options: ChipOptions): Promise<ChipReport> {
     concurrency: plan.concurrency ?? 2,
   });
   report.tiles.sort((a, b) => (`${a.cell} ${a.date} ${a.catid}` < `${b.cell} ${b.date} ${b.catid}` ? -1 : 1));
-  if (!plan.dryRun) await mergeRecords(plan.filename, plan.indexOnly ? undefined : plan.chipDir);
+  if (!plan.dryRun) await mergeRecords(plan.filename, plan.indexOnly ? undefined : plan.chipDir, plan.signal);
   return report;
 }
 
@@ -217,6 +217,7 @@ async function chipTile(
   try {
     const record = isKnown ? known : recordOf(tile, file, await (await opened.get()).validity(plan));
     const chips = chipsOf(record, cut.minValid).filter(isWithin(tile.cell, plan.bbox));
+    if (!plan.indexOnly && !plan.dryRun) await sweepParts(join(chipDir, tile.cell.quadkey, tile.date)); // a killed worker's, whose chips another has cut
     const missing = plan.indexOnly ? [] : await missingChips(tile, chips, chipDir, { ...cut, force });
     if (missing.length > 0 && plan.dryRun) report.bytes += bytesOf((await opened.get()).raster, missing);
     else if (missing.length > 0) {

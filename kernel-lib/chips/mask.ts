@@ -37,7 +37,7 @@ type Box = [left: number, top: number, right: number, bottom: number];
  */
 export async function realPixels(raster: Raster, table: BlockTable, band = 0): Promise<Uint32Array> {
   const plane = table.samples === 1 ? band : 0;
-  checkTable(raster.path, table, plane);
+  checkTable(raster.path, table, plane, table === raster.levels[0]);
   const counts = new Uint32Array(CHIPS_PER_SIDE ** 2);
   const uniform: { real?: Buffer; none?: Buffer } = {};
   for (const batch of batches(raster.path, table, plane)) {
@@ -63,8 +63,11 @@ export async function realPixels(raster: Raster, table: BlockTable, band = 0): P
   return counts;
 }
 
-/** @param plane which band's blocks are meant, where each band has its own */
-function checkTable(path: string, table: BlockTable, plane: number): void {
+/**
+ * @param plane which band's blocks are meant, where each band has its own
+ * @param isImage whether blocks of other bands may follow
+ */
+function checkTable(path: string, table: BlockTable, plane: number, isImage: boolean): void {
   const { width, height, blockSize, blockHeight, blocksAcross, bits, samples, byteCounts, offsets } = table;
   const form = `${width} × ${height} px in blocks of ${blockSize} × ${blockHeight} with ${samples} × ${bits} bits`;
   const known = bits === 8 || (bits === 1 && samples === 1 && blockSize % 8 === 0);
@@ -75,7 +78,7 @@ function checkTable(path: string, table: BlockTable, plane: number): void {
   }
   const blocks = (plane + 1) * blocksAcross * Math.ceil(height / blockHeight);
   const listed = Math.min(offsets.length, byteCounts.length);
-  if (listed < blocks) throw new Error(`${path} lists ${listed} of the ${blocks} blocks of a mask or alpha band: fetch it again`); // prettier-ignore
+  if (listed < blocks || (listed > blocks && !isImage)) throw new Error(`${path} lists ${listed} of the ${blocks} blocks of a mask or alpha band: fetch it again`); // prettier-ignore
 }
 
 /** The blocks that reach into the cell and are not sparse, row by row, some MB at a time. */

@@ -2,14 +2,11 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { parquetWriteBuffer } from 'hyparquet-writer';
-import { lock } from 'proper-lockfile';
-import { CHIPS_PER_SIDE, makeFolder, parseChip, writeWhole } from '../ard/index.ts';
+import { CHIPS_PER_SIDE, parseChip, sweepParts, writeWhole } from '../ard/index.ts';
 import { type Chip, readChips } from './cut.ts';
+import { withLock } from './lock.ts';
 import { indexOf, indexText, readNodataIndex } from './nodataindex.ts';
-import { type CellRecord, type TileRecord, isWholeIn, readRecords } from './record.ts';
-
-/** Whoever holds the lock for longer without a sign of life is dead. */
-const DEAD_MS = 60_000;
+import { type CellRecord, type TileRecord, isWholeIn, readRecords, recordFolder } from './record.ts';
 
 /**
  * Merges the records of all cells into the index, and lists the chips of a zone in `index.parquet`.
@@ -21,17 +18,15 @@ const DEAD_MS = 60_000;
  * @param chipDir whose chips are listed. Default: none are
  * @throws {Error} naming the index or record that is damaged
  */
-export async function mergeRecords(indexPath: string, chipDir?: string): Promise<void> {
-  await makeFolder(dirname(indexPath));
-  const retries = { forever: true, minTimeout: 50, maxTimeout: 1000 };
-  const release = await lock(indexPath, { realpath: false, stale: DEAD_MS, update: DEAD_MS / 6, retries });
-  try {
+export async function mergeRecords(indexPath: string, chipDir?: string, signal?: AbortSignal): Promise<void> {
+  const merge = async (): Promise<void> => {
     const records = await readRecords(indexPath);
     await writeChanged(indexPath, Buffer.from(indexText(indexOf(await readNodataIndex(indexPath), records))));
     if (chipDir && existsSync(chipDir)) await writeChanged(join(chipDir, 'index.parquet'), await chipTable(chipDir, records)); // prettier-ignore
-  } finally {
-    await release();
-  }
+  };
+  await withLock(indexPath, merge, signal);
+  const folders = [dirname(indexPath), recordFolder(indexPath), ...(chipDir ? [chipDir] : [])];
+  for (const folder of folders) await sweepParts(folder); // of a killed worker whose work another has done
 }
 
 async function writeChanged(path: string, content: Buffer): Promise<void> {

@@ -78,8 +78,8 @@ export async function readRecords(indexPath: string): Promise<CellRecord[]> {
   return Promise.all(
     names.map(async (name) => {
       const path = join(folder, name);
-      const { success, data } = schema.safeParse(await readJson(path));
-      if (!success) throw new Error(`${path} is damaged: delete it, and chip again`);
+      const { success, data } = schema.safeParse(await readJson(path).catch(() => undefined));
+      if (!success || `${data.cell}.json` !== name) throw new Error(`${path} is damaged: delete it, and chip again`);
       return data;
     }),
   );
