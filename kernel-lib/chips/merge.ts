@@ -2,9 +2,8 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { parquetWriteBuffer } from 'hyparquet-writer';
-import { CHIPS_PER_SIDE, parseChip, sweepParts, writeWhole } from '../ard/index.ts';
+import { CHIPS_PER_SIDE, parseChip, sweepParts, withLock, writeWhole } from '../ard/index.ts';
 import { type Chip, readChips } from './cut.ts';
-import { withLock } from './lock.ts';
 import { indexOf, indexText, readNodataIndex } from './nodataindex.ts';
 import { type CellRecord, type TileRecord, isWholeIn, readRecords, recordFolder } from './record.ts';
 

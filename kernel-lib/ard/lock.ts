@@ -1,7 +1,7 @@
 import { readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { cannotWrite, makeFolder, partName, staleParts } from '../ard/index.ts';
+import { cannotWrite, makeFolder, partName, staleParts } from './files.ts';
 
 /** Of another machine's process nobody here can tell whether it lives: without a sign of life for so long it is dead. */
 const DEAD_MS = 60_000;
