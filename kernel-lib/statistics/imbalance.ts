@@ -33,6 +33,10 @@ export function imbalance(counts: readonly number[]): Imbalance {
  * The same with intervals from a bootstrap over units. Give blocks of chips, as {@link countsBySquare} makes them: chips
  * beside each other are alike, and drawn one by one they would make the intervals too narrow.
  *
+ * The ratio of a draw is that of the two classes that are the most frequent and the rarest of all: the extremes of each
+ * draw would lie further apart than the truth. Evenness and effective number of a draw lie a little lower than the truth
+ * where units are few.
+ *
  * @param units counts, `[unit, class]`
  * @throws {RangeError} when there is no unit
  */
@@ -41,7 +45,15 @@ export function imbalanceWithIntervals(
   options: BootstrapOptions = {},
 ): { found: Imbalance; intervals: Record<keyof Imbalance, Interval> } {
   if (units.length === 0) throw new RangeError('imbalanceWithIntervals requires at least one unit, got none');
-  const ofAll = (drawn: readonly (readonly number[])[]): Imbalance =>
-    imbalance(drawn[0].map((_, column) => drawn.reduce((sum, counts) => sum + counts[column], 0)));
-  return { found: ofAll(units), intervals: bootstrap(units, (drawn) => ({ ...ofAll(drawn) }), options) };
+  const totals = totalsOf(units);
+  const [most, least] = [totals.indexOf(Math.max(...totals)), totals.indexOf(Math.min(...totals))];
+  const ofDraw = (drawn: readonly (readonly number[])[]): Record<keyof Imbalance, number> => {
+    const counts = totalsOf(drawn);
+    return { ...imbalance(counts), ratio: counts[most] / counts[least] };
+  };
+  return { found: imbalance(totals), intervals: bootstrap(units, ofDraw, options) };
+}
+
+function totalsOf(units: readonly (readonly number[])[]): number[] {
+  return units[0].map((_, column) => units.reduce((sum, counts) => sum + counts[column], 0));
 }

@@ -18,9 +18,10 @@ export { type Neighbours, chipNeighbours } from './neighbours.ts';
 export { type SpatialTest, moransI } from './moran.ts';
 export { type JoinCounts, joinCounts } from './joincounts.ts';
 export { type EffectiveSize, effectiveSize } from './effective.ts';
+export { type Clustering, clustering } from './clustering.ts';
 export { countsBySquare, incidences, squareOf } from './incidence.ts';
 export { type Rarefaction, type RarefactionPoint, rarefaction } from './rarefaction.ts';
-export { type KolmogorovSmirnov, kolmogorovSmirnov } from './drift.ts';
+export { type KolmogorovSmirnov, type LabelDrift, amounts, kolmogorovSmirnov, labelDrift } from './drift.ts';
 export { type PrecisionOptions, chipsForClass, chipsNeeded } from './precision.ts';
 export { chiSquaredTail, kolmogorovTail, logChoose, normalQuantile, normalTail } from './distribution.ts';
 export {

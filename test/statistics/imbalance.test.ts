@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import seedrandom from 'seedrandom';
-import { bootstrap, chipsForClass, chipsNeeded, imbalance, imbalanceWithIntervals, kolmogorovSmirnov } from 'imagesim/statistics'; // prettier-ignore
+import { type ChipTag, amounts, bootstrap, chiSquaredTest, chipsForClass, chipsNeeded, imbalance, imbalanceWithIntervals, kolmogorovSmirnov, labelDrift } from 'imagesim/statistics'; // prettier-ignore
 import { near } from './near.ts';
 
 describe('imbalance', () => {
@@ -34,6 +34,16 @@ describe('imbalance', () => {
     }
     const width = ({ intervals }: typeof single): number => intervals.evenness[1] - intervals.evenness[0];
     assert.ok(width(wide) > 2 * width(single)); // √10 of independent chips
+  });
+
+  it('has a ratio’s interval around what was found, for many classes too', () => {
+    const random = seedrandom('classes');
+    const units = Array.from({ length: 30 }, () => Array.from({ length: 20 }, () => Math.floor(random() * 12)));
+    const { found, intervals } = imbalanceWithIntervals(units);
+    assert.ok(
+      intervals.ratio[0] < found.ratio && found.ratio < intervals.ratio[1],
+      `${found.ratio} ${intervals.ratio}`,
+    );
   });
 
   it('refuses no unit, and has no interval of one', () => {
@@ -81,6 +91,45 @@ describe('kolmogorovSmirnov', () => {
   it('finds no difference of a sample and itself, whatever its order, and none to test without values', () => {
     assert.deepEqual(kolmogorovSmirnov(a, a.toReversed()), { d: 0, p: 1 });
     assert.ok(Number.isNaN(kolmogorovSmirnov(a, []).p));
+  });
+});
+
+describe('labelDrift', () => {
+  const chips = Array.from({ length: 90 }, (_, at) => `chip ${at}`);
+  const groupOf = (chip: string): string => ['a', 'b', 'c'][Number(chip.slice(5)) % 3];
+  const rowsOf = (tag: string, has: (at: number) => boolean): { chip: string; tag: string }[] =>
+    chips.filter((_, at) => has(at)).map((chip) => ({ chip, tag }));
+  const rows = [
+    ...rowsOf('even=1', (at) => at < 45),
+    ...rowsOf('uneven=1', (at) => (at % 3 === 1 ? at < 60 : at < 15)),
+    { chip: 'chip elsewhere', tag: 'even=1' },
+  ];
+
+  it('tests each label’s shares by χ², corrected for the number of labels, the largest difference first', () => {
+    const [uneven, even] = labelDrift(rows, ['even=1', 'uneven=1'], chips, groupOf);
+    const { chiSquared, p, cramersV } = chiSquaredTest([[5, 25], [20, 10], [5, 25]]); // prettier-ignore
+    assert.deepEqual(uneven, { tag: 'uneven=1', groups: 3, rarest: 'a', least: 5 / 30, commonest: 'b', most: 20 / 30, chiSquared, p, holm: 2 * p, cramersV }); // prettier-ignore
+    assert.deepEqual([even.chiSquared, even.p, even.holm], [0, 1, 1]);
+  });
+
+  it('divides χ² by the design effect of a label', () => {
+    const [{ chiSquared }] = labelDrift(rows, ['uneven=1'], chips, groupOf, { designEffect: () => 4 });
+    assert.equal(chiSquared, chiSquaredTest([[5, 25], [20, 10], [5, 25]]).chiSquared / 4); // prettier-ignore
+  });
+
+  it('is undefined for one group', () => {
+    const [{ groups, p, holm, cramersV }] = labelDrift(rows, ['even=1'], chips, () => 'one');
+    assert.equal(groups, 1);
+    assert.ok([p, holm, cramersV].every(Number.isNaN));
+  });
+});
+
+describe('amounts', () => {
+  it('are those of the tag, 0 where a chip has none', () => {
+    const row = { chip: 'b', tag: 'x=1', elements: 1, area: 0.5, length: 0, points: 2 } satisfies ChipTag;
+    const rows = [row, { ...row, tag: 'y=1', chip: 'a' }];
+    assert.deepEqual(amounts(rows, 'x=1', { chips: ['a', 'b'], measure: 'area' }), [0, 0.5]);
+    assert.deepEqual(amounts(rows, 'x=1', { chips: ['a', 'b'], measure: 'points' }), [0, 2]);
   });
 });
 

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import seedrandom from 'seedrandom';
 import { chipIdAt, parseCell } from 'imagesim/ard';
-import { type JoinCounts, chipNeighbours, effectiveSize, joinCounts, moransI } from 'imagesim/statistics';
+import {
+  type JoinCounts,
+  chipNeighbours,
+  clustering,
+  effectiveSize,
+  joinCounts,
+  moransI,
+  wilsonInterval,
+} from 'imagesim/statistics';
 import { near } from './near.ts';
 
 const cell = parseCell('Z33-031133012203');
@@ -147,5 +155,26 @@ describe('effectiveSize', () => {
       () => effectiveSize([], []),
       /RangeError: effectiveSize requires one value a chip, got 0 for 0 chips/,
     );
+  });
+});
+
+describe('clustering', () => {
+  const chips = block(12, 12);
+  const rows = chips.flatMap((name, at) => [...(at % 12 < 5 ? [{ chip: name, tag: 'half=1' }] : []), { chip: name, tag: 'all=1' }]); // prettier-ignore
+
+  it('puts a label’s clustering together, with an interval of the effective number of chips', () => {
+    const [half] = clustering(rows, ['half=1'], chips);
+    const has = chips.map((_, at) => at % 12 < 5);
+    const { effective } = effectiveSize(chips, has.map(Number));
+    assert.deepEqual([half.chips, half.effective, half.moran], [60, effective, moransI(has.map(Number), chipNeighbours(chips)).value]); // prettier-ignore
+    assert.deepEqual([half.low, half.high], wilsonInterval((60 / 144) * effective, effective));
+    assert.ok(half.joins > 2 * half.joinsExpected && half.designEffect > 5 && half.low < half.share);
+  });
+
+  it('is undefined for a label of all chips or of none, its share apart', () => {
+    for (const { moran, effective, share, low, high } of clustering(rows, ['all=1', 'none=1'], chips)) {
+      assert.ok(Number.isNaN(moran) && Number.isNaN(effective));
+      assert.ok(low <= share && share <= high);
+    }
   });
 });
