@@ -42,7 +42,7 @@ describe('imbalance', () => {
     const { found, intervals } = imbalanceWithIntervals(units);
     assert.ok(
       intervals.ratio[0] < found.ratio && found.ratio < intervals.ratio[1],
-      `${found.ratio} ${intervals.ratio}`,
+      `${found.ratio} ${intervals.ratio.join()}`,
     );
   });
 
