@@ -21,6 +21,9 @@ export interface Series {
   name: string;
   x: ArrayLike<number> | readonly string[];
   y: ArrayLike<number>;
+  /** Bounds of y, drawn as a band around the line. Default: none. */
+  low?: ArrayLike<number> | undefined;
+  high?: ArrayLike<number> | undefined;
 }
 
 export interface LinesOptions {
@@ -73,23 +76,39 @@ export function barsFigure({ labels, values, intervals, title, xTitle, yTitle }:
   return { traces: [trace], layout: { title, ...axes, ...(lying && { height: 110 + 24 * labels.length }) } };
 }
 
-/** Lines that differ in dash and marker as well as in colour. */
+/**
+ * Lines that differ in dash and marker as well as in colour, with bands around those that have bounds.
+ *
+ * @throws {RangeError} when a line has one bound only, or not as many as points
+ */
 export function linesFigure({ series, title, xTitle, yTitle }: LinesOptions): Figure {
   const dashes = ['solid', 'dash', 'dot', 'dashdot'];
   const symbols = ['circle', 'square', 'diamond', 'triangle-up', 'x'];
-  const traces = series.map(({ name, x, y }, index) => ({
+  const lines = series.map(({ name, x, y }, index) => ({
     type: 'scatter',
     name,
     x: Array.from<number | string>(x),
     y: Array.from(y),
     mode: y.length > 40 ? 'lines' : 'lines+markers',
-    line: { width: 2, dash: dashes[index % dashes.length] },
+    line: { width: 2, dash: dashes[index % dashes.length], color: palette[index % palette.length] },
     marker: { size: 6, symbol: symbols[index % symbols.length] },
   }));
   return {
-    traces,
+    traces: [...series.flatMap(bandTraces), ...lines],
     layout: { title, xaxis: { title: xTitle }, yaxis: { title: yTitle }, showlegend: series.length > 1 },
   };
+}
+
+/** The upper bound, and the lower one filled up to it; no legend of their own. */
+function bandTraces({ name, x, y, low, high }: Series, index: number): object[] {
+  if (!low && !high) return [];
+  if (low?.length !== y.length || high?.length !== y.length) {
+    throw new RangeError(`lines requires low and high for each of the ${y.length} points of ${name}, got ${low?.length ?? 0} and ${high?.length ?? 0}`); // prettier-ignore
+  }
+  const shape = { type: 'scatter', mode: 'lines', line: { width: 0 }, showlegend: false, hoverinfo: 'skip' };
+  const places = Array.from<number | string>(x);
+  const fill = { fill: 'tonexty', fillcolor: `${palette[index % palette.length]}33` };
+  return [{ ...shape, x: places, y: Array.from(high) }, { ...shape, x: places, y: Array.from(low), ...fill }]; // prettier-ignore
 }
 
 /**

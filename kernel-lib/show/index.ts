@@ -9,6 +9,7 @@ export type { Show, ShowOptions } from './show.ts';
 export type { Kernel, Screen } from './kernel.ts';
 export type { Table, TableOptions } from './table.ts';
 export type { BarsOptions, LinesOptions, Series } from './chart.ts';
+export type { HeatOptions } from './heat.ts';
 export type { GalleryItem, GalleryOptions, ImageOptions, Mark, Pair, PairsOptions, Picture } from './gallery.ts';
 export type { Square, SquaresOptions } from './squares.ts';
 export type { MapFeature, MapOptions } from './map.ts';

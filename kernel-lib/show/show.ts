@@ -20,6 +20,7 @@ import {
   type PairsOptions,
   type Picture,
 } from './gallery.ts';
+import { heatFigure, type HeatOptions } from './heat.ts';
 import type { Kernel } from './kernel.ts';
 import { mapHtml, type MapFeature, type MapOptions } from './map.ts';
 import { plotlyScript } from './plotly.ts';
@@ -46,8 +47,10 @@ export interface Show {
   chart(traces: readonly object[], layout?: object): void;
   /** Bars, with whiskers for intervals. */
   bars(options: BarsOptions): void;
-  /** Lines over a common x. */
+  /** Lines over a common x, with bands for bounds. */
   lines(options: LinesOptions): void;
+  /** A heat map: squares of two categories, coloured by value. */
+  heat(options: HeatOptions): void;
   /** Thumbnails in a grid, marked ones framed. */
   gallery(items: readonly GalleryItem[], options?: GalleryOptions): Promise<void>;
   /** Pictures of one place before and after, side by side. */
@@ -84,6 +87,7 @@ export function showIn(kernel: Kernel, { now = () => performance.now() }: ShowOp
     chart: (traces, layout = {}) => chart({ traces, layout: layout as Record<string, unknown> }),
     bars: (options) => chart(barsFigure(options)),
     lines: (options) => chart(linesFigure(options)),
+    heat: (options) => chart(heatFigure(options)),
     gallery: async (items, options) => html(await galleryHtml(items, options)),
     pairs: async (items, options) => html(await pairsHtml(items, options)),
     squares: (features, options) => html(squaresHtml(features, options)),

@@ -1,7 +1,9 @@
 import { createRequire } from 'node:module';
 import type { DataFrame } from 'danfojs-node';
 import type { ChipTag } from './chiptags.ts';
-import { wilsonInterval } from './inference.ts';
+import type { TagElements } from './elementtally.ts';
+import { wilsonInterval } from './interval.ts';
+import type { SizeWord } from './size.ts';
 
 /** Hectares of a chip. */
 const CHIP_HECTARES = 78.125 ** 2 / 10_000;
@@ -26,16 +28,32 @@ export interface AtlasRow {
   points: number;
   /** Mean share of the chip that it covers, over the chips that have it, 0–1. */
   cover: number;
+  /** Inverse document frequency over the chips looked at: ln(all chips / chips that have it). Infinite where none has it. */
+  rarity: number;
+  /** Elements that carry it in the data of the cells, by type and in all. `NaN` where they were not given. */
+  nodes: number;
+  ways: number;
+  relations: number;
+  elements: number;
+  /** Median area of the elements that are areas, whole, in chips. `NaN` where none is. */
+  medianChips: number;
+  /** That size in a word, `point` or `line` where most of its elements are that. */
+  size: SizeWord;
 }
 
+const UNKNOWN = { nodes: NaN, ways: NaN, relations: NaN, elements: NaN, medianChips: NaN, size: 'unknown' } as const;
+
 /**
- * The tag atlas: how much of every tag there is, the most frequent first.
+ * The tag atlas: how much of every tag there is, the most frequent first; equals by their elements, then by name.
+ *
+ * With `elements`, tags of the cells' data that lie in none of the chips looked at are there too, with 0 chips.
  *
  * @param rows which tags lie in which chips
  * @param chips how many chips were looked at, those without any tag included
+ * @param elements the elements of every tag, as {@link chipTags} counts them. Default: not known
  * @throws {RangeError} when more chips have tags than were looked at
  */
-export function tagAtlas(rows: readonly ChipTag[], chips: number): AtlasRow[] {
+export function tagAtlas(rows: readonly ChipTag[], chips: number, elements: readonly TagElements[] = []): AtlasRow[] {
   const tagged = new Set(rows.map(({ chip }) => chip)).size;
   if (tagged > chips) throw new RangeError(`tagAtlas got tags of ${tagged} chips, but ${chips} were looked at`);
   const tags = new Map<string, ChipTag[]>();
@@ -44,14 +62,24 @@ export function tagAtlas(rows: readonly ChipTag[], chips: number): AtlasRow[] {
     if (found) found.push(row);
     else tags.set(row.tag, [row]);
   }
-  const atlas = [...tags].map(([tag, found]) => atlasRow(tag, found, chips));
-  return atlas.sort((a, b) => b.chips - a.chips || (a.tag < b.tag ? -1 : 1));
+  const known = new Map(elements.map((each) => [each.tag, each]));
+  for (const tag of known.keys()) if (!tags.has(tag)) tags.set(tag, []);
+  const atlas = [...tags].map(([tag, found]) => ({ ...atlasRow(tag, found, chips), ...countsOf(known.get(tag)) }));
+  return atlas.sort((a, b) => b.chips - a.chips || (b.elements || 0) - (a.elements || 0) || (a.tag < b.tag ? -1 : 1));
 }
 
-function atlasRow(tag: string, rows: readonly ChipTag[], chips: number): AtlasRow {
+type Counts = Pick<AtlasRow, keyof typeof UNKNOWN>;
+
+function countsOf(known: TagElements | undefined): Counts {
+  if (!known) return UNKNOWN;
+  const { nodes, ways, relations, elements, medianChips, size } = known;
+  return { nodes, ways, relations, elements, medianChips, size };
+}
+
+function atlasRow(tag: string, rows: readonly ChipTag[], chips: number): Omit<AtlasRow, keyof Counts> {
   const sum = (of: (row: ChipTag) => number): number => rows.reduce((total, row) => total + of(row), 0);
   const cut = tag.indexOf('=');
-  const [low, high] = wilsonInterval(rows.length, chips);
+  const [low, high] = chips > 0 ? wilsonInterval(rows.length, chips) : [NaN, NaN];
   return {
     tag,
     key: tag.slice(0, cut),
@@ -65,6 +93,7 @@ function atlasRow(tag: string, rows: readonly ChipTag[], chips: number): AtlasRo
     kilometres: sum(({ length }) => length) / 1000,
     points: sum(({ points }) => points),
     cover: sum(({ area }) => area) / rows.length,
+    rarity: Math.log(chips / rows.length),
   };
 }
 

@@ -2,6 +2,7 @@ import {
   type Cell, type StepOptions, cellsOnDisk, chipIds, eachUnit,
 } from '../ard/index.ts'; // prettier-ignore
 import { type BrokenElement, chipCoverage, elements, readOsm } from '../osm/index.ts';
+import { ElementTally, type TagElements } from './elementtally.ts';
 
 /** How much of one tag lies in one chip, over all elements that carry it. */
 export interface ChipTag {
@@ -25,10 +26,12 @@ export interface ZoneChipTags {
   cells: Cell[];
   /** Elements whose geometry is not whole; their tags are not counted. */
   broken: BrokenElement[];
+  /** The elements of every tag in the data of the cells, whether or not they lie in a chip that was looked at. */
+  elements: TagElements[];
 }
 
 /**
- * Which tags lie in which chips, from every `osm_data.json` of a zone.
+ * Which tags lie in which chips, from every `osm_data.json` of a zone; one cell in memory at a time.
  *
  * @param only chips to look at, such as those that imagery covers. Default: all of every cell
  * @throws {Error} naming the cell whose OSM file is missing or damaged
@@ -40,7 +43,8 @@ export async function chipTags(
 ): Promise<ZoneChipTags> {
   const cells = await cellsOnDisk(dataPath, zone);
   if (cells.length === 0) throw new Error(`no cell of zone ${zone} under ${dataPath}/ard: sync a delivery first`);
-  const perCell = await eachUnit(cells, 'cells', (cell) => tagsOfCell(dataPath, cell, only), {
+  const tally = new ElementTally();
+  const perCell = await eachUnit(cells, 'cells', (cell) => tagsOfCell(dataPath, cell, { only, tally }), {
     concurrency: 1,
     ...options,
   });
@@ -48,15 +52,18 @@ export async function chipTags(
     rows: perCell.flatMap(({ rows }) => rows),
     cells,
     broken: perCell.flatMap(({ broken }) => broken),
+    elements: tally.tags(),
   };
 }
 
 async function tagsOfCell(
   dataPath: string,
   cell: Cell,
-  only: ReadonlySet<string> | undefined,
+  { only, tally }: { only: ReadonlySet<string> | undefined; tally: ElementTally },
 ): Promise<{ rows: ChipTag[]; broken: BrokenElement[] }> {
-  const { elements: found, broken } = elements(await readOsm(dataPath, cell));
+  const osm = await readOsm(dataPath, cell);
+  const { elements: found, broken } = elements(osm);
+  tally.add(osm, found);
   const ids = chipIds(cell);
   const rows = new Map<string, ChipTag>();
   for (const { chip, element, area, length, points } of chipCoverage(found, cell)) {

@@ -1,4 +1,4 @@
-import { wilsonInterval } from './inference.ts';
+import { wilsonInterval } from './interval.ts';
 
 /** How far the map of a cell can be taken for complete. */
 export interface Completeness {

@@ -20,6 +20,9 @@ export interface LabelSchema {
   labels: LabelRule[];
 }
 
+/** What {@link proposeSchema} needs of an atlas's row. */
+export type Measured = Pick<AtlasRow, 'tag' | 'hectares' | 'kilometres'>;
+
 /** Thresholds of {@link proposeSchema}. */
 export interface SchemaOptions {
   /** Share of the chip that an area must cover. Default 0.05. */
@@ -37,7 +40,7 @@ export interface SchemaOptions {
  * @throws {RangeError} when there is none
  */
 export function proposeSchema(
-  atlas: readonly AtlasRow[],
+  atlas: readonly Measured[],
   { area = 0.05, length = 20, points = 1 }: SchemaOptions = {},
 ): LabelSchema {
   if (atlas.length === 0) throw new RangeError('proposeSchema requires at least one tag, got none: loosen the filters');
@@ -49,7 +52,7 @@ export function proposeSchema(
 }
 
 /** What a tag is measured by: area where it has any, else length, else points. */
-export function measureOf({ hectares, kilometres }: AtlasRow): LabelRule['measure'] {
+export function measureOf({ hectares, kilometres }: Omit<Measured, 'tag'>): LabelRule['measure'] {
   if (hectares > 0) return 'area';
   return kilometres > 0 ? 'length' : 'points';
 }

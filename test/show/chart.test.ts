@@ -36,6 +36,26 @@ const lines = (show: Show): void =>
     yTitle: 'Loss',
   });
 
+const band = (show: Show): void =>
+  show.lines({
+    series: [{ name: 'tags', x: [1, 2], y: [3, 4], low: [2, 3], high: [4, 5] }],
+    title: 'Rarefaction',
+    xTitle: 'Cells',
+    yTitle: 'Tags',
+  });
+const heat = (show: Show): void =>
+  show.heat({
+    rows: ['a', 'b'],
+    values: [
+      [1, 0.25],
+      [Number.NaN, 1],
+    ],
+    title: 'Company',
+    xTitle: 'with',
+    yTitle: 'tag',
+    zTitle: 'share, %',
+  });
+
 describe('show.chart', () => {
   it('brings plotly with the first chart only, and again when that chart is drawn again', () => {
     const sizes = charted(bars, lines, bars).map((html) => html.length);
@@ -52,6 +72,15 @@ describe('show.chart', () => {
       name: 'RangeError',
       message: 'bars requires as many values as labels, got 2 for 1',
     });
+  });
+
+  it('refuses a band with one bound, and a heat map whose values do not match its labels', () => {
+    const half = (show: Show): void => show.lines({ series: [{ name: 's', x: [1, 2], y: [1, 2], low: [0, 1] }], title: '', xTitle: '', yTitle: '' }); // prettier-ignore
+    assert.throws(() => charted(half), {
+      name: 'RangeError',
+      message: 'lines requires low and high for each of the 2 points of s, got 2 and 0',
+    });
+    for (const values of [[[1, 2]], [[1, 2], [1]]]) assert.throws(() => charted((show) => show.heat({ rows: ['a', 'b'], values, title: '', xTitle: '', yTitle: '', zTitle: '' })), /RangeError: heat requires 2 × 2 values, got [12] × [12]/); // prettier-ignore
   });
 
   describe('in a browser', () => {
@@ -97,6 +126,19 @@ describe('show.chart', () => {
         assert.ok(text.includes(title), title);
       assert.equal(colour, 'rgb(9, 8, 7)');
       assert.deepEqual(requests, []);
+    });
+
+    it('draws the band of a line beneath it, and the squares of a heat map with their numbers, blank where there is none', async () => {
+      const { charts, text } = await drawn('', charted(band, heat));
+      assert.equal(charts, 2);
+      assert.match(text, /Company[^]*0\.25[^]*share, %/);
+      assert.doesNotMatch(text, /NaN|null/);
+      const page = await browser.newPage();
+      await page.goto(`file://${join(folder, 'page.html')}`);
+      await page.waitForSelector('.hm');
+      assert.equal(await page.locator('.js-fill').count(), 1);
+      assert.equal(await page.locator('.heatmap-label').count(), 3);
+      await page.close();
     });
 
     it('draws where require.js has defined define() and module', async () => {

@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import type { Position } from 'geojson';
 import { type Cell, cellsOnDisk, chipIdAt, parseCell, toLonLat, toUtm } from 'imagesim/ard';
 import { type OsmWay, osmPath, readOsm } from 'imagesim/osm';
-import { type ChipTag, type ZoneChipTags, chipTags, frame, tagAtlas } from 'imagesim/statistics';
+import { type AtlasRow, type ChipTag, type ZoneChipTags, chipTags, frame, tagAtlas } from 'imagesim/statistics';
 import { emptyFolder, mappedSample } from '../delivery.ts';
 
 const SIDE = 78.125;
@@ -146,6 +146,30 @@ describe('chipTags of a cell made by hand', () => {
       const [{ share, low, high }] = tagAtlas(tags.rows, 3);
       assert.deepEqual([share, high], [1, 1]);
       assert.ok(low > 0 && low < 1);
+    });
+
+    it('adds the elements by type and their size, also of tags that lie in no chip', () => {
+      const atlas = tagAtlas(tags.rows, 50, tags.elements);
+      const of = (tag: string): AtlasRow => atlas.find((one) => one.tag === tag)!;
+      const counts = ({ nodes, ways, relations, elements, chips }: AtlasRow): number[] => [nodes, ways, relations, elements, chips]; // prettier-ignore
+      assert.deepEqual(counts(of('building=yes')), [0, 3, 0, 3, 3]);
+      assert.deepEqual(counts(of('natural=tree')), [1, 0, 0, 1, 1]);
+      assert.deepEqual(counts(of('landuse=forest')), [0, 0, 1, 1, 0]);
+      assert.deepEqual(atlas.map(({ chips }) => chips), [3, 3, 1, 1, 0, 0, 0]); // prettier-ignore
+      near(of('building=yes').medianChips, 200 / CHIP_AREA, 0.005 * (200 / CHIP_AREA)); // of 200, 200 and 400 m²
+      assert.deepEqual(
+        ['building=yes', 'highway=service', 'natural=tree', 'landuse=forest'].map((tag) => of(tag).size),
+        ['part of a chip', 'line', 'point', 'unknown'],
+      );
+      near(of('building=yes').rarity, Math.log(50 / 3), 1e-12);
+      assert.equal(of('landuse=forest').rarity, Infinity);
+      assert.ok(tagAtlas(tags.rows, 50).every(({ elements, size }) => Number.isNaN(elements) && size === 'unknown'));
+    });
+
+    it('has a row of each tag where no chip was looked at, without a share', () => {
+      const [first] = tagAtlas([], 0, tags.elements);
+      assert.equal(first.chips, 0);
+      assert.ok([first.share, first.low, first.high].every(Number.isNaN));
     });
 
     it('counts overlapping areas to the whole chip at most', async () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
-  type AtlasRow,
+  type Measured,
   type LabelSchema,
   measureOf,
   proposeSchema,
@@ -11,10 +11,12 @@ import {
 } from 'imagesim/statistics';
 import { emptyFolder } from '../delivery.ts';
 
-const row = (tag: string, amounts: Partial<AtlasRow>): AtlasRow => ({
-  tag, key: tag.split('=')[0], value: tag.split('=')[1], chips: 1, cells: 1, share: 0.1, low: 0, high: 1,
-  hectares: 0, kilometres: 0, points: 0, cover: 0, ...amounts,
-}); // prettier-ignore
+const row = (tag: string, amounts: Partial<Measured> & { points?: number }): Measured => ({
+  tag,
+  hectares: 0,
+  kilometres: 0,
+  ...amounts,
+});
 
 const atlas = [
   row('building=house', { hectares: 3 }),
