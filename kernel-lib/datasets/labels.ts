@@ -1,5 +1,5 @@
 import { CELL_ZOOM } from '../ard/index.ts';
-import type { ChipTag, LabelRule, LabelSchema } from '../statistics/index.ts';
+import type { ChipTag, LabelRule, LabelSchema, NearPoints } from '../statistics/index.ts';
 
 /** Whether a chip has a label: 1 yes, 0 no, `null` not known. */
 export type LabelValue = 0 | 1 | null;
@@ -17,6 +17,8 @@ export interface LabelOptions {
   unmappedWeight?: number | undefined;
   /** How complete the map of each cell is, 0–1, by the cell's id: the weight of such a chip in it. Default: not known */
   completeness?: ReadonlyMap<string, number> | undefined;
+  /** Points with a buffer, for rules that measure `near`. Default: none */
+  near?: readonly NearPoints[] | undefined;
 }
 
 /**
@@ -33,7 +35,7 @@ export function labelChips(
   chips: Iterable<string>,
   rows: readonly ChipTag[],
   { labels }: LabelSchema,
-  { unmappedWeight = 0.5, completeness }: LabelOptions = {},
+  { unmappedWeight = 0.5, completeness, near = [] }: LabelOptions = {},
 ): Map<string, ChipLabels> {
   if (!(unmappedWeight >= 0 && unmappedWeight <= 1)) {
     throw new RangeError(`labelChips requires an unmappedWeight of 0–1, got ${unmappedWeight}`);
@@ -43,17 +45,26 @@ export function labelChips(
     const tags = perChip.get(row.chip) ?? new Map<string, ChipTag>();
     perChip.set(row.chip, tags.set(row.tag, row));
   }
+  const nearBy = new Map(near.map(({ chip, tag, near: count }) => [`${chip} ${tag}`, count]));
   const labelled = new Map<string, ChipLabels>();
   for (const chip of chips) {
     const tags = perChip.get(chip);
-    const values = labels.map((rule) => [rule.label, valueOf(rule, tags)] as const);
+    const values = labels.map((rule) => [rule.label, valueOf(rule, tags, (tag) => nearBy.get(`${chip} ${tag}`) ?? 0)] as const); // prettier-ignore
     const weight = tags ? 1 : (completeness?.get(chip.slice(0, 4 + CELL_ZOOM)) ?? unmappedWeight);
     labelled.set(chip, { labels: Object.fromEntries(values), weight });
   }
   return labelled;
 }
 
-function valueOf({ tags, measure, atLeast }: LabelRule, found: Map<string, ChipTag> | undefined): LabelValue {
+function valueOf(
+  { tags, measure, atLeast }: LabelRule,
+  found: Map<string, ChipTag> | undefined,
+  nearBy: (tag: string) => number,
+): LabelValue {
+  if (measure === 'near') {
+    const points = tags.reduce((sum, tag) => sum + nearBy(tag), 0);
+    return points >= atLeast ? 1 : points > 0 ? null : 0;
+  }
   const there = tags.flatMap((tag) => found?.get(tag) ?? []);
   if (there.length === 0) return 0; // a tag that is there in another measure alone, such as a point, leaves it unknown
   return there.reduce((sum, row) => sum + row[measure], 0) >= atLeast ? 1 : null;

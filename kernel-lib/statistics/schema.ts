@@ -8,8 +8,8 @@ export interface LabelRule {
   label: string;
   /** Tags that give it, `key=value`; one is enough. */
   tags: string[];
-  /** What is measured: share of the chip (0–1), metres inside, or points inside. */
-  measure: 'area' | 'length' | 'points';
+  /** What is measured: share of the chip (0–1), metres inside, points inside, or points inside and within a buffer (`near` of `chipTags`). */
+  measure: 'area' | 'length' | 'points' | 'near';
   /** From here on the chip has the label. Above 0 but below this it is unknown. */
   atLeast: number;
 }
@@ -52,7 +52,7 @@ export function proposeSchema(
 }
 
 /** What a tag is measured by: area where it has any, else length, else points. */
-export function measureOf({ hectares, kilometres }: Omit<Measured, 'tag'>): LabelRule['measure'] {
+export function measureOf({ hectares, kilometres }: Omit<Measured, 'tag'>): 'area' | 'length' | 'points' {
   if (hectares > 0) return 'area';
   return kilometres > 0 ? 'length' : 'points';
 }
@@ -64,7 +64,7 @@ const schema: z.ZodType<LabelSchema> = z.strictObject({
       z.strictObject({
         label: z.string().min(1),
         tags: z.array(z.string().regex(/^[^=]+=.+/)).min(1),
-        measure: z.enum(['area', 'length', 'points']),
+        measure: z.enum(['area', 'length', 'points', 'near']),
         atLeast: z.number().positive(),
       }),
     )

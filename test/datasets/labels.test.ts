@@ -29,6 +29,20 @@ describe('labelChips', () => {
     assert.equal(labelsOf(both[0]).labels[street], null);
   });
 
+  it('counts points with a buffer where a rule measures what is near', () => {
+    const rule = { label: 'tower', tags: ['power=tower', 'man_made=mast'], measure: 'near' as const, atLeast: 2 };
+    const near = [['A', 'power=tower', 1], ['A', 'man_made=mast', 1], ['B', 'power=tower', 1]].map(([chip, name, count]) => ({ chip: `${chip}`, tag: `${name}`, near: Number(count) })); // prettier-ignore
+    const found = labelChips(['A', 'B', 'C'], [], { version: 1, labels: [rule] }, { near });
+    assert.deepEqual(['A', 'B', 'C'].map((chip) => found.get(chip)!.labels['tower']), [1, null, 0]); // prettier-ignore
+  });
+
+  it('weighs a chip in which nothing is mapped by how complete the map of its cell is', () => {
+    const [here, there] = ['Z33-031133012203000000', 'Z33-031133012212000000'];
+    const completeness = new Map([['Z33-031133012203', 0.9]]);
+    const found = labelChips([here, there], [], schema, { completeness });
+    assert.deepEqual([found.get(here)!.weight, found.get(there)!.weight], [0.9, 0.5]);
+  });
+
   it('calls a label unknown where its tag is there in another measure alone', () => {
     assert.equal(labelsOf(tag('A', 'building=house', { points: 1 })).labels[house], null);
   });

@@ -98,6 +98,15 @@ describe('chipTags of a cell made by hand', () => {
     assert.deepEqual([tree.elements, tree.area, tree.length, tree.points], [1, 0, 0, 1]);
   });
 
+  it('counts a point in each chip of its cell within the buffer', async () => {
+    const places = ({ near: found }: ZoneChipTags): string[] => found.map(({ chip, tag, near: count }) => `${parseInt(chip.slice(16), 4)} ${tag} ${count}`).sort(); // prettier-ignore
+    assert.deepEqual(places(tags), ['0 natural=tree 1']);
+    // 38.1 m from its place, (40, 40), to the chips east and south, 53.9 m to the one beyond the corner
+    assert.deepEqual(places(await chipTags(folder, 33, { pointBuffer: 38 })), ['0 natural=tree 1']);
+    assert.deepEqual(places(await chipTags(folder, 33, { pointBuffer: 39 })), ['0 natural=tree 1', '1 natural=tree 1', '2 natural=tree 1']); // prettier-ignore
+    assert.equal(places(await chipTags(folder, 33, { pointBuffer: 54 })).length, 4);
+  });
+
   it('lists an element whose geometry is not whole, and does not count it', () => {
     assert.deepEqual(tags.broken.map(({ key }) => key), ['relation/6', 'relation/9']); // prettier-ignore
     assert.ok(
