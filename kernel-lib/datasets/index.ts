@@ -2,15 +2,12 @@
 // Takes chips, chip tags and a label schema; makes datasets/<name>/<version>/.
 export { type ChipLabels, type LabelValue, labelChips } from './labels.ts';
 export { type Split, type SplitOptions, splitByPlace } from './splits.ts';
+export { type DatasetInputs, type DatasetManifest, type Licence, versionId } from './manifest.ts';
+export { type DatasetRow } from './row.ts';
+export { type HashedChips, hashChips } from './hash.ts';
 export {
-  type DatasetManifest,
-  type DatasetRow,
-  type DatasetVersion,
-  type LabelCount,
-  type Licence,
-  countLabels,
-  readDataset,
-  writeDataset,
-} from './version.ts';
+  type DatasetFacts, type DatasetVersion, type LabelCount, countLabels, readDataset, writeDataset,
+} from './version.ts'; // prettier-ignore
+export { type ListedVersion, findVersion, listDatasets, parseDataset } from './name.ts';
 export { type DatasetParts, makeDataset } from './make.ts';
 export { type LabelledImages, loadImages, rowPath } from './load.ts';
