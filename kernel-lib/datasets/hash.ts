@@ -1,6 +1,3 @@
-import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Piscina } from 'piscina';
@@ -16,64 +13,54 @@ export interface HashedChips {
   read: number;
 }
 
-/** What is known of files: by stem its place in the three arrays. */
-interface Known {
-  places: Map<string, number>;
-  sizes: Float64Array;
-  times: Float64Array;
-  hashes: Uint8Array;
-}
-
-const CACHE = 'hashes.bin';
-const FILES_AT_ONCE = 1024;
-const NOTHING: Known = {
-  places: new Map(),
-  sizes: new Float64Array(),
-  times: new Float64Array(),
-  hashes: new Uint8Array(),
-};
-/** A file written so shortly before it was read may be written again within the same tick of the disk's clock. */
-const SETTLED_MS = 2000;
+type ChipName = Pick<DatasetRow, 'id' | 'catid' | 'date'>;
 
 let threads: Piscina | undefined;
 
 /**
- * SHA-256 of the files of chips.
+ * SHA-256 of the files of chips, a cell at a time.
  *
- * What is read is kept in `hashes.bin` beside the chips, by path, size and time of writing; a file that still has both is
- * not read again. The cache only saves time: damaged or not to be written, it is done without.
+ * What is read is kept in `hashes.bin` in the cell's own folder of chips, by path, size and time of writing; a file that
+ * still has both is not read again. The cache only saves time: damaged or not to be written, it is done without.
  *
  * @param chipDir `chips/33` in the data folder, say
  * @param again read every file, whatever is known of it. Default: only what has changed
  */
 export async function hashChips(
   chipDir: string,
-  chips: readonly Pick<DatasetRow, 'id' | 'catid' | 'date'>[],
+  chips: readonly ChipName[],
   { again = false, ...options }: { again?: boolean } & StepOptions = {},
 ): Promise<HashedChips> {
-  const stems = chips.map(stemOf);
-  const path = join(chipDir, CACHE);
-  const known = await readKnown(path);
-  const now: Known = { ...emptyOf(stems.length), places: new Map() };
-  const started = Date.now();
-  const starts = Array.from({ length: Math.ceil(stems.length / FILES_AT_ONCE) }, (_, k) => k * FILES_AT_ONCE);
+  const sha256: (string | undefined)[] = Array.from({ length: chips.length });
   let read = 0;
-  const work = async (start: number): Promise<void> => {
-    const task = taskOf(chipDir, stems.slice(start, start + FILES_AT_ONCE), again ? NOTHING : known);
-    const answer = (await pool().run(task)) as HashAnswer;
+  const work = async ([quadkey, places]: [string, number[]]): Promise<void> => {
+    const folder = join(chipDir, quadkey);
+    const stems = places.map((place) => stemOf(chips[place])).join('\n');
+    const answer = (await pool().run({ folder, stems, again } satisfies HashTask)) as HashAnswer;
+    if (answer.cache) await writeCache(join(folder, 'hashes.bin'), answer.cache);
+    const digits = Buffer.from(answer.hashes.buffer).toString('hex');
+    for (const [index, place] of places.entries()) sha256[place] = digits.slice(64 * index, 64 * index + 64);
+    for (const index of answer.gone) sha256[places[index]] = undefined;
     read += answer.read;
-    now.sizes.set(answer.sizes, start);
-    now.times.set(answer.times, start);
-    now.hashes.set(answer.hashes, start * 32);
   };
-  await eachUnit(starts, 'thousands of chips', work, { concurrency: workers() + 1, ...options });
-  if (read > 0) await writeKnown(path, merged(known, stems, now, started - SETTLED_MS));
-  return { sha256: stems.map((_, index) => (now.sizes[index] < 0 ? undefined : hex(now.hashes, index))), read };
+  await eachUnit([...byCell(chips)], 'cells of chips', work, { concurrency: workers() + 1, ...options });
+  return { sha256, read };
 }
 
-/** Where a chip lies in its folder, without the ending. */
-export function stemOf({ id, catid, date }: Pick<DatasetRow, 'id' | 'catid' | 'date'>): string {
-  return `${id.slice(4, 16)}/${date}/${id}_${catid}`;
+/** Where a chip lies in its cell's folder, without the ending. */
+function stemOf({ id, catid, date }: ChipName): string {
+  return `${date}/${id}_${catid}`;
+}
+
+function byCell(chips: readonly ChipName[]): Map<string, number[]> {
+  const cells = new Map<string, number[]>();
+  for (const [place, { id }] of chips.entries()) {
+    const quadkey = id.slice(4, 16);
+    const places = cells.get(quadkey);
+    if (places) places.push(place);
+    else cells.set(quadkey, [place]);
+  }
+  return cells;
 }
 
 /** Threads wait for the disk as much as they compute: two to a core. */
@@ -91,71 +78,8 @@ function pool(): Piscina {
   return threads;
 }
 
-function taskOf(folder: string, stems: string[], known: Known): HashTask {
-  const task = { folder, stems, ...emptyOf(stems.length) };
-  for (const [index, stem] of stems.entries()) {
-    const place = known.places.get(stem);
-    if (place !== undefined) copyEntry(known, place, task, index);
-  }
-  return task;
-}
-
-function emptyOf(length: number): Omit<Known, 'places'> {
-  const sizes = new Float64Array(length).fill(-1);
-  return { sizes, times: new Float64Array(length), hashes: new Uint8Array(32 * length) };
-}
-
-type Entries = Omit<Known, 'places'>;
-
-function copyEntry(from: Entries, place: number, to: Entries, index: number): void {
-  to.sizes[index] = from.sizes[place];
-  to.times[index] = from.times[place];
-  to.hashes.set(from.hashes.subarray(32 * place, 32 * place + 32), 32 * index);
-}
-
-/** What was known and what is known now; of files that are gone, or not yet settled, nothing. */
-function merged(before: Known, stems: readonly string[], now: Entries, settled: number): Known {
-  const asked = new Set(stems);
-  const kept = [...before.places].filter(([stem]) => !asked.has(stem));
-  const fresh = stems.flatMap((_, index) => (now.sizes[index] >= 0 && now.times[index] < settled ? [index] : []));
-  const all: Known = { places: new Map(), ...emptyOf(kept.length + fresh.length) };
-  const add = (stem: string, from: Entries, place: number): void => {
-    copyEntry(from, place, all, all.places.size);
-    all.places.set(stem, all.places.size);
-  };
-  for (const [stem, place] of kept) add(stem, before, place);
-  for (const index of fresh) add(stems[index], now, index);
-  return all;
-}
-
-function hex(hashes: Uint8Array, index: number): string {
-  return Buffer.from(hashes.buffer, hashes.byteOffset + 32 * index, 32).toString('hex');
-}
-
-/** The cache: its own SHA-256, the number of files, sizes, times and hashes, then a line of text a file. */
-async function readKnown(path: string): Promise<Known> {
-  if (!existsSync(path)) return NOTHING;
-  const bytes = await readFile(path);
-  const body = bytes.subarray(32);
-  if (bytes.length < 40 || !createHash('sha256').update(body).digest().equals(bytes.subarray(0, 32))) return NOTHING;
-  const count = body.readDoubleLE(0);
-  const { buffer } = new Uint8Array(bytes); // numbers of eight bytes are read at multiples of eight
-  const end = 40 + 48 * count;
-  return {
-    places: new Map(bytes.toString('latin1', end).split('\n').map((stem, index) => [stem, index])), // prettier-ignore
-    sizes: new Float64Array(buffer, 40, count),
-    times: new Float64Array(buffer, 40 + 8 * count, count),
-    hashes: new Uint8Array(buffer, 40 + 16 * count, 32 * count),
-  };
-}
-
-async function writeKnown(path: string, { places, sizes, times, hashes }: Known): Promise<void> {
-  const count = Buffer.from(Float64Array.of(places.size).buffer);
-  const bytes = ({ buffer, byteOffset, byteLength }: Float64Array | Uint8Array): Buffer => Buffer.from(buffer, byteOffset, byteLength); // prettier-ignore
-  const parts = [count, bytes(sizes), bytes(times), bytes(hashes), Buffer.from([...places.keys()].join('\n'), 'latin1')]; // prettier-ignore
-  const hash = createHash('sha256');
-  for (const part of parts) hash.update(part);
-  await writeWhole(path, Buffer.concat([hash.digest(), ...parts])).catch((error: unknown) => {
+async function writeCache(path: string, bytes: Uint8Array): Promise<void> {
+  await writeWhole(path, bytes).catch((error: unknown) => {
     if (!(error instanceof WriteError)) throw error; // a folder that may only be read is hashed anew each time
   });
 }

@@ -11,3 +11,8 @@ export {
 export { type ListedVersion, findVersion, listDatasets, parseDataset } from './name.ts';
 export { type DatasetParts, makeDataset } from './make.ts';
 export { type LabelledImages, loadImages, rowPath } from './load.ts';
+export { type CreateOptions, createDataset } from './create.ts';
+export { type DatasetDiff, diffDatasets } from './diff.ts';
+export { type VerifyOptions, type VersionVerdict, verifyDataset } from './verify.ts';
+export { type ExportFormat, type ExportOptions, exportDataset } from './export.ts';
+export { type CroissantFacts, croissantOf } from './croissant.ts';
