@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { CHIPS_PER_SIDE, cellOf, chipIdAt } from 'imagesim/ard';
 import { type DatasetRow, hashChips, rowPath, writeDataset } from 'imagesim/datasets';
@@ -21,6 +22,7 @@ async function open(turn: Turn, { scale }: BenchOptions): Promise<Contest> {
   const folder = await mkdtemp(join(tmpdir(), 'imagesim-bench-'));
   const rows = Array.from({ length: count }, (_, k) => rowAt(k));
   await fill(folder, rows);
+  await setTimeout(2500); // what was written this moment would be read again next time
   const change = (): Promise<void> => writeFile(rowPath(folder, rows[count >> 1]), randomBytes(CHIP_BYTES));
   const ours = async (): Promise<Round> => {
     if (turn === 'again') await change();
