@@ -5,12 +5,13 @@ import type { SampleScale } from 'imagesim/sample';
 import { ard } from './ard.ts';
 import { chipJoin } from './chipjoin.ts';
 import { chips } from './chips.ts';
+import { datasets } from './datasets.ts';
 import { infra } from './infra.ts';
 import { type Bench, type Measured, type Spread, measure } from './measure.ts';
 import { osm } from './osm.ts';
 import { training } from './training.ts';
 
-const BENCHES: Bench[] = [...ard, ...infra, ...osm, ...chipJoin, ...chips, ...training];
+const BENCHES: Bench[] = [...ard, ...infra, ...osm, ...chipJoin, ...chips, ...datasets, ...training];
 
 const USAGE = `npm run bench -- [word …] [--scale full|city|tiny] [--rounds 3]
 rows: ${BENCHES.map(({ name }) => name).join(', ')}`;

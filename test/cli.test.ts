@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdir, readFile, readdir, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type Cell, lonLatBounds, parseCell, readTiles } from 'imagesim/ard';
 import { readChips, readNodataIndex } from 'imagesim/chips';
+import { readDataset } from 'imagesim/datasets';
 import { readOsm, serveOverpass } from 'imagesim/osm';
-import { dataFolder, emptyFolder, joplin, needsShared, sampleDelivery, shared } from './delivery.ts';
+import { dataFolder, emptyFolder, joplin, mappedSample, needsShared, sampleDelivery, shared } from './delivery.ts';
 
 const program = join(import.meta.dirname, '../kernel-lib/dist/cli.js');
 
@@ -246,6 +247,87 @@ describe('imagesim', () => {
     });
   });
 
+  describe('dataset', () => {
+    let data: string;
+    const run = (...args: string[]): Promise<string[]> => linesOf(['dataset', ...args], { data });
+    before(async () => {
+      data = await mappedSample();
+      await linesOf(['chip', '--zone', '33', '--filename', `${data}/nodata-index.json`, '--chip-dir', `${data}/chips/33`], { data }); // prettier-ignore
+      const labels = [{ label: 'roof', tags: ['building=house'], measure: 'area', atLeast: 0.05 }];
+      await mkdir(join(data, 'datasets'));
+      await writeFile(join(data, 'datasets/zone33.schema.json'), JSON.stringify({ version: 1, labels }));
+    });
+
+    it('create makes a version of the chips on disk, once; then one from it', async () => {
+      const create = ['create', '--zone', '33', '--name', 'roofs', '--block-zoom', '16'];
+      const [line] = await run(...create);
+      const [, version] = /^roofs@([0-9a-f]{12}): 538 chips, 1 labels; \d+ train, .*; the first$/.exec(line)!;
+      assert.deepEqual(await run(...create), [line]);
+      const [second] = await run(...create, '--seed', '2');
+      assert.match(second, new RegExp(`; from ${version}$`));
+      const rows = (await run('list', '--json')).map((row) => JSON.parse(row) as { version: string; latest: boolean; parent: string | null }); // prettier-ignore
+      assert.deepEqual(rows.map(({ latest, parent }) => [latest, parent]), [[false, null], [true, version]]); // prettier-ignore
+      assert.match((await run('list', 'roofs'))[2], /^roofs +[0-9a-f]{12} \* +33 +538 +1 /);
+    });
+
+    it('show, diff, verify and export tell of it and write it out', async () => {
+      const shown = (await run('show', 'roofs')).join('\n');
+      assert.match(shown, /^maps +2 cells, of 2023-06-01 to 2023-06-01$/m);
+      assert.match(shown, /^roof +\d+ +\d+ +\d+ +\d+$/m);
+      const diff = JSON.parse((await run('diff', 'roofs', '--json')).join('')) as { added: string[]; splits: object; facts: string[] }; // prettier-ignore
+      assert.deepEqual([diff.added, diff.facts, Object.keys(diff.splits).length > 0], [[], ['split'], true]);
+      const [, added] = await run('diff', 'roofs', 'roofs');
+      assert.equal(added, 'added        0');
+      for (const quick of [[], ['--quick']])
+        assert.match((await run('verify', 'roofs', ...quick)).join(), /^roofs@[0-9a-f]{12}: 538 chips, 0 missing, 0 changed$/); // prettier-ignore
+      const to = join(data, 'out');
+      assert.deepEqual(await run('export', 'roofs', '--to', to, '--format', 'croissant'), ['chips.parquet', 'croissant.json', 'manifest.json'].map((name) => join(to, name))); // prettier-ignore
+    });
+
+    it('knows the day between picture and map, and what the chips’ table says of the picture', async () => {
+      const { rows } = await readDataset(data, 'roofs');
+      assert.deepEqual([...new Set(rows.map(({ date, gapDays }) => `${date} ${gapDays}`))].sort(), [
+        '2022-06-14 352',
+        '2023-05-21 11',
+      ]); // python3: date(2023, 6, 1) - date(2022, 6, 14)
+      assert.ok(rows.every(({ cloudPercent, offNadir, gsd }) => [cloudPercent, offNadir, gsd].every(Number.isFinite)));
+    });
+
+    it('verify names a chip that is missing, one that is changed and a manifest that is damaged, and exits with 1', async () => {
+      const [a, b] = (await readChips(join(data, 'chips/33'))).map(({ path }) => path);
+      await rm(a);
+      await truncate(b, 100);
+      const { code, stdout, stderr } = await imagesim(['dataset', 'verify', 'roofs', '--quick'], { data });
+      assert.match(stdout, /: 538 chips, 1 missing, 1 changed\n$/);
+      assert.match(stderr, /^missing: Z33-\d{18}_\w+ of [\d-]+\nchanged: Z33-.*\nbring the chips back .*\n$/);
+      const { folder } = await readDataset(data, 'roofs');
+      await writeFile(join(folder, 'manifest.json'), '{');
+      const damaged = await imagesim(['dataset', 'verify', 'roofs'], { data });
+      assert.match(damaged.stderr, /manifest\.json is not JSON .*: move the folder away, and make the dataset again/);
+      assert.deepEqual([code, damaged.code], [1, 1]);
+    });
+
+    it('says what is wrong in one line: an unknown key with the nearest, a dataset or version that is not there, a name', async () => {
+      const path = join(data, 'typo.json');
+      const label = { label: 'roof', tags: ['building=house'], measure: 'area', mesure: 'area', atLeast: 0.05 };
+      await writeFile(path, JSON.stringify({ version: 1, labels: [label] }));
+      await fails(['dataset', 'create', '--zone', '33', '--name', 'x', '--schema', path], /typo\.json is no label schema at labels\.0: unknown key "mesure", did you mean "measure"\?; mend it/, { data }); // prettier-ignore
+      await fails(
+        ['dataset', 'create', '--zone', '33', '--name', 'a/b'],
+        /"a\/b" cannot be a dataset's name: take letters, digits/,
+        { data },
+      );
+      await fails(['dataset', 'create', '--zone', '34', '--name', 'x', '--schema', join(data, 'datasets/zone33.schema.json')], /no chip of zone 34 in .*: cut some with imagesim chip --zone 34/, { data }); // prettier-ignore
+      await fails(['dataset', 'show', 'hat'], /no dataset hat in .*, there is roofs: /, { data });
+      await fails(['dataset', 'show', 'roofs@zz'], /no version zz of roofs: there are [0-9a-f]{12}, [0-9a-f]{12}/, {
+        data,
+      });
+      await fails(['dataset', 'export', 'roofs', '--to', 'x'], /required option '--format <format>' not specified/, {
+        data,
+      });
+    });
+  });
+
   it('sample: makes a delivery, and makes it again from what is there', async () => {
     const cwd = await emptyFolder();
     await cp(await sampleDelivery(), join(cwd, 's'), { recursive: true });
@@ -258,7 +340,19 @@ describe('imagesim', () => {
     const { version } = JSON.parse(await readFile(join(import.meta.dirname, '../kernel-lib/package.json'), 'utf8')) as { version: string }; // prettier-ignore
     assert.deepEqual(await linesOf(['--version']), [version]);
     const help = (await linesOf(['--help'])).join('\n');
-    for (const verb of ['cell', 'tiles', 'sample', 'sync', 'data', 'osm', 'chip', 'doctor', 'notebooks', 'lab']) {
+    for (const verb of [
+      'cell',
+      'tiles',
+      'sample',
+      'sync',
+      'data',
+      'osm',
+      'chip',
+      'dataset',
+      'doctor',
+      'notebooks',
+      'lab',
+    ]) {
       assert.match(help, new RegExp(`^ {2}${verb} `, 'm'));
     }
   });

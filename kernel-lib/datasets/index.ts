@@ -3,15 +3,17 @@
 export { type ChipLabels, type LabelOptions, type LabelValue, labelChips } from './labels.ts';
 export { type Split, type SplitOptions, splitByPlace } from './splits.ts';
 export { type LeakageExample, type LeakageOptions, type LeakageRow, leakageReport } from './leakage.ts';
+export { type DatasetInputs, type DatasetManifest, type Licence, versionId } from './manifest.ts';
+export { type DatasetRow } from './row.ts';
+export { type HashedChips, hashChips } from './hash.ts';
 export {
-  type DatasetManifest,
-  type DatasetRow,
-  type DatasetVersion,
-  type LabelCount,
-  type Licence,
-  countLabels,
-  readDataset,
-  writeDataset,
-} from './version.ts';
+  type DatasetFacts, type DatasetVersion, type LabelCount, countLabels, readDataset, writeDataset,
+} from './version.ts'; // prettier-ignore
+export { type ListedVersion, findVersion, listDatasets, parseDataset } from './name.ts';
 export { type DatasetParts, makeDataset } from './make.ts';
 export { type LabelledImages, loadImages, rowPath } from './load.ts';
+export { type CreateOptions, createDataset } from './create.ts';
+export { type DatasetDiff, diffDatasets } from './diff.ts';
+export { type VerifyOptions, type VersionVerdict, verifyDataset } from './verify.ts';
+export { type ExportFormat, type ExportOptions, exportDataset } from './export.ts';
+export { type CroissantFacts, croissantOf } from './croissant.ts';

@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { type StepOptions, dataRoot, paddedZone, parseChip } from '../ard/index.ts';
 import { chipFile, readPixels } from '../chips/index.ts';
 import type { Split } from './splits.ts';
-import type { DatasetRow, DatasetVersion } from './version.ts';
+import type { DatasetRow } from './row.ts';
+import type { DatasetVersion } from './version.ts';
 
 /** The images and labels of some rows of a dataset, as a network takes them. */
 export interface LabelledImages {

@@ -1,13 +1,16 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { ardRoot, parseCell, readJson } from '../ard/index.ts';
+import { type StepOptions, ardRoot, parseCell, readJson } from '../ard/index.ts';
 import { type Chip } from '../chips/index.ts';
 import { OSM_ATTRIBUTION, readOsmMeta } from '../osm/index.ts';
-import type { ChipTag, LabelSchema } from '../statistics/index.ts';
+import { type ChipTag, type LabelSchema, type NearPoints, completeness } from '../statistics/index.ts';
 import { labelChips } from './labels.ts';
 import { type SplitOptions, splitByPlace } from './splits.ts';
-import { type DatasetRow, type DatasetVersion, type Licence, writeDataset } from './version.ts';
+import type { Licence } from './manifest.ts';
+import type { DatasetRow } from './row.ts';
+import { readSource } from './source.ts';
+import { type DatasetVersion, writeDataset } from './version.ts';
 
 /** What {@link makeDataset} puts together. */
 export interface DatasetParts {
@@ -19,32 +22,54 @@ export interface DatasetParts {
   tags: readonly ChipTag[];
   schema: LabelSchema;
   split?: SplitOptions;
-  /** Weight of a chip in which nothing is mapped, 0–1. Default 0.5. */
-  unmappedWeight?: number;
+  /** Points with a buffer, for rules that measure `near`. Default: none */
+  near?: readonly NearPoints[] | undefined;
+  /** Weight of a chip in which nothing is mapped, 0–1. Default: how complete the map of its cell is. */
+  unmappedWeight?: number | undefined;
+  /** Version that this one is made from; `null` for none. Default: the newest of that name. */
+  parent?: string | null | undefined;
 }
 
 /**
  * Labels chips, splits them by place, and writes the result as a version with the licences of what it is made from.
  *
  * @throws {RangeError} when there is no chip, or too little ground to hold anything out
+ * @throws {Error} naming a chip that is gone
  */
 export async function makeDataset(
   dataPath: string,
-  { name, zone, chips, tags, schema, split = {}, unmappedWeight = 0.5 }: DatasetParts,
+  { name, zone, chips, tags, near, schema, split = {}, unmappedWeight, parent }: DatasetParts,
+  steps: Pick<StepOptions, 'signal' | 'onProgress'> = {},
 ): Promise<DatasetVersion> {
-  const labelled = labelChips(new Set(chips.map(({ id }) => id)), tags, schema, { unmappedWeight });
+  const ids = new Set(chips.map(({ id }) => id));
+  const scores = completeness(ids, tags).map(({ cell, score }) => [cell, score] as const);
+  const weights = unmappedWeight === undefined ? { completeness: new Map(scores) } : { unmappedWeight };
+  const labelled = labelChips(ids, tags, schema, { ...weights, near });
   const options = { blockZoom: 15, buffer: 1, validation: 0.15, test: 0.25, seed: 1, ...split };
   const sides = splitByPlace(labelled, options);
-  const rows = chips.map(({ id, catid, date }): DatasetRow => {
+  const { facts, ...source } = await readSource(dataPath, chips, steps);
+  const rows = chips.map(({ id, catid, date }, index): DatasetRow => {
     const { labels, weight } = labelled.get(id)!;
-    return { id, catid, date, split: sides.get(id)!, weight, labels };
+    return { id, catid, date, split: sides.get(id)!, weight, labels, ...facts[index] };
   });
   const catids = new Set(chips.map(({ catid }) => catid));
   const licences = [
     ...(await imageryLicences(dataPath, catids)),
     ...(await labelLicences(dataPath, new Set(chips.map(({ cell }) => cell)))),
   ];
-  return writeDataset(dataPath, { name, zone, schema, split: { ...options, unmappedWeight }, licences }, rows);
+  return writeDataset(
+    dataPath,
+    {
+      name,
+      zone,
+      schema,
+      split: { ...options, unmappedWeight: unmappedWeight ?? 'completeness of the cell' },
+      licences,
+      ...source,
+      parent,
+    },
+    rows,
+  );
 }
 
 const collectionSchema = z.looseObject({

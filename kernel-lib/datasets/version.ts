@@ -1,53 +1,14 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
-import { parquetWriteBuffer } from 'hyparquet-writer';
-import { z } from 'zod';
-import { dataRoot, readJson, writeWhole } from '../ard/index.ts';
-import type { LabelSchema } from '../statistics/index.ts';
+import { cannotWrite, makeFolder, partName, staleParts, withLock, writeWhole } from '../ard/index.ts';
 import type { LabelValue } from './labels.ts';
+import { type DatasetManifest, readManifest, versionId } from './manifest.ts';
+import { checkName, datasetHome, findVersion, latestOf } from './name.ts';
+import { type DatasetRow, compareRows, hashRows, keyOf, parquetOf, rowsOfParquet } from './row.ts';
 import type { Split } from './splits.ts';
-
-/** One chip of a dataset: a square of ground in one acquisition. */
-export interface DatasetRow {
-  /** `Z33-<18 digits>`. */
-  id: string;
-  catid: string;
-  date: string;
-  split: Split;
-  weight: number;
-  labels: Record<string, LabelValue>;
-}
-
-/** Terms that some of the data came under, and with it whatever is made of them. */
-export interface Licence {
-  /** What it covers: `imagery 1040010076B31B00`, `labels`. */
-  source: string;
-  /** Its name: `CC BY-NC 4.0`, `ODbL 1.0`. */
-  licence: string;
-  /** What must be said wherever the data are shown; empty where nothing is asked. */
-  attribution: string;
-}
-
-/** What a version is made of, and what it may be used for. */
-export interface DatasetManifest {
-  format: 1;
-  name: string;
-  /** First twelve digits of the SHA-256 of chips.parquet and of this manifest's own facts. */
-  version: string;
-  zone: number;
-  labels: string[];
-  schema: LabelSchema;
-  /** How it was split: block zoom, buffer rings, shares, seed. */
-  split: Record<string, number | string>;
-  /** Rows by split. */
-  counts: Record<Split, number>;
-  /** Licence and attribution of imagery and labels, carried on into models. */
-  licences: Licence[];
-  sha256: string;
-}
 
 /** A dataset version on disk or just made. */
 export interface DatasetVersion {
@@ -57,72 +18,116 @@ export interface DatasetVersion {
   folder: string;
 }
 
-const COLUMN = 'label:';
-const manifestSchema: z.ZodType<DatasetManifest> = z.looseObject({
-  format: z.literal(1),
-  name: z.string(),
-  version: z.string().regex(/^[0-9a-f]{12}$/),
-  zone: z.number().int(),
-  labels: z.array(z.string()).min(1),
-  schema: z.custom<LabelSchema>((value) => typeof value === 'object' && value !== null && 'labels' in value),
-  split: z.record(z.string(), z.union([z.number(), z.string()])),
-  counts: z.object({ train: z.number(), validation: z.number(), test: z.number(), buffer: z.number() }),
-  licences: z.array(z.object({ source: z.string(), licence: z.string(), attribution: z.string() })),
-  sha256: z.string(),
-});
+/** All of a manifest that does not follow from the rows. */
+export type DatasetFacts = Pick<DatasetManifest, 'name' | 'zone' | 'schema' | 'split' | 'licences'> &
+  Partial<Pick<DatasetManifest, 'osmDates' | 'nodataIndex'>> & {
+    /** Version that this one is made from. Default: the newest of that name. */
+    parent?: string | null | undefined;
+  };
+
+const { version: codeVersion } = createRequire(import.meta.url)('imagesim/package.json') as { version: string };
 
 /**
- * Writes a dataset version: chips.parquet, then manifest.json, then the name of the newest version.
+ * Writes a dataset version: a folder of chips.parquet and manifest.json, then its id as the newest.
  *
- * The version is the content's own hash: the same rows, schema and split give the same version, on any machine, on any day.
+ * The version is the content's own hash, as {@link versionId} says. One that is there is never written again: it only
+ * becomes the newest. The folder gets its name when it is whole, and writers of one dataset take turns at that.
  *
- * @param facts all of the manifest that does not follow from the rows
+ * @param rows in any order, each with its chip's SHA-256, as `hashChips` finds it
+ * @returns what lies on disk, its rows by square, acquisition and day
+ * @throws {RangeError} when there is no row, one twice, or one without a hash; or when the name cannot be a folder's
  */
 export async function writeDataset(
   dataPath: string,
-  facts: Pick<DatasetManifest, 'name' | 'zone' | 'schema' | 'split' | 'licences'>,
+  { osmDates = {}, nodataIndex = null, parent, ...facts }: DatasetFacts,
   rows: readonly DatasetRow[],
 ): Promise<DatasetVersion> {
-  if (rows.length === 0)
-    throw new RangeError(`writeDataset requires at least one row for ${facts.name}, got none: chip the zone first`);
-  const sorted = rows.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
-  const parquet = Buffer.from(writeParquet(sorted, facts.schema));
-  const sha256 = createHash('sha256').update(parquet).digest('hex');
-  const version = createHash('sha256')
-    .update(JSON.stringify({ ...facts, sha256 }))
-    .digest('hex')
-    .slice(0, 12);
+  checkName(facts.name);
+  const sorted = checkedRows(facts.name, rows);
   const labels = facts.schema.labels.map(({ label }) => label);
-  const manifest: DatasetManifest = { format: 1, ...facts, version, labels, counts: countSplits(sorted), sha256 };
-  const folder = join(dataRoot(dataPath), 'datasets', facts.name, version);
-  await writeWhole(join(folder, 'chips.parquet'), parquet);
-  await writeWhole(join(folder, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
-  await writeWhole(join(folder, '..', 'latest'), `${version}\n`);
-  return { manifest, rows: sorted, folder };
+  const inputs = { ...facts, osmDates, rows: hashRows(sorted, labels) };
+  const version = versionId(inputs);
+  const home = datasetHome(dataPath, facts.name);
+  const folder = join(home, version);
+  const part = partName(folder);
+  try {
+    if (!existsSync(folder)) {
+      await sweepFolders(home);
+      const parquet = parquetOf(sorted, labels);
+      const manifest = { ...inputs, format: 2, version, labels, counts: countSplits(sorted), nodataIndex, sha256: sha256Of(parquet), codeVersion } as const; // prettier-ignore
+      await makeFolder(part);
+      await writeFile(join(part, 'chips.parquet'), parquet);
+      await publish(folder, part, (newest) => ({ ...manifest, parent: parent === undefined ? newest : parent }));
+    } else await publish(folder, part);
+  } catch (error) {
+    throw cannotWrite(folder, part, error);
+  } finally {
+    await rm(part, { recursive: true, force: true });
+  }
+  return { manifest: await readManifest(folder), rows: sorted, folder };
+}
+
+/** Gives a folder its name, unless another writer was first, and makes it the newest; one writer of a dataset at a time. */
+async function publish(
+  folder: string,
+  part: string,
+  manifestAfter?: (newest: string | null) => DatasetManifest,
+): Promise<void> {
+  const home = join(folder, '..');
+  await withLock(join(home, 'latest'), async () => {
+    if (manifestAfter && !existsSync(folder)) {
+      const manifest = manifestAfter((await latestOf(home)) ?? null);
+      await writeFile(join(part, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+      await rename(part, folder);
+    }
+    const { version } = await readManifest(folder); // a damaged one does not become the newest
+    await writeWhole(join(home, 'latest'), `${version}\n`);
+  });
+}
+
+/** Removes folders that writers who are no more left half-written. */
+async function sweepFolders(home: string): Promise<void> {
+  const stale = await staleParts(home);
+  await Promise.all(stale.map(({ path }) => rm(path, { recursive: true, force: true })));
+}
+
+function checkedRows(name: string, rows: readonly DatasetRow[]): DatasetRow[] {
+  if (rows.length === 0)
+    throw new RangeError(`writeDataset requires at least one row for ${name}, got none: chip the zone first`);
+  const sorted = rows.toSorted(compareRows);
+  for (const [index, row] of sorted.entries()) {
+    if (!/^[0-9a-f]{64}$/.test(row.sha256 ?? ''))
+      throw new RangeError(`the chip ${keyOf(row)} has no SHA-256: hash the chips first, with hashChips`);
+    if (index > 0 && compareRows(sorted[index - 1], row) === 0)
+      throw new RangeError(`the chip ${keyOf(row)} is there twice: give each chip one row`);
+  }
+  return sorted;
 }
 
 /**
  * Reads a dataset version and checks that its rows are those that were written.
  *
- * @param version default: the newest
- * @throws {Error} naming the file that is missing, damaged or changed
+ * @param version its id or a beginning of it that no other has. Default: the newest
+ * @throws {Error} naming the file that is missing, damaged or changed; or what there is instead
  */
 export async function readDataset(dataPath: string, name: string, version?: string): Promise<DatasetVersion> {
-  const home = join(dataRoot(dataPath), 'datasets', name);
-  if (!existsSync(home))
-    throw new Error(`no dataset ${name} in ${dataRoot(dataPath)}/datasets: run notebook 05-datasets`);
-  const wanted = version ?? (await readFile(join(home, 'latest'), 'utf8')).trim();
-  const folder = join(home, wanted);
-  const path = join(folder, 'manifest.json');
-  const { success, data: manifest, error } = manifestSchema.safeParse(await readJson(path));
-  if (!success) throw new Error(`${path} is damaged at ${error.issues[0].path.join('.')}: write the dataset again`);
+  const folder = await findVersion(dataPath, name, version);
+  const manifest = await readManifest(folder);
+  return { manifest, rows: await readRows(folder, manifest), folder };
+}
+
+/** The rows of a version. @throws {Error} when chips.parquet is missing or is not as it was written */
+export async function readRows(folder: string, { labels, sha256 }: DatasetManifest): Promise<DatasetRow[]> {
   const file = join(folder, 'chips.parquet');
-  const found = createHash('sha256')
-    .update(await readFile(file))
-    .digest('hex');
-  if (found !== manifest.sha256)
+  const bytes = await readFile(file);
+  const found = sha256Of(bytes);
+  if (found !== sha256)
     throw new Error(`${file} is not the file that was written (SHA-256 ${found}): write the dataset again`);
-  return { manifest, rows: await readRows(file, manifest.labels), folder };
+  return rowsOfParquet(bytes, labels);
+}
+
+function sha256Of(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
 }
 
 /** How often a label is present on each side of a split, and how often it is not known where it would be learnt from. */
@@ -147,42 +152,9 @@ export function countLabels({ manifest, rows }: DatasetVersion): LabelCount[] {
   }));
 }
 
-function keyOf({ id, catid }: DatasetRow): string {
-  return `${id}_${catid}`;
-}
-
-function countSplits(rows: readonly DatasetRow[]): Record<Split, number> {
+/** Rows by split. */
+export function countSplits(rows: readonly DatasetRow[]): Record<Split, number> {
   const counts: Record<Split, number> = { train: 0, validation: 0, test: 0, buffer: 0 };
   for (const { split } of rows) counts[split]++;
   return counts;
-}
-
-function writeParquet(rows: readonly DatasetRow[], { labels }: LabelSchema): ArrayBuffer {
-  return parquetWriteBuffer({
-    columnData: [
-      { name: 'id', data: rows.map(({ id }) => id), type: 'STRING' },
-      { name: 'catid', data: rows.map(({ catid }) => catid), type: 'STRING' },
-      { name: 'date', data: rows.map(({ date }) => date), type: 'STRING' },
-      { name: 'split', data: rows.map(({ split }) => split), type: 'STRING' },
-      { name: 'weight', data: rows.map(({ weight }) => weight), type: 'DOUBLE' },
-      ...labels.map(({ label }) => ({
-        name: COLUMN + label,
-        data: rows.map((row) => row.labels[label] ?? null),
-        type: 'INT32' as const,
-        nullable: true,
-      })),
-    ],
-  });
-}
-
-async function readRows(file: string, labels: readonly string[]): Promise<DatasetRow[]> {
-  const records = await parquetReadObjects({ file: await asyncBufferFromFile(file) });
-  return records.map((record) => ({
-    id: record['id'],
-    catid: record['catid'],
-    date: record['date'],
-    split: record['split'],
-    weight: record['weight'],
-    labels: Object.fromEntries(labels.map((label) => [label, record[COLUMN + label] ?? null])),
-  }));
 }

@@ -3,7 +3,7 @@
 // the geometry of every tagged element, and what each chip holds of it.
 export { type FetchOsmOptions, PUBLIC_OVERPASS, fetchOsmByQuadkey } from './fetch.ts';
 export { type TagCount, type TagCounts, type ZoneTags, TagTally, countTags, primaryKey } from './tags.ts';
-export { type OsmMeta, OSM_ATTRIBUTION, osmPath, readOsm, readOsmMeta } from './read.ts';
+export { type OsmMeta, OSM_ATTRIBUTION, mapTime, osmPath, readOsm, readOsmMeta } from './read.ts';
 export type {
   OsmData,
   OsmElement,

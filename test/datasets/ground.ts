@@ -1,4 +1,5 @@
 // Chips and rows that the datasets' tests are made of.
+import { createHash } from 'node:crypto';
 import { type Cell, chipIdAt, parseCell } from 'imagesim/ard';
 import type { ChipLabels, DatasetRow, LabelValue } from 'imagesim/datasets';
 import type { LabelSchema } from 'imagesim/statistics';
@@ -38,5 +39,6 @@ export function datasetRows(n: number, seed: string): DatasetRow[] {
     split: (['train', 'validation', 'test', 'buffer'] as const)[Math.floor(random() * 4)],
     weight: random() < 0.5 ? 1 : random(),
     labels: Object.fromEntries(schema.labels.map(({ label }) => [label, value()])),
+    sha256: createHash('sha256').update(`${seed} ${k}`).digest('hex'),
   }));
 }

@@ -1,0 +1,85 @@
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { Piscina } from 'piscina';
+import { type StepOptions, WriteError, eachUnit, writeWhole } from '../ard/index.ts';
+import type { HashAnswer, HashTask } from './hasher.ts';
+import type { DatasetRow } from './row.ts';
+
+/** Hashes of chips, and what it took. */
+export interface HashedChips {
+  /** SHA-256 of each, hexadecimal, in the order asked for; `undefined` where there is no such file. */
+  sha256: (string | undefined)[];
+  /** Files that were read; the others are as they were when they were read last. */
+  read: number;
+}
+
+type ChipName = Pick<DatasetRow, 'id' | 'catid' | 'date'>;
+
+let threads: Piscina | undefined;
+
+/**
+ * SHA-256 of the files of chips, a cell at a time.
+ *
+ * What is read is kept in `hashes.bin` in the cell's own folder of chips, by path, size and time of writing; a file that
+ * still has both is not read again. The cache only saves time: damaged or not to be written, it is done without.
+ *
+ * @param chipDir `chips/33` in the data folder, say
+ * @param again read every file, whatever is known of it. Default: only what has changed
+ */
+export async function hashChips(
+  chipDir: string,
+  chips: readonly ChipName[],
+  { again = false, ...options }: { again?: boolean } & StepOptions = {},
+): Promise<HashedChips> {
+  const sha256: (string | undefined)[] = Array.from({ length: chips.length });
+  let read = 0;
+  const work = async ([quadkey, places]: [string, number[]]): Promise<void> => {
+    const folder = join(chipDir, quadkey);
+    const stems = places.map((place) => stemOf(chips[place])).join('\n');
+    const answer = (await pool().run({ folder, stems, again } satisfies HashTask)) as HashAnswer;
+    if (answer.cache) await writeCache(join(folder, 'hashes.bin'), answer.cache);
+    const digits = Buffer.from(answer.hashes.buffer).toString('hex');
+    for (const [index, place] of places.entries()) sha256[place] = digits.slice(64 * index, 64 * index + 64);
+    for (const index of answer.gone) sha256[places[index]] = undefined;
+    read += answer.read;
+  };
+  await eachUnit([...byCell(chips)], 'cells of chips', work, { concurrency: workers() + 1, ...options });
+  return { sha256, read };
+}
+
+/** Where a chip lies in its cell's folder, without the ending. */
+function stemOf({ id, catid, date }: ChipName): string {
+  return `${date}/${id}_${catid}`;
+}
+
+function byCell(chips: readonly ChipName[]): Map<string, number[]> {
+  const cells = new Map<string, number[]>();
+  for (const [place, { id }] of chips.entries()) {
+    const quadkey = id.slice(4, 16);
+    const places = cells.get(quadkey);
+    if (places) places.push(place);
+    else cells.set(quadkey, [place]);
+  }
+  return cells;
+}
+
+/** Threads wait for the disk as much as they compute: two to a core. */
+function workers(): number {
+  return Math.min(16, 2 * availableParallelism());
+}
+
+function pool(): Piscina {
+  threads ??= new Piscina({
+    filename: new URL('./hasher.js', import.meta.url).href,
+    maxThreads: workers(),
+    idleTimeout: 2000,
+    execArgv: [], // what the process itself was started with would be loaded in every thread
+  });
+  return threads;
+}
+
+async function writeCache(path: string, bytes: Uint8Array): Promise<void> {
+  await writeWhole(path, bytes).catch((error: unknown) => {
+    if (!(error instanceof WriteError)) throw error; // a folder that may only be read is hashed anew each time
+  });
+}
