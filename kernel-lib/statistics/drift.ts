@@ -86,7 +86,7 @@ export function labelDrift(
     return { tag, groups: groups.length, ...extremes(table, groups), chiSquared: corrected, p: degreesOfFreedom > 0 ? chiSquaredTail(corrected, degreesOfFreedom) : NaN, cramersV }; // prettier-ignore
   });
   const holm = adjustP(drifts.map(({ p }) => p), 'holm'); // prettier-ignore
-  const all = drifts.map((drift, at) => ({ ...drift, holm: holm[at] }));
+  const all = drifts.map(({ cramersV, ...drift }, at) => ({ ...drift, holm: holm[at], cramersV }));
   return all.sort((a, b) => (b.cramersV || 0) - (a.cramersV || 0));
 }
 
