@@ -17,8 +17,8 @@ export interface KolmogorovSmirnov {
  * distribution.
  *
  * p is from Kolmogorov's limit for d √(n m / (n + m)), as R's `ks.test(a, b, exact = FALSE)`; good from some 30 values
- * each, on the safe side where values are equal. (scipy's `ks_2samp(mode='asymp')` takes the one-sample distribution for a
- * rounded n instead, which differs by a few parts in a hundred.) For counts by class take {@link chiSquaredTest}.
+ * each, on the safe side where values are equal. scipy's `ks_2samp(mode='asymp')` takes the one-sample distribution for a
+ * rounded n instead, which is smaller for few values: 0.126, not 0.163, for the 25 and 12 of the test. For counts by class take {@link chiSquaredTest}.
  *
  * @returns `NaN` where either sample is empty
  */
