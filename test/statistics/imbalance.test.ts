@@ -86,6 +86,7 @@ describe('kolmogorovSmirnov', () => {
   it('finds no difference of a sample and itself, whatever its order, and none to test without values', () => {
     assert.deepEqual(kolmogorovSmirnov(a, a.toReversed()), { d: 0, p: 1 });
     assert.ok(Number.isNaN(kolmogorovSmirnov(a, []).p));
+    assert.throws(() => kolmogorovSmirnov(a, [1, NaN]), /RangeError: kolmogorovSmirnov requires numbers, got NaN/);
   });
 });
 
