@@ -41,12 +41,17 @@ export interface Footing {
   height: number;
 }
 
-/** A round number of metres that takes up to a quarter of the width. */
-export function scaleBar({ pixelsPerMetre, width, height }: Footing): string {
+/** Pixels that a letter of the credit line takes, about; and a line of it. */
+const [LETTER, LINE] = [5.3, 12];
+
+/** A round number of metres that takes up to a quarter of the width; a line higher where the credit needs the room. */
+export function scaleBar({ pixelsPerMetre, width, height }: Footing, credit = ''): string {
   const room = width / 4 / pixelsPerMetre;
   const power = 10 ** Math.floor(Math.log10(room));
   const metres = [5, 2, 1].map((step) => step * power).find((step) => step <= room) ?? power;
-  const [x, y, length] = [8, height - 8, Math.round(metres * pixelsPerMetre)];
+  const length = Math.round(metres * pixelsPerMetre);
+  const isTight = credit.length * LETTER + length + 80 > width;
+  const [x, y] = [8, height - 8 - (isTight ? LINE : 0)];
   const words = metres >= 1000 ? `${numberText(metres / 1000)} km` : `${numberText(metres)} m`;
   const line = `<path d="M${x} ${y - 4}v4h${length}v-4" fill="none" stroke="currentColor" stroke-opacity="0.7"/>`;
   return `${line}<text x="${x + length + 6}" y="${y}" font-size="11" fill="currentColor" fill-opacity="0.8">${words}</text>`;

@@ -73,7 +73,7 @@ export async function mapHtml(
   const jpeg = await drawn(shown, legend, bounds, ground);
   const words = `${title ?? 'Map'}: ${numberText(shown.length)} features`;
   const picture = `<image href="data:image/jpeg;base64,${jpeg.toString('base64')}" width="${WIDTH}" height="${view.height - FOOT}"/>`;
-  const svg = `<svg class="ims-map" role="img" aria-label="${escapeHtml(words)}" width="${WIDTH}" height="${view.height}" viewBox="0 0 ${WIDTH} ${view.height}">${picture}${scaleBar(view)}${creditLine(attribution, view)}</svg>`;
+  const svg = `<svg class="ims-map" role="img" aria-label="${escapeHtml(words)}" width="${WIDTH}" height="${view.height}" viewBox="0 0 ${WIDTH} ${view.height}">${picture}${scaleBar(view, attribution)}${creditLine(attribution, view)}</svg>`;
   const what = label === undefined ? '' : `<b>${escapeHtml(label)}</b>`;
   return framed(`${svg}<div class="ims-key">${what}${legend.key}</div>`, mapCss, title);
 }

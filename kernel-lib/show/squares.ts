@@ -61,7 +61,7 @@ export function squaresHtml(
   const drawn =
     features.length > titledAtMost ? drawPaths(features, view, colourOf) : drawRects(features, view, colourOf);
   const words = `${title ?? 'Map'}: ${numberText(features.length)} squares`;
-  const svg = `<svg class="ims-map" role="img" aria-label="${escapeHtml(words)}" width="${view.width}" height="${view.height}" viewBox="0 0 ${view.width} ${view.height}">${drawn}${scaleBar(view)}${creditLine(attribution, view)}</svg>`;
+  const svg = `<svg class="ims-map" role="img" aria-label="${escapeHtml(words)}" width="${view.width}" height="${view.height}" viewBox="0 0 ${view.width} ${view.height}">${drawn}${scaleBar(view, attribution)}${creditLine(attribution, view)}</svg>`;
   const what = label === undefined ? '' : `<b>${escapeHtml(label)}</b>`;
   return framed(`${svg}<div class="ims-key">${what}${key}</div>`, mapCss, title);
 }

@@ -11,8 +11,8 @@ export function logChoose(n: number, k: number): number {
 }
 
 /**
- * Upper tail of the χ² distribution: how likely a value of at least `x` is. Small tails are relative to 1e-12, not lost to
- * 1 − p; as R's `pchisq(x, df, lower.tail = FALSE)`.
+ * Upper tail of the χ² distribution: how likely a value of at least `x` is. Small tails are right to 1e-11 of
+ * themselves, not lost to 1 − p; as R's `pchisq(x, df, lower.tail = FALSE)`.
  *
  * @param df degrees of freedom, above 0
  */

@@ -17,14 +17,17 @@ export interface KolmogorovSmirnov {
  * distribution.
  *
  * p is from Kolmogorov's limit for d √(n m / (n + m)), as R's `ks.test(a, b, exact = FALSE)`; good from some 30 values
- * each, on the safe side where values are equal. (scipy's `ks_2samp(mode='asymp')` takes the one-sample distribution for a
- * rounded n instead, which differs by a few parts in a hundred.) For counts by class take {@link chiSquaredTest}.
+ * each, on the safe side where values are equal. scipy's `ks_2samp(mode='asymp')` takes the one-sample distribution for a
+ * rounded n instead, which is smaller for few values: 0.126, not 0.163, for the 25 and 12 of the test.
+ * For counts by class take {@link chiSquaredTest}.
  *
  * @returns `NaN` where either sample is empty
+ * @throws {RangeError} when a value is not a number
  */
 export function kolmogorovSmirnov(a: ArrayLike<number>, b: ArrayLike<number>): KolmogorovSmirnov {
   const [x, y] = [Float64Array.from(a).sort(), Float64Array.from(b).sort()];
   if (x.length === 0 || y.length === 0) return { d: NaN, p: NaN };
+  if ([x, y].some((sorted) => Number.isNaN(sorted.at(-1)))) throw new RangeError('kolmogorovSmirnov requires numbers, got NaN'); // prettier-ignore
   let [i, j, d] = [0, 0, 0];
   while (i < x.length && j < y.length) {
     const value = Math.min(x[i], y[j]);
@@ -86,7 +89,7 @@ export function labelDrift(
     return { tag, groups: groups.length, ...extremes(table, groups), chiSquared: corrected, p: degreesOfFreedom > 0 ? chiSquaredTail(corrected, degreesOfFreedom) : NaN, cramersV }; // prettier-ignore
   });
   const holm = adjustP(drifts.map(({ p }) => p), 'holm'); // prettier-ignore
-  const all = drifts.map((drift, at) => ({ ...drift, holm: holm[at] }));
+  const all = drifts.map(({ cramersV, ...drift }, at) => ({ ...drift, holm: holm[at], cramersV }));
   return all.sort((a, b) => (b.cramersV || 0) - (a.cramersV || 0));
 }
 

@@ -1,4 +1,4 @@
-import { type BootstrapOptions, type Interval, bootstrap } from './interval.ts';
+import { type BootstrapOptions, bootstrap } from './interval.ts';
 
 /** How uneven classes are. */
 export interface Imbalance {
@@ -29,6 +29,13 @@ export function imbalance(counts: readonly number[]): Imbalance {
   };
 }
 
+/** Imbalance and the bounds of its intervals. */
+export interface ImbalanceIntervals {
+  found: Imbalance;
+  low: Imbalance;
+  high: Imbalance;
+}
+
 /**
  * The same with intervals from a bootstrap over units. Give blocks of chips, as {@link countsBySquare} makes them: chips
  * beside each other are alike, and drawn one by one they would make the intervals too narrow.
@@ -43,7 +50,7 @@ export function imbalance(counts: readonly number[]): Imbalance {
 export function imbalanceWithIntervals(
   units: readonly (readonly number[])[],
   options: BootstrapOptions = {},
-): { found: Imbalance; intervals: Record<keyof Imbalance, Interval> } {
+): ImbalanceIntervals {
   if (units.length === 0) throw new RangeError('imbalanceWithIntervals requires at least one unit, got none');
   const totals = totalsOf(units);
   const [most, least] = [totals.indexOf(Math.max(...totals)), totals.indexOf(Math.min(...totals))];
@@ -51,7 +58,9 @@ export function imbalanceWithIntervals(
     const counts = totalsOf(drawn);
     return { ...imbalance(counts), ratio: counts[most] / counts[least] };
   };
-  return { found: imbalance(totals), intervals: bootstrap(units, ofDraw, options) };
+  const { evenness, ratio, effectiveClasses } = bootstrap(units, ofDraw, options);
+  const [low, high] = [0, 1].map((at) => ({ evenness: evenness[at], ratio: ratio[at], effectiveClasses: effectiveClasses[at] })); // prettier-ignore
+  return { found: imbalance(totals), low, high };
 }
 
 function totalsOf(units: readonly (readonly number[])[]): number[] {

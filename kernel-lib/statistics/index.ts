@@ -8,7 +8,7 @@ export { type AtlasRow, frame, tagAtlas } from './atlas.ts';
 export { type Filtered, type FilterStep, filterTags } from './filter.ts';
 export { companions, cooccurrence } from './cooccurrence.ts';
 export { type BootstrapOptions, type Interval, bootstrap, wilsonInterval } from './interval.ts';
-export { type Imbalance, imbalance, imbalanceWithIntervals } from './imbalance.ts';
+export { type Imbalance, type ImbalanceIntervals, imbalance, imbalanceWithIntervals } from './imbalance.ts';
 export { type ChiSquared, chiSquaredTest, fisherExact } from './contingency.ts';
 export { adjustP } from './correction.ts';
 export { type Completeness, completeness } from './completeness.ts';

@@ -1,11 +1,18 @@
-import { columnRow, parseChip } from '../ard/index.ts';
+import { columnRow } from '../ard/index.ts';
 
 /** Which chips are beside which: of each the indices of its neighbours, ascending. Symmetric. */
 export type Neighbours = number[][];
 
-/** A chip's column and row among the 2^18 squares of its zone: they run on across cells. */
+const CHIP_ID = /^Z\d{2}-([0-3]{18})$/;
+
+/**
+ * A chip's column and row among the 2^18 squares of its zone: they run on across cells. Without the cell that `parseChip`
+ * makes, for it is asked of hundreds of thousands.
+ */
 export function chipColumnRow(chip: string): [column: number, row: number] {
-  return columnRow(parseChip(chip).quadkey);
+  const quadkey = CHIP_ID.exec(chip)?.[1];
+  if (quadkey === undefined) throw new RangeError(`unknown chip id "${chip}": expected Z<zone>-<18 digits of 0 to 3>`);
+  return columnRow(quadkey);
 }
 
 /** Column and row as one number. */

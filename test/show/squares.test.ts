@@ -64,6 +64,12 @@ describe('show.squares', () => {
     assert.match(words(mapped(row(Array.from({ length: 40 }, () => 1)))), /1 km/);
   });
 
+  it('lifts the scale bar above a credit that needs its room', () => {
+    const baseline = (attribution: string): number =>
+      Number(/y="([\d.]+)"[^>]*>[^<]* m</.exec(mapped(row([1, 2]), { attribution }))![1]);
+    assert.equal(baseline('© OpenStreetMap contributors') - baseline('© '.padEnd(110, 'x')), 12);
+  });
+
   it('says in the drawing whose data it is made of', () => {
     const svg = /<svg[^]*<\/svg>/.exec(mapped(row([1, 2]), { attribution: '© OpenStreetMap contributors' }))![0];
     assert.match(words(svg), /© OpenStreetMap contributors$/);

@@ -34,7 +34,8 @@ describe('chipNeighbours', () => {
     assert.deepEqual(chipNeighbours([chip(7, 63), chipIdAt(east, 7, 0), chipIdAt(east, 7, 1)], 'rook'), [[1], [0, 2], [1]]); // prettier-ignore
   });
 
-  it('refuses a chip twice', () => {
+  it('refuses a chip twice, and what is no chip', () => {
+    assert.throws(() => chipNeighbours(['Z33-031133012203']), /RangeError: unknown chip id "Z33-031133012203"/);
     assert.throws(() => chipNeighbours([chip(0, 0), chip(0, 0)]), /RangeError: .*got 1 again/);
   });
 });
