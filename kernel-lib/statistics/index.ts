@@ -13,7 +13,7 @@ export { type ChiSquared, chiSquaredTest, fisherExact } from './contingency.ts';
 export { adjustP } from './correction.ts';
 export { type Completeness, completeness } from './completeness.ts';
 export { type Probe, areaUnderRoc, fitProbe, standardiser } from './probe.ts';
-export { type Visibility, type VisibilityOptions, visibility } from './visible.ts';
+export { type Visibility, type VisibilityOptions, chipsHaving, visibility } from './visible.ts';
 export {
   type Association, type TagPair, type TestedPair, association, associations, associationTests,
 } from './association.ts'; // prettier-ignore

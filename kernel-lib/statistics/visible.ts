@@ -1,4 +1,6 @@
+import type { ChipTag } from './chiptags.ts';
 import { areaUnderRoc, fitProbe } from './probe.ts';
+import type { LabelRule, LabelSchema } from './schema.ts';
 
 /** How well a tag can be told from a picture. */
 export interface Visibility {
@@ -99,4 +101,26 @@ function rowsOf(features: Float32Array, d: number, rows: readonly number[]): Flo
   const found = new Float32Array(rows.length * d);
   rows.forEach((row, at) => found.set(features.subarray(row * d, (row + 1) * d), at * d));
   return found;
+}
+
+/**
+ * The chips that have each label of a schema: from its threshold on.
+ *
+ * @param rows which tags lie in which chips
+ */
+export function chipsHaving(rows: readonly ChipTag[], { labels }: LabelSchema): Map<string, Set<string>> {
+  const byTag = new Map<string, ChipTag[]>();
+  for (const row of rows) {
+    const known = byTag.get(row.tag);
+    if (known) known.push(row);
+    else byTag.set(row.tag, [row]);
+  }
+  const having = ({ tags, measure, atLeast }: LabelRule): Set<string> => {
+    const sums = new Map<string, number>();
+    if (measure === 'near') return new Set(); // points with a buffer are not among the rows
+    for (const row of tags.flatMap((tag) => byTag.get(tag) ?? []))
+      sums.set(row.chip, (sums.get(row.chip) ?? 0) + row[measure]);
+    return new Set([...sums].filter(([, sum]) => sum >= atLeast).map(([chip]) => chip));
+  };
+  return new Map(labels.map((rule) => [rule.label, having(rule)]));
 }

@@ -53,7 +53,7 @@ describe('makeDataset, on the sample', () => {
 
   it('states how it was split, defaults included', () => {
     assert.deepEqual(dataset.manifest.split, {
-      blockZoom: 15, buffer: 1, validation: 0.15, test: 0.25, seed: 3, unmappedWeight: 0.5,
+      blockZoom: 15, buffer: 1, validation: 0.15, test: 0.25, seed: 3, unmappedWeight: 'completeness of the cell',
     }); // prettier-ignore
   });
 
