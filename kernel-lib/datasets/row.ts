@@ -80,41 +80,54 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : 1;
 }
 
+/** Rows by column: taken apart once, for their hash and for their file. */
+export interface Table {
+  length: number;
+  texts: Record<(typeof TEXTS)[number], string[]>;
+  /** Weight, facts and labels by their name in Parquet, in order; `null` where a value is unknown. */
+  numbers: Map<string, (number | null)[]>;
+}
+
+/** Rows by column. @param rows in order, each with its chip's hash */
+export function tableOf(rows: readonly DatasetRow[], labels: readonly string[]): Table {
+  const text = (name: (typeof TEXTS)[number]): string[] => rows.map((row) => row[name]!);
+  const texts = Object.fromEntries(TEXTS.map((name) => [name, text(name)])) as Table['texts'];
+  const numbers = new Map<string, (number | null)[]>([['weight', rows.map(({ weight }) => weight)]]);
+  for (const [name, fact] of Object.entries(FACTS)) numbers.set(name, rows.map((row) => row[fact] ?? null)); // prettier-ignore
+  for (const label of labels) numbers.set(LABEL + label, rows.map((row) => row.labels[label] ?? null)); // prettier-ignore
+  return { length: rows.length, texts, numbers };
+}
+
 /**
  * SHA-256 of what rows say: column after column, whatever program writes them into whichever file.
  *
  * Of a column of text the lines, of numbers and labels the 64-bit floats, little-endian, NaN where a value is unknown.
- *
- * @param rows in order
  */
-export function hashRows(rows: readonly DatasetRow[], labels: readonly string[]): string {
-  const hash = createHash('sha256').update(`${rows.length} ${JSON.stringify(labels)}`);
-  for (const name of TEXTS) hash.update(`${rows.map((row) => row[name]).join('\n')}\n`);
-  const numbers = new Float64Array(rows.length);
-  const add = (of: (row: DatasetRow) => number | null | undefined): void => {
-    for (let index = 0; index < numbers.length; index++) numbers[index] = of(rows[index]) ?? Number.NaN;
-    hash.update(numbers);
-  };
-  add(({ weight }) => weight);
-  for (const fact of Object.values(FACTS)) add((row) => row[fact]);
-  for (const label of labels) add((row) => row.labels[label]);
+export function hashRows({ length, texts, numbers }: Table, labels: readonly string[]): string {
+  const hash = createHash('sha256').update(`${length} ${JSON.stringify(labels)}`);
+  for (const name of TEXTS) hash.update(`${texts[name].join('\n')}\n`);
+  const floats = new Float64Array(length);
+  for (const values of numbers.values()) {
+    for (let index = 0; index < length; index++) floats[index] = values[index] ?? Number.NaN;
+    hash.update(floats);
+  }
   return hash.digest('hex');
 }
 
 /** Rows as the bytes of a Parquet file. */
-export function parquetOf(rows: readonly DatasetRow[], labels: readonly string[]): Buffer {
-  const text = (name: 'catid' | 'date' | 'split'): object => ({ name, data: rows.map((row) => row[name]), type: 'STRING' }); // prettier-ignore
+export function parquetOf({ texts, numbers }: Table): Buffer {
+  const text = (name: 'catid' | 'date' | 'split'): object => ({ name, data: texts[name], type: 'STRING' });
   const plain = { type: 'STRING', encoding: 'PLAIN', codec: 'UNCOMPRESSED', statistics: false };
-  const facts = Object.entries(FACTS).map(([name, fact]) => ({ name, data: rows.map((row) => row[fact] ?? null), type: 'DOUBLE', nullable: true })); // prettier-ignore
+  const number = (name: string): object => ({ name, data: numbers.get(name), type: name.startsWith(LABEL) ? 'INT32' : 'DOUBLE', nullable: name !== 'weight', statistics: false }); // prettier-ignore
+  const [weight, ...others] = [...numbers.keys()].map(number);
   const columnData = [
-    { name: 'id', data: encoded(rows.map(({ id }) => id)), ...plain, codec: 'SNAPPY' },
+    { name: 'id', data: encoded(texts.id), ...plain, codec: 'SNAPPY' },
     text('catid'),
     text('date'),
     text('split'),
-    { name: 'weight', data: rows.map(({ weight }) => weight), type: 'DOUBLE' },
-    { name: 'sha256', data: encoded(rows.map(({ sha256 }) => sha256!)), ...plain }, // digits of a hash neither repeat nor shrink
-    ...facts,
-    ...labels.map((label) => ({ name: LABEL + label, data: rows.map((row) => row.labels[label] ?? null), type: 'INT32', nullable: true })), // prettier-ignore
+    weight,
+    { name: 'sha256', data: encoded(texts.sha256), ...plain }, // digits of a hash neither repeat nor shrink
+    ...others,
   ];
   return Buffer.from(parquetWriteBuffer({ columnData: columnData as Parameters<typeof parquetWriteBuffer>[0]['columnData'] })); // prettier-ignore
 }

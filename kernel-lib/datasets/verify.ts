@@ -3,7 +3,7 @@ import { type StepOptions, dataRoot, paddedZone } from '../ard/index.ts';
 import { hashChips } from './hash.ts';
 import { type DatasetManifest, readManifest, versionId } from './manifest.ts';
 import { findVersion } from './name.ts';
-import { type DatasetRow, hashRows, keyOf } from './row.ts';
+import { type DatasetRow, hashRows, keyOf, tableOf } from './row.ts';
 import { type DatasetVersion, countSplits, readRows } from './version.ts';
 
 /** How a version stands on disk. */
@@ -65,7 +65,7 @@ function faultsOf(folder: string, manifest: DatasetManifest, rows: readonly Data
   const counts = countSplits(rows);
   const checks: [string, boolean][] = [
     ['labels', manifest.labels.join('\n') === manifest.schema.labels.map(({ label }) => label).join('\n')],
-    ['rows', manifest.rows === hashRows(rows, manifest.labels)],
+    ['rows', manifest.rows === hashRows(tableOf(rows, manifest.labels), manifest.labels)],
     ['counts', Object.entries(counts).every(([split, count]) => manifest.counts[split as keyof typeof counts] === count)],
     ['version', manifest.version === versionId(manifest) && folder.endsWith(manifest.version)],
   ]; // prettier-ignore

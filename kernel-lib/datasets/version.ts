@@ -7,7 +7,7 @@ import { cannotWrite, makeFolder, partName, staleParts, withLock, writeWhole } f
 import type { LabelValue } from './labels.ts';
 import { type DatasetManifest, readManifest, versionId } from './manifest.ts';
 import { checkName, datasetHome, findVersion, latestOf } from './name.ts';
-import { type DatasetRow, compareRows, hashRows, keyOf, parquetOf, rowsOfParquet } from './row.ts';
+import { type DatasetRow, compareRows, hashRows, keyOf, parquetOf, rowsOfParquet, tableOf } from './row.ts';
 import type { Split } from './splits.ts';
 
 /** A dataset version on disk or just made. */
@@ -45,7 +45,8 @@ export async function writeDataset(
   checkName(facts.name);
   const sorted = checkedRows(facts.name, rows);
   const labels = facts.schema.labels.map(({ label }) => label);
-  const inputs = { ...facts, osmDates, rows: hashRows(sorted, labels) };
+  const table = tableOf(sorted, labels);
+  const inputs = { ...facts, osmDates, rows: hashRows(table, labels) };
   const version = versionId(inputs);
   const home = datasetHome(dataPath, facts.name);
   const folder = join(home, version);
@@ -53,7 +54,7 @@ export async function writeDataset(
   try {
     if (!existsSync(folder)) {
       await sweepFolders(home);
-      const parquet = parquetOf(sorted, labels);
+      const parquet = parquetOf(table);
       const manifest = { ...inputs, format: 2, version, labels, counts: countSplits(sorted), nodataIndex, sha256: sha256Of(parquet), codeVersion } as const; // prettier-ignore
       await makeFolder(part);
       await writeFile(join(part, 'chips.parquet'), parquet);
