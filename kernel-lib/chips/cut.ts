@@ -199,14 +199,33 @@ function byBlock(indices: readonly number[]): Map<number, number[]> {
   return blocks;
 }
 
-const CHIP = /^([0-3]{12})\/(\d{4}-\d\d-\d\d)\/(Z\d\d-[0-3]{18})_(.+)\.(?:jpg|png|webp)$/;
+const CHIP = /^(Z\d\d-[0-3]{18})_(.+)\.(?:jpg|png|webp)$/;
 
 /** The chips on disk under a chip folder, in order of cell, date and name. */
 export async function readChips(chipDir: string): Promise<Chip[]> {
-  if (!existsSync(chipDir)) return [];
-  const entries = (await readdir(chipDir, { recursive: true })).sort();
-  return entries.flatMap((entry) => {
-    const [, quadkey, date, id, catid] = CHIP.exec(entry) ?? [];
-    return quadkey === undefined ? [] : [{ id, catid, date, cell: `${id.slice(0, 4)}${quadkey}`, path: join(chipDir, entry) }]; // prettier-ignore
+  const folders: Chip[][] = [];
+  for await (const chips of chipsByDate(chipDir)) folders.push(chips);
+  return folders.flat();
+}
+
+/** As {@link readChips}, those of a date of a cell at a time: a zone may have millions. */
+export async function* chipsByDate(chipDir: string): AsyncGenerator<Chip[]> {
+  for (const quadkey of await namesIn(chipDir, /^[0-3]{12}$/)) {
+    for (const date of await namesIn(join(chipDir, quadkey), /^\d{4}-\d\d-\d\d$/)) {
+      const folder = join(chipDir, quadkey, date);
+      yield (await namesIn(folder, CHIP)).map((name) => {
+        const [, id, catid] = CHIP.exec(name)!;
+        return { id, catid, date, cell: `${id.slice(0, 4)}${quadkey}`, path: join(folder, name) };
+      });
+    }
+  }
+}
+
+/** Names of such a form in a folder, in order; none where there is no such folder. */
+async function namesIn(folder: string, form: RegExp): Promise<string[]> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
+    throw error;
   });
+  return names.filter((name) => form.test(name)).sort();
 }
