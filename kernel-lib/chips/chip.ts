@@ -5,7 +5,7 @@ import {
   chipBounds, chipIds, dataRoot, eachUnit, paddedZone, polygonOf, readTiles, shardOf, sweepParts,
 } from '../ard/index.ts'; // prettier-ignore
 import { type TileFilter, checkFilter, isWanted, whyUnfit } from '../infra/index.ts';
-import { type ChipFormat, type Cut, agreeOnCut, cutTile, missingChips, writeCut } from './cut.ts';
+import { type ChipFormat, type Cut, agreeOnCut, cutTile, missingChips, removeChips, writeCut } from './cut.ts';
 import { mergeRecords } from './merge.ts';
 import { NoMaskError } from './nodata.ts';
 import { readNodataIndex } from './nodataindex.ts';
@@ -90,7 +90,8 @@ interface Plan extends ChipOptions {
  *
  * The unit is the cell: what its masks say goes into a record of its own beside the index, from which the index and the
  * chips' table, `index.parquet`, are merged at the end, also of several workers at once. A tile whose file is the same as
- * at the last run is not read again, and a chip that is there is not cut again.
+ * at the last run is not read again, and a chip that is there is not cut again; of one that another file has replaced the
+ * chips are cut anew.
  *
  * @throws {RangeError} when the zone is not given, disagrees with the chip folder, or a filter can mean nothing
  * @throws {Error} naming the index, when it is of another version, or the chips, when they were cut otherwise
@@ -213,12 +214,16 @@ async function chipTile(
   const { cut, chipDir, force = false } = plan;
   const file = await fileFacts(tile.files[cut.product]);
   const isKnown = known && !force && JSON.stringify(known.file) === JSON.stringify(file);
+  const isReplaced = known !== undefined && !isKnown && known.file.name === file.name;
+  if (isReplaced && !plan.dryRun) await removeChips(tile, chipDir); // they show a file that is no more
   const opened = new Opened(tile, cut.product);
   try {
     const record = isKnown ? known : recordOf(tile, file, await (await opened.get()).validity(plan));
     const chips = chipsOf(record, cut.minValid).filter(isWithin(tile.cell, plan.bbox));
     if (!plan.indexOnly && !plan.dryRun) await sweepParts(join(chipDir, tile.cell.quadkey, tile.date)); // a killed worker's, whose chips another has cut
-    const missing = plan.indexOnly ? [] : await missingChips(tile, chips, chipDir, { ...cut, force });
+    const missing = plan.indexOnly
+      ? []
+      : await missingChips(tile, chips, chipDir, { ...cut, force: force || isReplaced });
     if (missing.length > 0 && plan.dryRun) report.bytes += bytesOf((await opened.get()).raster, missing);
     else if (missing.length > 0) {
       const { raster, readSquare } = await opened.get();

@@ -175,6 +175,14 @@ export async function missingChips(
   return rowColumns.filter((index) => !there.has(`${idOf(tile, index)}_${tile.catid}.${format}`));
 }
 
+/** Removes a tile's chips, of whatever format. */
+export async function removeChips({ cell, date, catid }: Tile, chipDir: string): Promise<void> {
+  const folder = join(chipDir, cell.quadkey, date);
+  const names = existsSync(folder) ? await readdir(folder) : [];
+  const own = names.filter((name) => /^Z\d\d-[0-3]{18}_/.test(name) && name.slice(23).replace(/\.(jpg|png|webp)$/, '') === catid); // prettier-ignore
+  await Promise.all(own.map((name) => rm(join(folder, name), { force: true })));
+}
+
 function squareReader(raster: Raster): Encoding['readSquare'] {
   return (left, top, side) => raster.readWindow(left, top, side, side);
 }
@@ -199,14 +207,33 @@ function byBlock(indices: readonly number[]): Map<number, number[]> {
   return blocks;
 }
 
-const CHIP = /^([0-3]{12})\/(\d{4}-\d\d-\d\d)\/(Z\d\d-[0-3]{18})_(.+)\.(?:jpg|png|webp)$/;
+const CHIP = /^(Z\d\d-[0-3]{18})_(.+)\.(?:jpg|png|webp)$/;
 
 /** The chips on disk under a chip folder, in order of cell, date and name. */
 export async function readChips(chipDir: string): Promise<Chip[]> {
-  if (!existsSync(chipDir)) return [];
-  const entries = (await readdir(chipDir, { recursive: true })).sort();
-  return entries.flatMap((entry) => {
-    const [, quadkey, date, id, catid] = CHIP.exec(entry) ?? [];
-    return quadkey === undefined ? [] : [{ id, catid, date, cell: `${id.slice(0, 4)}${quadkey}`, path: join(chipDir, entry) }]; // prettier-ignore
+  const folders: Chip[][] = [];
+  for await (const chips of chipsByDate(chipDir)) folders.push(chips);
+  return folders.flat();
+}
+
+/** As {@link readChips}, those of a date of a cell at a time: a zone may have millions. */
+export async function* chipsByDate(chipDir: string): AsyncGenerator<Chip[]> {
+  for (const quadkey of await namesIn(chipDir, /^[0-3]{12}$/)) {
+    for (const date of await namesIn(join(chipDir, quadkey), /^\d{4}-\d\d-\d\d$/)) {
+      const folder = join(chipDir, quadkey, date);
+      yield (await namesIn(folder, CHIP)).map((name) => {
+        const [, id, catid] = CHIP.exec(name)!;
+        return { id, catid, date, cell: `${id.slice(0, 4)}${quadkey}`, path: join(folder, name) };
+      });
+    }
+  }
+}
+
+/** Names of such a form in a folder, in order; none where there is no such folder. */
+async function namesIn(folder: string, form: RegExp): Promise<string[]> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
+    throw error;
   });
+  return names.filter((name) => form.test(name)).sort();
 }

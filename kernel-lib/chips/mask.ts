@@ -78,7 +78,8 @@ function checkTable(path: string, table: BlockTable, plane: number, isImage: boo
   }
   const blocks = (plane + 1) * blocksAcross * Math.ceil(height / blockHeight);
   const listed = Math.min(offsets.length, byteCounts.length);
-  if (listed < blocks || (listed > blocks && !isImage)) throw new Error(`${path} lists ${listed} of the ${blocks} blocks of a mask or alpha band: fetch it again`); // prettier-ignore
+  if (listed > blocks && !isImage) throw new Error(`${path} has a mask in blocks of ${blockSize} × ${blockHeight} px: expected ${blocks} of them, found ${listed}; fetch it again`); // prettier-ignore
+  if (listed < blocks) throw new Error(`${path} lists ${listed} of the ${blocks} blocks of a mask or alpha band: fetch it again`); // prettier-ignore
 }
 
 /** The blocks that reach into the cell and are not sparse, row by row, some MB at a time. */

@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
-import { parquetWriteBuffer } from 'hyparquet-writer';
-import { CHIPS_PER_SIDE, parseChip, sweepParts, withLock, writeWhole } from '../ard/index.ts';
-import { type Chip, readChips } from './cut.ts';
+import { ByteWriter, ParquetWriter, schemaFromColumnData } from 'hyparquet-writer';
+import { CELL_ZOOM, CHIP_ZOOM, CHIPS_PER_SIDE, columnRow, sweepParts, withLock, writeWhole } from '../ard/index.ts';
+import { type Chip, chipsByDate } from './cut.ts';
 import { indexOf, indexText, readNodataIndex } from './nodataindex.ts';
-import { type CellRecord, type TileRecord, isWholeIn, readRecords, recordFolder } from './record.ts';
+import { type CellRecord, type TileRecord, chipsOf, readRecords, recordFolder } from './record.ts';
 
 /**
  * Merges the records of all cells into the index, and lists the chips of a zone in `index.parquet`.
@@ -33,22 +33,44 @@ async function writeChanged(path: string, content: Buffer): Promise<void> {
   await writeWhole(path, content);
 }
 
+/** So many rows are held at once, and those of one date folder. */
+const ROWS = 5000;
+/** Digits of a chip's id that say where in its cell it lies. */
+const IN_CELL = CHIP_ZOOM - CELL_ZOOM;
+
 /** A row for each chip on disk: where it lies, how much of it is real, and what is known of its acquisition. */
 async function chipTable(chipDir: string, records: readonly CellRecord[]): Promise<Buffer> {
   const tiles = new Map(
     records.flatMap(({ cell, tiles: all }) => all.map((tile) => [`${cell} ${tile.date} ${tile.catid}`, tile])),
   );
-  const chips = await readChips(chipDir);
+  const bytes = new ByteWriter();
+  const table = new ParquetWriter({ writer: bytes, schema: schemaFromColumnData({ columnData: columnsOf([], chipDir, tiles) }) }); // prettier-ignore
+  let rows: Chip[] = [];
+  for await (const chips of chipsByDate(chipDir)) {
+    rows.push(...chips);
+    if (rows.length < ROWS) continue;
+    await table.write({ columnData: columnsOf(rows, chipDir, tiles) });
+    rows = [];
+  }
+  if (rows.length > 0) await table.write({ columnData: columnsOf(rows, chipDir, tiles) });
+  await table.finish();
+  return Buffer.from(bytes.getBuffer());
+}
+
+type Columns = Parameters<ParquetWriter['write']>[0]['columnData'];
+
+function columnsOf(chips: readonly Chip[], chipDir: string, tiles: ReadonlyMap<string, TileRecord>): Columns {
   const ofChip = ({ cell, date, catid }: Chip): TileRecord | undefined => tiles.get(`${cell} ${date} ${catid}`);
+  const real = realShares(chips, ofChip);
   const text = (name: string, of: (chip: Chip) => string | undefined): object => ({ name, data: chips.map((chip) => of(chip) ?? null), type: 'STRING', nullable: true }); // prettier-ignore
   const number = (name: string, of: (chip: Chip) => number | undefined): object => ({ name, data: chips.map((chip) => of(chip) ?? null), type: 'DOUBLE', nullable: true }); // prettier-ignore
-  const columnData = [
+  return [
     text('id', ({ id }) => id),
     text('catid', ({ catid }) => catid),
     text('date', ({ date }) => date),
     text('cell', ({ cell }) => cell),
     text('file', ({ path }) => relative(chipDir, path)),
-    number('real', (chip) => realShare(chip, ofChip(chip))),
+    number('real', (chip) => real.get(chip)),
     number('cloud_percent', (chip) => ofChip(chip)?.metadata?.cloudPercent),
     number('off_nadir', (chip) => ofChip(chip)?.metadata?.offNadir),
     number('gsd', (chip) => ofChip(chip)?.metadata?.gsd),
@@ -56,14 +78,20 @@ async function chipTable(chipDir: string, records: readonly CellRecord[]): Promi
     number('sun_azimuth', (chip) => ofChip(chip)?.metadata?.sunAzimuth),
     text('datetime', (chip) => ofChip(chip)?.metadata?.datetime),
     text('platform', (chip) => ofChip(chip)?.metadata?.platform),
-  ];
-  return Buffer.from(parquetWriteBuffer({ columnData: columnData as Parameters<typeof parquetWriteBuffer>[0]['columnData'] })); // prettier-ignore
+  ] as Columns;
 }
 
-/** Share of real pixels of a chip, 0–1. */
-function realShare({ id }: Chip, tile: TileRecord | undefined): number | undefined {
-  if (!tile) return undefined;
-  const { row, column } = parseChip(id);
-  const chip = row * CHIPS_PER_SIDE + column;
-  return isWholeIn(tile, chip) ? 1 : (tile.partial[chip] ?? 0);
+/** Share of real pixels of each chip, 0–1. */
+function realShares(chips: readonly Chip[], ofChip: (chip: Chip) => TileRecord | undefined): Map<Chip, number> {
+  const whole = new Map<TileRecord, Set<number>>();
+  const shares = new Map<Chip, number>();
+  for (const chip of chips) {
+    const tile = ofChip(chip);
+    if (!tile) continue;
+    if (!whole.has(tile)) whole.set(tile, new Set(chipsOf(tile)));
+    const [column, row] = columnRow(chip.id.slice(-IN_CELL));
+    const at = row * CHIPS_PER_SIDE + column;
+    shares.set(chip, whole.get(tile)!.has(at) ? 1 : (tile.partial[at] ?? 0));
+  }
+  return shares;
 }

@@ -112,11 +112,6 @@ export function recordOf(
   return { catid, date, file, from, valid: bits.toString('base64'), partial, metadata: metadata ?? null };
 }
 
-/** Whether a chip is real at every pixel. @param chip row × 64 + column */
-export function isWholeIn({ valid }: TileRecord, chip: number): boolean {
-  return (Buffer.from(valid, 'base64')[chip >> 3] & (0x80 >> (chip & 7))) !== 0;
-}
-
 /** The chips with at least such a share of real pixels, row by row; with 1, those that are real at every pixel. */
 export function chipsOf({ valid, partial }: TileRecord, least = 1): number[] {
   const bits = Buffer.from(valid, 'base64');

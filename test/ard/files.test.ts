@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync } from 'node:fs';
 import { mkdir, readFile, readdir, writeFile, utimes } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { makeFolder, partName, readJson, replaceWhole, staleParts, writeWhole } from 'imagesim/ard';
+import { WriteError, makeFolder, partName, readJson, replaceWhole, staleParts, writeWhole } from 'imagesim/ard';
 import { emptyFolder } from '../delivery.ts';
 
 describe('files', () => {
@@ -89,7 +89,7 @@ describe('files', () => {
     for (const path of [join(folder, 'file/a.txt'), join(folder, 'file/deep/er/a.txt')]) {
       await assert.rejects(
         writeWhole(path, ''),
-        new RegExp(`^Error: cannot write ${path}: a file stands where a folder is needed: move it away, or set IMAGESIM_DATA`), // prettier-ignore
+        new RegExp(`^WriteError: cannot write ${path}: a file stands where a folder is needed: move it away, or set IMAGESIM_DATA`), // prettier-ignore
       );
     }
     assert.equal(await readFile(join(folder, 'file'), 'utf8'), 'keep me');
@@ -99,7 +99,7 @@ describe('files', () => {
     await mkdir(join(folder, 'a.txt'));
     await assert.rejects(
       writeWhole(join(folder, 'a.txt'), ''),
-      new Error(`cannot write ${folder}/a.txt: a folder stands where the file is to go: move it away`),
+      new WriteError(`cannot write ${folder}/a.txt: a folder stands where the file is to go: move it away`),
     );
     assert.deepEqual(await readdir(folder), ['a.txt']);
   });
@@ -110,7 +110,7 @@ describe('files', () => {
     for (const path of ['/proc/imagesim/a.txt', '/proc/imagesim/b/c/a.txt']) {
       await assert.rejects(
         writeWhole(path, ''),
-        new Error(`cannot write ${path}: no folder can be made there: set IMAGESIM_DATA to one on a disk`),
+        new WriteError(`cannot write ${path}: no folder can be made there: set IMAGESIM_DATA to one on a disk`),
       );
     }
     await assert.rejects(makeFolder('/proc/imagesim'), { code: 'ENOENT' });
@@ -119,7 +119,7 @@ describe('files', () => {
   it('says in one line that the folder may not be written', async function () {
     if (process.getuid?.() === 0) this.skip(); // root may write anywhere; skip throws
     chmodSync(folder, 0o555);
-    await assert.rejects(writeWhole(join(folder, 'a.txt'), ''), /^Error: cannot write .*a\.txt: no permission: give the folder to this user/); // prettier-ignore
+    await assert.rejects(writeWhole(join(folder, 'a.txt'), ''), /^WriteError: cannot write .*a\.txt: no permission: give the folder to this user/); // prettier-ignore
   });
 
   it('does not blame the target for a source that cannot be read', async () => {

@@ -295,6 +295,25 @@ print('null')`;
       assert.deepEqual(await readFile(filename), before);
     });
 
+    it('cuts a tile anew when another file has replaced it, and removes the chips that are whole no more', async () => {
+      const own = await emptyFolder();
+      await deliver(own, { cell, blocks: ['5,5', '6,5'] });
+      const { report, chips } = await cut(own);
+      const before = await readFile(chips[0].path);
+      await deliver(own, { cell, date: '2023-05-18', catid: '1050010032C83B00', blocks: ['7,7'] });
+      const [tile] = await readTiles(own);
+      await rm(tile.files.visual);
+      await deliver(own, { cell, blocks: ['5,5'], bands: 1 });
+      const { filename, chipDir } = report;
+      const dry = await chipTiles({ dataPath: own, filename, chipDir, dryRun: true });
+      assert.deepEqual([dry.cut, (await readChips(chipDir)).length], [8, 8]);
+      const again = await chipTiles({ dataPath: own, filename, chipDir });
+      assert.deepEqual([again.cut, again.chips], [8, 8]);
+      const there = await readChips(chipDir);
+      assert.deepEqual(there.filter(({ date }) => date === '2023-05-17').map(({ id }) => id), chips.slice(0, 4).map(({ id }) => id)); // prettier-ignore
+      assert.ok(!before.equals(await readFile(there[0].path)));
+    });
+
     it('writes with the chips what is known of each: index.parquet', async () => {
       const { report, chips } = await cut(dataPath);
       const file = await asyncBufferFromFile(join(report.chipDir, 'index.parquet'));
