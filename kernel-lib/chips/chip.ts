@@ -99,7 +99,8 @@ interface Plan extends ChipOptions {
 export async function chipTiles(options: ChipOptions): Promise<ChipReport> {
   const plan = settle(options);
   await readNodataIndex(plan.filename); // one of another version ends it here
-  if (!plan.indexOnly) await agreeOnCut(plan.chipDir, plan.cut, (plan.force ?? false) && !choosesSome(plan));
+  if (!plan.indexOnly)
+    await agreeOnCut(plan.chipDir, plan.cut, cutsAll(plan) || (plan.dryRun === true && plan.force === true));
   const report: ChipReport = {
     zone: plan.zone, tiles: [], chips: 0, cut: 0, bytes: 0, leftOut: [], failed: [], filename: plan.filename, chipDir: plan.chipDir,
   }; // prettier-ignore
@@ -113,9 +114,11 @@ export async function chipTiles(options: ChipOptions): Promise<ChipReport> {
   return report;
 }
 
-/** Whether tiles or chips are chosen among those of the zone. */
-function choosesSome({ bbox, quadkey, since, until, maxCloudPercent, maxOffNadir, minFilled }: ChipOptions): boolean {
-  return [bbox, quadkey, since, until, maxCloudPercent, maxOffNadir, minFilled].some((part) => part !== undefined);
+/** Whether every chip of the zone is cut again: none is chosen, and none is another worker's. */
+function cutsAll({ force = false, indexOnly, dryRun, ...plan }: ChipOptions): boolean {
+  if (!force || indexOnly || dryRun) return false;
+  const { bbox, quadkey, since, until, maxCloudPercent, maxOffNadir, minFilled, shard } = plan;
+  return [bbox, quadkey, since, until, maxCloudPercent, maxOffNadir, minFilled, shard].every((part) => part === undefined); // prettier-ignore
 }
 
 function settle(options: ChipOptions): Plan {
@@ -162,7 +165,7 @@ async function chooseCells(plan: Plan, { leftOut, failed }: ChipReport): Promise
     if (!isWanted(tile, { bbox: plan.bbox, quadkey: plan.quadkey })) continue;
     const work = cells.get(cell.id) ?? { cell, tiles: [], there: new Set() };
     cells.set(cell.id, work);
-    if (files[product]) work.there.add(keyOf(tile));
+    if (files[product] ?? files['visual']) work.there.add(keyOf(tile));
     if (!isWanted(tile, plan)) continue;
     const why = files[product] ? whyUnfit(tile, plan) : `it has no ${product} raster`;
     if (why) leftOut.push(`${cell.id} ${tile.date} ${tile.catid}: ${why}`);
@@ -193,10 +196,12 @@ async function chipCell({ cell, tiles, there }: CellWork, plan: Plan, report: Ch
   for (const tile of tiles) {
     plan.signal?.throwIfAborted();
     try {
-      after.set(keyOf(tile), await chipTile(tile, after.get(keyOf(tile)), plan, report));
+      const record = await chipTile(tile, after.get(keyOf(tile)), plan, report);
+      if (plan.cut.product === 'visual' || !tile.files['visual']) after.set(keyOf(tile), record); // the visual's own goes before
     } catch (error) {
       if (plan.signal?.aborted || error instanceof WriteError) throw error;
       after.delete(keyOf(tile));
+      if (cutsAll(plan)) await removeChips(tile, plan.chipDir);
       (error instanceof NoMaskError ? report.leftOut : report.failed).push((error as Error).message);
     }
   }
@@ -212,10 +217,11 @@ async function chipTile(
   report: ChipReport,
 ): Promise<TileRecord> {
   const { cut, chipDir, force = false } = plan;
-  const file = await fileFacts(tile.files[cut.product]);
-  const isKnown = known && !force && JSON.stringify(known.file) === JSON.stringify(file);
-  const isReplaced = known !== undefined && !isKnown && known.file.name === file.name;
-  if (isReplaced && !plan.dryRun) await removeChips(tile, chipDir); // they show a file that is no more
+  const file = await fileFacts(tile.files[cut.product], tile.files['data-mask']);
+  const isBelieved = known?.from !== 'assumed' || plan.noMask === 'assume-real'; // what was assumed once holds for once
+  const isKnown = known && !force && isBelieved && JSON.stringify(known.file) === JSON.stringify(file);
+  const isReplaced = known?.file.name === file.name && (known.file.bytes !== file.bytes || known.file.modified !== file.modified); // prettier-ignore
+  if ((isReplaced && !plan.dryRun) || cutsAll(plan)) await removeChips(tile, chipDir); // they show another file, or were cut otherwise
   const opened = new Opened(tile, cut.product);
   try {
     const record = isKnown ? known : recordOf(tile, file, await (await opened.get()).validity(plan));

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
+import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import { ByteWriter, ParquetWriter, schemaFromColumnData } from 'hyparquet-writer';
 import { CELL_ZOOM, CHIP_ZOOM, CHIPS_PER_SIDE, columnRow, sweepParts, withLock, writeWhole } from '../ard/index.ts';
 import { type Chip, chipsByDate } from './cut.ts';
@@ -43,6 +44,7 @@ async function chipTable(chipDir: string, records: readonly CellRecord[]): Promi
   const tiles = new Map(
     records.flatMap(({ cell, tiles: all }) => all.map((tile) => [`${cell} ${tile.date} ${tile.catid}`, tile])),
   );
+  await addKnown(tiles, join(chipDir, 'index.parquet'));
   const bytes = new ByteWriter();
   const table = new ParquetWriter({ writer: bytes, schema: schemaFromColumnData({ columnData: columnsOf([], chipDir, tiles) }) }); // prettier-ignore
   let rows: Chip[] = [];
@@ -55,6 +57,45 @@ async function chipTable(chipDir: string, records: readonly CellRecord[]): Promi
   if (rows.length > 0) await table.write({ columnData: columnsOf(rows, chipDir, tiles) });
   await table.finish();
   return Buffer.from(bytes.getBuffer());
+}
+
+/**
+ * Adds what the table says of acquisitions that have no record here, because they were indexed elsewhere: their chips keep
+ * their rows' facts.
+ */
+async function addKnown(tiles: Map<string, TileRecord>, path: string): Promise<void> {
+  if (!existsSync(path)) return;
+  const rows = await parquetReadObjects({ file: await asyncBufferFromFile(path) }).catch(() => []); // damaged: made anew
+  for (const row of rows) {
+    const key = `${row['cell']} ${row['date']} ${row['catid']}`;
+    const known = tiles.get(key);
+    if ((known && known.from !== TABLE) || row['real'] === null) continue;
+    const tile: TileRecord = known ?? bareRecord(row);
+    tile.partial[numberOf(row['id'])] = row['real'];
+    tiles.set(key, tile);
+  }
+}
+
+/** A row as the reader has it. */
+type ParquetRow = Awaited<ReturnType<typeof parquetReadObjects>>[number];
+
+/** Where a record is from that was made of the table's own rows. */
+const TABLE = 'index.parquet';
+
+function bareRecord(row: ParquetRow): TileRecord {
+  const metadata = {
+    cloudPercent: row['cloud_percent'] ?? undefined, offNadir: row['off_nadir'] ?? undefined, gsd: row['gsd'] ?? undefined,
+    sunElevation: row['sun_elevation'] ?? undefined, sunAzimuth: row['sun_azimuth'] ?? undefined,
+    datetime: row['datetime'] ?? undefined, platform: row['platform'] ?? undefined,
+  }; // prettier-ignore
+  const file = { name: '', bytes: 0, modified: '' };
+  return { catid: row['catid'], date: row['date'], file, from: TABLE, valid: Buffer.alloc(CHIPS_PER_SIDE ** 2 / 8).toString('base64'), partial: {}, metadata }; // prettier-ignore
+}
+
+/** Row × 64 + column of a chip's id. */
+function numberOf(id: string): number {
+  const [column, row] = columnRow(id.slice(-IN_CELL));
+  return row * CHIPS_PER_SIDE + column;
 }
 
 type Columns = Parameters<ParquetWriter['write']>[0]['columnData'];
@@ -89,8 +130,7 @@ function realShares(chips: readonly Chip[], ofChip: (chip: Chip) => TileRecord |
     const tile = ofChip(chip);
     if (!tile) continue;
     if (!whole.has(tile)) whole.set(tile, new Set(chipsOf(tile)));
-    const [column, row] = columnRow(chip.id.slice(-IN_CELL));
-    const at = row * CHIPS_PER_SIDE + column;
+    const at = numberOf(chip.id);
     shares.set(chip, whole.get(tile)!.has(at) ? 1 : (tile.partial[at] ?? 0));
   }
   return shares;

@@ -21,7 +21,9 @@ const schema = z.object({
  */
 export async function readNodataIndex(path: string): Promise<NodataIndex> {
   if (!existsSync(path)) return { version: '0.2', chips: {} };
-  const json = await readJson(path);
+  const json = await readJson(path).catch((cause: unknown) => {
+    throw new Error(`${path} is no no-data index: ${causeOf(cause)}; delete it and chip again`, { cause });
+  });
   const version = (json as { version?: unknown } | null)?.version;
   if (version !== '0.2') {
     throw new Error(
@@ -34,6 +36,11 @@ export async function readNodataIndex(path: string): Promise<NodataIndex> {
     throw new Error(`${path} is damaged at ${issue.path.join('.')}: ${issue.message}; delete it and chip again`);
   }
   return data;
+}
+
+/** What readJson found, without its remedy: nothing of this is fetched. */
+function causeOf(error: unknown): string {
+  return (error as Error).message.replace(/: fetch it again$/, '');
 }
 
 /** The index as text, keys and acquisitions in order, so that equal contents are equal bytes. */

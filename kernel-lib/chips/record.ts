@@ -17,8 +17,11 @@ import type { Validity } from './nodata.ts';
 export interface TileRecord {
   catid: string;
   date: string;
-  /** Name of the raster, its bytes and when it was last written, ISO 8601: another file is read anew. */
-  file: { name: string; bytes: number; modified: string };
+  /**
+   * Name of the raster, its bytes and when it was last written, ISO 8601, and the last two of a data mask beside it: another
+   * file is read anew.
+   */
+  file: { name: string; bytes: number; modified: string; outline?: string | undefined };
   /** Where it is known from which pixels are real. */
   from: string;
   /** Which of the cell's 4,096 chips are real at every pixel: bits, row by row from the north-west, base64. */
@@ -45,7 +48,12 @@ const schema: z.ZodType<CellRecord> = z.object({
     z.object({
       catid: z.string(),
       date: z.string(),
-      file: z.object({ name: z.string(), bytes: z.number(), modified: z.string() }),
+      file: z.object({
+        name: z.string(),
+        bytes: z.number(),
+        modified: z.string(),
+        outline: z.string().optional(),
+      }),
       from: z.string(),
       valid: z.base64().length(BITS_LENGTH),
       partial: z.record(z.string().regex(/^\d{1,4}$/), z.number().min(0).max(1)),
@@ -91,10 +99,13 @@ export async function writeRecord(indexPath: string, { cell, tiles }: CellRecord
   await writeWhole(join(recordFolder(indexPath), `${cell}.json`), `${JSON.stringify({ cell, tiles: inOrder })}\n`);
 }
 
-/** Which file a record is of. */
-export async function fileFacts(path: string): Promise<TileRecord['file']> {
+/** Which file a record is of. @param outline the delivery's data mask of it, where there is one */
+export async function fileFacts(path: string, outline?: string): Promise<TileRecord['file']> {
   const { size, mtime } = await stat(path);
-  return { name: basename(path), bytes: size, modified: mtime.toISOString() };
+  const facts = { name: basename(path), bytes: size, modified: mtime.toISOString() };
+  if (outline === undefined) return facts;
+  const beside = await stat(outline);
+  return { ...facts, outline: `${beside.size} ${beside.mtime.toISOString()}` };
 }
 
 /** A record of what was found real in a tile. */

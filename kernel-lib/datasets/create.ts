@@ -19,7 +19,8 @@ export interface CreateOptions extends Pick<StepOptions, 'signal' | 'onProgress'
 }
 
 /**
- * Makes a version of the chips on disk: what notebook 05 does, without a notebook.
+ * Makes a version of the chips on disk: what notebook 05 does, without a notebook. The notebook takes smaller blocks for
+ * less ground (`IMAGESIM_SCALE`): with other options the same chips make another version.
  *
  * @throws {Error} naming the schema's file and what is wrong in it, or the folder without chips
  */

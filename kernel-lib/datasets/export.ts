@@ -1,4 +1,4 @@
-import { copyFile, link, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { constants, copyFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import {
@@ -37,7 +37,7 @@ export interface ExportOptions extends Pick<StepOptions, 'signal' | 'onProgress'
  * Writes a version in a form that other programs read. The folder gets its name when all is in it.
  *
  * - `croissant`: chips.parquet and croissant.json, its description for machines, without a picture.
- * - `folder`: `<split>/<chip>.jpg`, linked where the disk can, and labels.csv.
+ * - `folder`: `<split>/<chip>.jpg` and labels.csv.
  * - `npz`: arrays `images` uint8 `[n, size, size, 3]`, `labels` float32 `[n, labels]` with NaN for unknown, `weights`, `ids`,
  *   `catids`, `dates`, `splits` and `label_names`.
  *
@@ -74,13 +74,13 @@ type Writer = (folder: string, dataset: DatasetVersion, options: Settled) => Pro
 const writers: Record<ExportFormat, Writer> = {
   croissant: async (folder, { manifest, folder: from }, { url }) => {
     const table = join(from, 'chips.parquet');
-    await linkOrCopy(table, join(folder, 'chips.parquet'));
+    await copyOf(table, join(folder, 'chips.parquet'));
     const facts = { made: (await stat(from)).mtime, bytes: (await stat(table)).size, url };
     await writeFile(join(folder, 'croissant.json'), `${JSON.stringify(croissantOf(manifest, facts), null, 2)}\n`);
   },
   folder: async (folder, { manifest, rows }, { chipDir, signal, onProgress }) => {
     for (const split of new Set(rows.map((row) => row.split))) await makeFolder(join(folder, split));
-    const names = await eachUnit(rows, 'chips', (row) => linkChip(row, chipDir, folder), { signal, onProgress, concurrency: 16 }); // prettier-ignore
+    const names = await eachUnit(rows, 'chips', (row) => copyChip(row, chipDir, folder), { signal, onProgress, concurrency: 16 }); // prettier-ignore
     const head = ['file', ...columnsOf(manifest.labels).map(({ name }) => name)];
     const lines = rows.map((row, index) => [names[index], ...valuesOf(row, manifest.labels)]);
     await writeFile(join(folder, 'labels.csv'), `${[head, ...lines].map(csvLine).join('\n')}\n`);
@@ -96,15 +96,16 @@ function pathOf({ id, catid, date }: DatasetRow, chipDir: string): string {
   return chipFile(chipDir, { cell: parseChip(id).cell, date, catid }, id);
 }
 
-async function linkChip(row: DatasetRow, chipDir: string, folder: string): Promise<string> {
+async function copyChip(row: DatasetRow, chipDir: string, folder: string): Promise<string> {
   const from = pathOf(row, chipDir);
   const name = `${row.split}/${basename(from)}`;
-  await linkOrCopy(from, join(folder, name));
+  await copyOf(from, join(folder, name));
   return name;
 }
 
-async function linkOrCopy(from: string, to: string): Promise<void> {
-  await link(from, to).catch(() => copyFile(from, to)); // another disk, or one without links
+/** A file of its own, so that who changes an export changes no version; without room of its own where the disk can. */
+async function copyOf(from: string, to: string): Promise<void> {
+  await copyFile(from, to, constants.COPYFILE_FICLONE);
 }
 
 /** Values with a comma, a quote or a line's end in quotes, RFC 4180; nothing where a value is unknown. */

@@ -30,7 +30,9 @@ export async function writeNpz(path: string, arrays: readonly NpzArray[]): Promi
     const header = npyHeader(array);
     const size = header.length + array.shape.reduce((product, side) => product * side, itemBytes(array.dtype));
     const options = { size, compress: false, mtime: new Date(1980, 0, 1), mode: 0o100644 };
-    zip.addReadStream(Readable.from(withHeader(header, array.pieces), { objectMode: false }), `${array.name}.npy`, options); // prettier-ignore
+    const stream = Readable.from(withHeader(header, array.pieces), { objectMode: false });
+    stream.once('error', (error) => zip.emit('error', error)); // which the zip does not take by itself
+    zip.addReadStream(stream, `${array.name}.npy`, options);
   }
   zip.end();
   await Promise.race([pipeline(zip.outputStream, createWriteStream(path)), failed]);

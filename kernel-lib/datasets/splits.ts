@@ -28,7 +28,8 @@ const DRAWS = 400;
  *
  * @param chips by chip id
  * @returns the split of each chip id
- * @throws {RangeError} when there are fewer than three blocks: nothing can be held out; or when an option is out of range
+ * @throws {RangeError} when there are fewer than three blocks: nothing can be held out; when the buffer leaves nothing to a
+ * side; or when an option is out of range
  */
 export function splitByPlace(
   chips: ReadonlyMap<string, ChipLabels>,
@@ -60,7 +61,11 @@ export function splitByPlace(
   }
   const sideOf = new Map<string, Split>();
   names.forEach((name, index) => blocks.get(name)!.forEach((chip) => sideOf.set(chip, best!.sides[index])));
-  return withBuffer(sideOf, buffer);
+  const sides = withBuffer(sideOf, buffer);
+  const empty = (['train', 'validation', 'test'] as const).find((side) => ![...sides.values()].includes(side));
+  if (empty !== undefined)
+    throw new RangeError(`splitByPlace leaves no chip to ${empty} with a buffer of ${buffer}: take a smaller one, or larger blocks`); // prettier-ignore
+  return sides;
 }
 
 function blocksOf(chips: Iterable<string>, zoom: number): Map<string, string[]> {

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { type StepOptions, dataRoot, paddedZone } from '../ard/index.ts';
 import { hashChips } from './hash.ts';
 import { type DatasetManifest, readManifest, versionId } from './manifest.ts';
@@ -68,6 +68,7 @@ function faultsOf(folder: string, manifest: DatasetManifest, rows: readonly Data
     ['rows', manifest.rows === hashRows(tableOf(rows, manifest.labels), manifest.labels)],
     ['counts', Object.entries(counts).every(([split, count]) => manifest.counts[split as keyof typeof counts] === count)],
     ['version', manifest.version === versionId(manifest) && folder.endsWith(manifest.version)],
+    ['name', basename(dirname(folder)) === manifest.name],
   ]; // prettier-ignore
   return checks.filter(([, holds]) => !holds).map(([entry]) => `${path} does not agree with itself at ${entry}: ${remedy}`); // prettier-ignore
 }

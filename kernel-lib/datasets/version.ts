@@ -59,7 +59,10 @@ export async function writeDataset(
       await makeFolder(part);
       await writeFile(join(part, 'chips.parquet'), parquet);
       await publish(folder, part, (newest) => ({ ...manifest, parent: parent === undefined ? newest : parent }));
-    } else await publish(folder, part);
+    } else {
+      await requireTable(folder);
+      await publish(folder, part);
+    }
   } catch (error) {
     throw cannotWrite(folder, part, error);
   } finally {
@@ -84,6 +87,16 @@ async function publish(
     const { version } = await readManifest(folder); // a damaged one does not become the newest
     await writeWhole(join(home, 'latest'), `${version}\n`);
   });
+}
+
+/** @throws {Error} when the table of a version that is there is not the one that was written */
+async function requireTable(folder: string): Promise<void> {
+  const file = join(folder, 'chips.parquet');
+  const { sha256 } = await readManifest(folder);
+  if (existsSync(file) && sha256Of(await readFile(file)) === sha256) return;
+  throw new Error(
+    `${file} is missing or not the file that was written: move ${folder} away, and make the dataset again`,
+  );
 }
 
 /** Removes folders that writers who are no more left half-written. */
@@ -123,7 +136,9 @@ export async function readRows(folder: string, { labels, sha256 }: DatasetManife
   const bytes = await readFile(file);
   const found = sha256Of(bytes);
   if (found !== sha256)
-    throw new Error(`${file} is not the file that was written (SHA-256 ${found}): write the dataset again`);
+    throw new Error(
+      `${file} is not the file that was written (SHA-256 ${found}): move the folder away, and make the dataset again`,
+    );
   return rowsOfParquet(bytes, labels);
 }
 

@@ -45,8 +45,7 @@ export function effectiveSize(
   let products = 0;
   while (correlogram.length < maxLag && !(correlogram.at(-1)! <= 0)) {
     const { sum, pairs } = ringProducts(places, deviations, correlogram.length + 1);
-    if (pairs === 0) break;
-    correlogram.push((sum / pairs) * (n / total));
+    correlogram.push(pairs === 0 ? Number.NaN : (sum / pairs) * (n / total)); // no two chips so far apart: the next ring is asked
     if (sum > 0) products += sum;
   }
   const effective = Math.max(1, Math.min(n, (n * total) / (total + 2 * products)));

@@ -79,9 +79,13 @@ export async function writeSchema(path: string, labels: LabelSchema): Promise<vo
 
 /** Reads a schema. @throws {Error} naming the file and the entry that is wrong */
 export async function readSchema(path: string): Promise<LabelSchema> {
-  const { success, data, error } = schema.safeParse(await readJson(path));
+  const json = await readJson(path).catch((cause: unknown) => {
+    const found = (cause as Error).message.replace(/: fetch it again$/, '');
+    throw new Error(`${path} is no label schema: ${found}; run 04-statistics, which writes one`, { cause });
+  });
+  const { success, data, error } = schema.safeParse(json);
   if (success) return data;
-  const [issue] = error.issues;
+  const issue = error.issues.find(({ code }) => code === 'unrecognized_keys') ?? error.issues[0]; // a key misspelt is lacking as well
   throw new Error(
     `${path} is no label schema at ${issue.path.join('.') || 'the top'}: ${issue.message}; mend it, or run 04-statistics again`,
   );

@@ -30,7 +30,9 @@ export interface VisibilityOptions {
  * Whether tags can be seen from above: a linear probe learns each from features of pictures, and is asked on ground that it
  * has not seen.
  *
- * Squares of ground are held out in turn, each once, so that every row is scored by a probe that saw none of its square.
+ * Squares of ground are held out in turn, each once, so that every row is scored by a probe that saw none of its square. The
+ * area is the mean over what was held out, by its pairs of chips with and without the tag: probes of different squares have
+ * no common scale. Of fewer than 10 chips that have the tag nothing is known.
  *
  * @param chips id of the square of ground of each row, `Z33-<18 digits>`
  * @param features `[n, d]`, colour and texture or embeddings
@@ -54,29 +56,39 @@ export function visibility(
   }));
   return [...tagged].map(([tag, having]) => {
     const classes = Uint8Array.from(chips, (chip) => Number(having.has(chip)));
-    const scores = new Float64Array(chips.length).fill(Number.NaN);
-    for (const { train, test } of sides) {
-      const some = train.map((row) => classes[row]);
-      if (!some.includes(1) || !some.includes(0)) continue;
-      const found = fitProbe(rowsOf(features, d, train), some).score(rowsOf(features, d, test));
-      test.forEach((row, at) => (scores[row] = found[at]));
-    }
-    return judged(tag, classes, scores, atLeast);
+    const heldOut = sides.flatMap(({ train, test }): Fold[] => {
+      const [learnt, asked] = [train, test].map((rows) => rows.map((row) => classes[row]));
+      if (!learnt.includes(1) || !learnt.includes(0)) return [];
+      const scores = fitProbe(rowsOf(features, d, train), learnt).score(rowsOf(features, d, test));
+      const positives = asked.filter((one) => one === 1).length;
+      const { auc, error } = areaUnderRoc(scores, asked);
+      return Number.isNaN(auc) ? [] : [{ auc, error, positives, pairs: positives * (asked.length - positives) }];
+    });
+    return judged(tag, classes.reduce((sum, one) => sum + one, 0), heldOut, atLeast); // prettier-ignore
   });
 }
 
-function judged(tag: string, classes: Uint8Array, scores: Float64Array, atLeast: number): Visibility {
-  const rows = [...scores.keys()].filter((row) => !Number.isNaN(scores[row]));
-  const { auc, error } = areaUnderRoc(rows.map((row) => scores[row]), rows.map((row) => classes[row])); // prettier-ignore
+/** What a probe scored on ground that was held out. */
+interface Fold {
+  auc: number;
+  error: number;
+  positives: number;
+  /** Pairs of one that has the tag and one that has not. */
+  pairs: number;
+}
+
+/** Fewer than these tell nothing, whatever they score. */
+const LEAST_POSITIVES = 10;
+
+/** The mean over folds, by their pairs: scores of different probes are not compared with each other. */
+function judged(tag: string, positives: number, folds: readonly Fold[], atLeast: number): Visibility {
+  const pairs = folds.reduce((sum, fold) => sum + fold.pairs, 0);
+  const auc = folds.reduce((sum, fold) => sum + fold.auc * fold.pairs, 0) / pairs;
+  const error = Math.sqrt(folds.reduce((sum, fold) => sum + (fold.error * fold.pairs) ** 2, 0)) / pairs;
   const [low, high] = [Math.max(0, auc - 1.96 * error), Math.min(1, auc + 1.96 * error)];
-  return {
-    tag,
-    positives: classes.reduce((sum, one) => sum + one, 0),
-    auc,
-    low,
-    high,
-    verdict: verdictOf(low, high, atLeast),
-  };
+  const asked = folds.reduce((sum, fold) => sum + fold.positives, 0);
+  const verdict = asked < LEAST_POSITIVES ? 'not known' : verdictOf(low, high, atLeast);
+  return { tag, positives, auc, low, high, verdict };
 }
 
 function verdictOf(low: number, high: number, atLeast: number): Visibility['verdict'] {

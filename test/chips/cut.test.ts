@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
+import { readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import {
@@ -24,7 +24,7 @@ import {
   readNodataIndex,
 } from 'imagesim/chips';
 import sharp from 'sharp';
-import { emptyFolder, joplin, needsShared, sampleDelivery } from '../delivery.ts';
+import { dataFolder, emptyFolder, joplin, needsShared, sampleDelivery } from '../delivery.ts';
 import { python } from '../rasterio.ts';
 import { deliver } from './deliver.ts';
 
@@ -312,6 +312,52 @@ print('null')`;
       const there = await readChips(chipDir);
       assert.deepEqual(there.filter(({ date }) => date === '2023-05-17').map(({ id }) => id), chips.slice(0, 4).map(({ id }) => id)); // prettier-ignore
       assert.ok(!before.equals(await readFile(there[0].path)));
+    });
+
+    it('keeps the index and the records of visual rasters when another product is cut, or none is there', async () => {
+      const { report } = await cut(dataPath);
+      const { filename, chipDir } = report;
+      const before = await readFile(filename);
+      const other = await chipTiles({ dataPath, filename, chipDir: join(dirname(chipDir), 'ms/33'), product: 'ms' });
+      assert.deepEqual([other.tiles, other.leftOut.length], [[], 4]);
+      assert.deepEqual(await readFile(filename), before);
+    });
+
+    it('takes every pixel for real only as long as that is asked for', async () => {
+      const own = await emptyFolder();
+      const tif = await deliver(own, { cell });
+      const bare = `${tif}.bare`;
+      python(`
+with rasterio.open(sys.argv[1]) as f: profile, data = f.profile, f.read()
+with rasterio.open(sys.argv[2], 'w', **{**profile, 'compress': 'deflate', 'photometric': 'rgb', 'nodata': None}) as f: f.write(data)
+print('null')`, tif, bare); // prettier-ignore
+      await rename(bare, tif);
+      const first = await cut(own, { noMask: 'assume-real', indexOnly: true });
+      assert.deepEqual([first.report.tiles[0].from, first.report.tiles[0].valid], ['assumed', 4096]);
+      const { filename, chipDir } = first.report;
+      const again = await chipTiles({ dataPath: own, filename, chipDir, indexOnly: true });
+      assert.deepEqual([again.tiles.length, again.leftOut.length], [0, 1]);
+      assert.deepEqual((await readNodataIndex(filename)).chips, {});
+    });
+
+    it('keeps what the table says of chips that were indexed elsewhere', async () => {
+      const { report } = await cut(dataPath);
+      const table = join(report.chipDir, 'index.parquet');
+      const read = async (): Promise<object[]> => parquetReadObjects({ file: await asyncBufferFromFile(table) });
+      const before = await read();
+      const elsewhere = join(await emptyFolder(), 'other.json');
+      await chipTiles({ dataPath, filename: elsewhere, chipDir: report.chipDir, since: '2023-07-01' });
+      assert.deepEqual(await read(), before);
+    });
+
+    it('leaves by force nothing that was cut otherwise, and refuses to force a part of it', async () => {
+      const own = await dataFolder(await sampleDelivery());
+      const { report } = await cut(own, { minValid: 0.3, quality: 40 });
+      const { filename, chipDir } = report;
+      await assert.rejects(chipTiles({ dataPath: own, filename, chipDir, force: true, shard: { index: 0, count: 2 } }), /were cut as jpg with quality 40/); // prettier-ignore
+      const forced = await chipTiles({ dataPath: own, filename, chipDir, force: true });
+      assert.ok(forced.chips < report.chips);
+      assert.equal((await readChips(chipDir)).length, forced.chips);
     });
 
     it('writes with the chips what is known of each: index.parquet', async () => {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type DatasetVersion, exportDataset, readDataset, rowPath } from 'imagesim/datasets';
+import { type DatasetVersion, exportDataset, hashChips, readDataset, rowPath } from 'imagesim/datasets';
 import sharp from 'sharp';
 import { z } from 'zod';
 import { emptyFolder } from '../delivery.ts';
@@ -92,7 +93,7 @@ describe('exportDataset', () => {
     });
   });
 
-  it('as a folder holds each chip under its side, the same file, and a table that Python reads', async () => {
+  it('as a folder holds each chip under its side, a file of its own, and a table that Python reads', async () => {
     await exportDataset(folder, dataset, { to, format: 'folder' });
     // python3 csv.DictReader: the standard library's reader
     const rows = python('import csv, json, sys; print(json.dumps(list(csv.DictReader(open(sys.argv[1], newline="")))))', join(to, 'labels.csv')) as Record<string, string>[]; // prettier-ignore
@@ -101,10 +102,27 @@ describe('exportDataset', () => {
       const { id, split, labels } = dataset.rows[index];
       const path = join(to, row.file);
       assert.deepEqual([row.id, row.file.split('/')[0]], [id, split]);
-      assert.equal((await stat(path)).ino, (await stat(rowPath(folder, dataset.rows[index]))).ino, 'a link');
+      const chip = rowPath(folder, dataset.rows[index]);
+      assert.deepEqual(await readFile(path), await readFile(chip));
+      assert.notEqual(
+        (await stat(path)).ino,
+        (await stat(chip)).ino,
+        'no link: who changes the export changes no version',
+      );
       for (const [label, value] of Object.entries(labels)) assert.equal(row[`label:${label}`], value === null ? '' : String(value)); // prettier-ignore
     }
     assert.deepEqual(await readFile(join(to, 'manifest.json')), await readFile(join(dataset.folder, 'manifest.json')));
+  });
+
+  it('as npz ends in one error, and leaves nothing, when a chip cannot be read', async () => {
+    const path = rowPath(folder, dataset.rows[3]);
+    const bytes = await readFile(path);
+    await writeFile(path, '');
+    const { sha256 } = (await hashChips(join(folder, 'chips/33'), dataset.rows, { again: true })); // prettier-ignore
+    const rows = dataset.rows.map((row, index) => ({ ...row, sha256: sha256[index] })); // as if it had been so when it was versioned
+    await assert.rejects(exportDataset(folder, { ...dataset, rows }, { to, format: 'npz' }), /cannot read the image/);
+    assert.equal(existsSync(to), false);
+    await writeFile(path, bytes);
   });
 
   it('as npz holds arrays that NumPy reads: images, labels with NaN, weights, ids, sides', async () => {

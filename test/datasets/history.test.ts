@@ -50,6 +50,18 @@ describe('the history of a dataset', () => {
     assert.equal((await readDataset(there, 'hand')).manifest.version, first.manifest.version);
   });
 
+  it('refuses to take a version for written whose table is damaged, and says what to do', async () => {
+    const home = await emptyFolder();
+    const { folder } = await writeDataset(home, facts, rows);
+    await truncate(join(folder, 'chips.parquet'), 1000);
+    await assert.rejects(
+      writeDataset(home, facts, rows),
+      /chips\.parquet is missing or not the file that was written: move .* away/,
+    );
+    await rm(folder, { recursive: true });
+    assert.equal((await writeDataset(home, facts, rows)).rows.length, rows.length);
+  });
+
   it('loses nothing when many write at once, the same and others, and leaves nothing half-written', async () => {
     const there = await emptyFolder();
     const many = [0, 1, 2, 0, 1, 2, 0, 1].map((from) => writeDataset(there, facts, rows.slice(from)));

@@ -162,6 +162,10 @@ describe('splitByPlace', () => {
       );
   });
 
+  it('refuses a buffer that leaves nothing to learn from', () => {
+    assert.throws(() => splitByPlace(labelledGround(24, 'buffer'), { buffer: 24 }), /^RangeError: splitByPlace leaves no chip to train with a buffer of 24/); // prettier-ignore
+  });
+
   it('refuses a buffer that is no number of rings', () => {
     for (const buffer of [-1, 0.5]) assert.throws(() => splitByPlace(ground, { buffer }), /RangeError: .*whole rings/);
   });

@@ -79,6 +79,16 @@ describe('visibility', () => {
     assert.ok(odd.auc < 0.1, 'what holds in one cell is the contrary in the other');
   });
 
+  it('gives chance to features that say nothing, in however uneven patches a tag lies', () => {
+    const constant = new Float32Array(chips.length * 3).fill(1);
+    const [forest] = visibility(chips, constant, tagged);
+    near(forest.auc, 0.5, 1e-9);
+    const noise = Float32Array.from({ length: chips.length }, () => random());
+    const patches = new Set(chips.filter((_, k) => random() < (k < 200 ? 0.8 : 0.1)));
+    const [patchy] = visibility(chips, noise, new Map([['landuse=meadow', patches]]));
+    assert.ok(Math.abs(patchy.auc - 0.5) < 0.12, JSON.stringify(patchy));
+  });
+
   it('refuses features that do not match, and chips of one square', () => {
     assert.throws(() => visibility(chips, features.subarray(1), tagged), /requires features of 400 chips, got 1199 numbers/); // prettier-ignore
     assert.throws(() => visibility(chips.slice(0, 1), features.subarray(0, 3), tagged), /lie in one square of zoom 14/);
