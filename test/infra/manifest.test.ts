@@ -13,6 +13,15 @@ const named = [
   ['https://stac-extensions.github.io/view/v1.0.0/schema.json', 'sample/delivery.ts'], // what a STAC item says it follows
   ['https://stac-extensions.github.io/projection/v1.0.0/schema.json', 'sample/delivery.ts'],
   ['https://www.openstreetmap.org/copyright', 'osm/read.ts'], // attribution
+  ['http://www.w3.org/2000/svg', 'show/map.ts'], // the name of SVG itself
+  ['https://creativecommons.org/publicdomain/zero/1.0/', 'datasets/croissant.ts'], // licences, by their addresses
+  ['https://creativecommons.org/licenses/by/4.0/', 'datasets/croissant.ts'],
+  ['https://creativecommons.org/licenses/by-nc/4.0/', 'datasets/croissant.ts'],
+  ['https://opendatacommons.org/licenses/odbl/1-0/', 'datasets/croissant.ts'],
+  ['https://schema.org/', 'datasets/croissant.ts'], // vocabularies of Croissant
+  ['http://mlcommons.org/croissant/', 'datasets/croissant.ts'],
+  ['http://mlcommons.org/croissant/1.0', 'datasets/croissant.ts'],
+  ['http://purl.org/dc/terms/', 'datasets/croissant.ts'],
 ] as const;
 
 /** Every address in the library's code, comments left out: `[address, file]`. */
@@ -166,7 +175,7 @@ describe('package.json', () => {
   it('pins exact versions throughout', async () => {
     for (const path of ['package.json', 'kernel-lib/package.json', 'environment/package.json']) {
       for (const [name, version] of Object.entries(all(await read(path)))) {
-        assert.match(version, /^(npm:@?[\w./-]+@)?\d+\.\d+\.\d+$|^file:/, `${path}: ${name}`);
+        assert.match(version, /^(npm:@?[\w./-]+@)?\d+\.\d+\.\d+(-[\w.]+)?$|^file:/, `${path}: ${name}`);
       }
     }
   });
