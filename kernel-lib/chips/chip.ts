@@ -4,7 +4,7 @@ import {
   type Bounds, type Cell, type Raster, type Shard, type StepOptions, type Tile, CHIPS_PER_SIDE, WriteError, boundsOf,
   chipBounds, chipIds, dataRoot, eachUnit, paddedZone, polygonOf, readTiles, shardOf, sweepParts,
 } from '../ard/index.ts'; // prettier-ignore
-import { type TileFilter, checkFilter, isWanted, whyUnfit } from '../infra/index.ts';
+import { type TileFilter, checkFilter, isWanted, touches, whyUnfit } from '../infra/index.ts';
 import { type ChipFormat, type Cut, agreeOnCut, cutTile, missingChips, removeChips, writeCut } from './cut.ts';
 import { mergeRecords } from './merge.ts';
 import { NoMaskError } from './nodata.ts';
@@ -284,8 +284,5 @@ function bytesOf({ levels: [level] }: Raster, chips: readonly number[]): number 
 function isWithin(cell: Cell, bbox: Bounds | undefined): (chip: number) => boolean {
   if (!bbox) return () => true;
   const ids = chipIds(cell);
-  return (chip) => {
-    const [west, south, east, north] = boundsOf(polygonOf(cell.epsg, chipBounds(ids[chip])).coordinates[0]);
-    return west < bbox[2] && east > bbox[0] && south < bbox[3] && north > bbox[1];
-  };
+  return (chip) => touches(boundsOf(polygonOf(cell.epsg, chipBounds(ids[chip])).coordinates[0]), bbox);
 }

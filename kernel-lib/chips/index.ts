@@ -2,6 +2,7 @@
 // Takes a delivery on disk; makes nodata-index.json, merged from a record a cell, chips/<zone>/<quadkey12>/<date>/<id>_<catid>.jpg
 // and their table, chips/<zone>/index.parquet.
 export { type ChipOptions, type ChipReport, type TileReport, chipTiles } from './chip.ts';
+export { type CellDates, chipsPerDate } from './dates.ts';
 export { type NodataIndex, readNodataIndex } from './nodataindex.ts';
 export { type CellRecord, type TileRecord, readRecords, realChips } from './record.ts';
 export { pickSome } from './pick.ts';
@@ -13,7 +14,7 @@ export {
   readValidity,
   validFractions,
 } from './nodata.ts';
-export { type Chip, type ChipFormat, type CutOptions, chipFile, chipPath, cutTile, readChips } from './cut.ts';
+export { type Chip, type ChipFormat, type CutOptions, chipFile, cutTile, readChips } from './cut.ts';
 export { type CropOptions, cropQuarters } from './jpegcrop.ts';
 export { STRETCH } from './product.ts';
 export { readPixels } from './pixels.ts';

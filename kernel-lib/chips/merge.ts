@@ -44,7 +44,7 @@ async function chipTable(chipDir: string, records: readonly CellRecord[]): Promi
   const tiles = new Map(
     records.flatMap(({ cell, tiles: all }) => all.map((tile) => [`${cell} ${tile.date} ${tile.catid}`, tile])),
   );
-  await addKnown(tiles, join(chipDir, 'index.parquet'));
+  await addKnown(tiles, chipDir);
   const bytes = new ByteWriter();
   const table = new ParquetWriter({ writer: bytes, schema: schemaFromColumnData({ columnData: columnsOf([], chipDir, tiles) }) }); // prettier-ignore
   let rows: Chip[] = [];
@@ -63,9 +63,12 @@ async function chipTable(chipDir: string, records: readonly CellRecord[]): Promi
  * Adds what the table says of acquisitions that have no record here, because they were indexed elsewhere: their chips keep
  * their rows' facts.
  */
-async function addKnown(tiles: Map<string, TileRecord>, path: string): Promise<void> {
-  if (!existsSync(path)) return;
-  const rows = await parquetReadObjects({ file: await asyncBufferFromFile(path) }).catch(() => []); // damaged: made anew
+async function addKnown(tiles: Map<string, TileRecord>, chipDir: string): Promise<void> {
+  const path = join(chipDir, 'index.parquet');
+  if (!existsSync(path) || !(await lacksRecords(tiles, chipDir))) return;
+  const rows = await parquetReadObjects({ file: await asyncBufferFromFile(path) }).catch((cause: unknown) => {
+    throw new Error(`${path} is damaged (${(cause as Error).message}): delete it, and chip again`, { cause });
+  });
   for (const row of rows) {
     const key = `${row['cell']} ${row['date']} ${row['catid']}`;
     const known = tiles.get(key);
@@ -74,6 +77,13 @@ async function addKnown(tiles: Map<string, TileRecord>, path: string): Promise<v
     tile.partial[numberOf(row['id'])] = row['real'];
     tiles.set(key, tile);
   }
+}
+
+/** Whether chips are there of acquisitions that have no record: only then the whole table is read. */
+async function lacksRecords(tiles: ReadonlyMap<string, TileRecord>, chipDir: string): Promise<boolean> {
+  for await (const chips of chipsByDate(chipDir))
+    if (chips.some(({ cell, date, catid }) => !tiles.has(`${cell} ${date} ${catid}`))) return true;
+  return false;
 }
 
 /** A row as the reader has it. */

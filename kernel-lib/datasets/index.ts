@@ -3,11 +3,11 @@
 export { type ChipLabels, type LabelOptions, type LabelValue, labelChips } from './labels.ts';
 export { type Split, type SplitOptions, splitByPlace } from './splits.ts';
 export { type LeakageExample, type LeakageOptions, type LeakageRow, leakageReport } from './leakage.ts';
-export { type DatasetInputs, type DatasetManifest, type Licence, versionId } from './manifest.ts';
+export { type DatasetInputs, type DatasetManifest, type Licence } from './manifest.ts';
 export { type DatasetRow } from './row.ts';
 export { type HashedChips, hashChips } from './hash.ts';
 export {
-  type DatasetFacts, type DatasetVersion, type LabelCount, countLabels, readDataset, writeDataset,
+  type DatasetFacts, type DatasetVersion, type GapCount, type LabelCount, countGaps, countLabels, readDataset, writeDataset,
 } from './version.ts'; // prettier-ignore
 export { type ListedVersion, findVersion, listDatasets, parseDataset } from './name.ts';
 export { type DatasetParts, makeDataset } from './make.ts';
@@ -16,4 +16,3 @@ export { type CreateOptions, createDataset } from './create.ts';
 export { type DatasetDiff, diffDatasets } from './diff.ts';
 export { type VerifyOptions, type VersionVerdict, verifyDataset } from './verify.ts';
 export { type ExportFormat, type ExportOptions, exportDataset } from './export.ts';
-export { type CroissantFacts, croissantOf } from './croissant.ts';

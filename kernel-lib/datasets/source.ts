@@ -64,7 +64,11 @@ function gapOf(date: string, mapDate: string): number | undefined {
 async function readTable(path: string): Promise<Map<string, ChipFacts>> {
   if (!existsSync(path)) return new Map();
   const columns = ['id', 'catid', 'date', 'cloud_percent', 'off_nadir', 'gsd'];
-  const records = await parquetReadObjects({ file: await asyncBufferFromFile(path), columns });
+  const records = await parquetReadObjects({ file: await asyncBufferFromFile(path), columns }).catch(
+    (cause: unknown) => {
+      throw new Error(`${path} is damaged (${(cause as Error).message}): delete it, and chip again`, { cause });
+    },
+  );
   return new Map(
     records.map(({ id, catid, date, cloud_percent: cloudPercent, off_nadir: offNadir, gsd }) => {
       const known = Object.entries({ cloudPercent, offNadir, gsd }).filter(([, value]) => typeof value === 'number');

@@ -146,6 +146,24 @@ function sha256Of(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
+/** Chips of one acquisition date and so many days from it to the map. */
+export interface GapCount {
+  date: string;
+  /** Above 0 the map is newer; not there where its day is unknown. */
+  gapDays: number | undefined;
+  chips: number;
+}
+
+/** How many days lie between pictures and map, in order of date. */
+export function countGaps(rows: readonly DatasetRow[]): GapCount[] {
+  const counts = new Map<string, GapCount>();
+  for (const { date, gapDays } of rows) {
+    const known = counts.get(`${date} ${gapDays}`) ?? { date, gapDays, chips: 0 };
+    counts.set(`${date} ${gapDays}`, { ...known, chips: known.chips + 1 });
+  }
+  return [...counts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, count]) => count);
+}
+
 /** How often a label is present on each side of a split, and how often it is not known where it would be learnt from. */
 export interface LabelCount {
   label: string;

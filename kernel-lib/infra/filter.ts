@@ -88,7 +88,8 @@ export function isWanted({ cell, date }: BareTile, { zone, quadkey, bbox, since,
   );
 }
 
-function touches([west, south, east, north]: Bounds, box: Bounds): boolean {
+/** Whether two rectangles of degrees have ground in common; a common edge is none. */
+export function touches([west, south, east, north]: Bounds, box: Bounds): boolean {
   return west < box[2] && east > box[0] && south < box[3] && north > box[1];
 }
 

@@ -9,7 +9,7 @@ export { type DataOptions, type DataState, type Verdict, listData, verifyData } 
 export { type PullOptions, type PullReport, pullData } from './pull.ts';
 export { httpsSource } from './https.ts';
 export { type FoundDelivery, findDelivery } from './delivery.ts';
-export { type TileFilter, checkFilter, isWanted, tileFilter, whyUnfit } from './filter.ts';
+export { type TileFilter, checkFilter, isWanted, tileFilter, touches, whyUnfit } from './filter.ts';
 export { type SyncCost, type SyncPlan, bytesText, durationText, filesText, planLines } from './plan.ts';
 export { type TransferOptions } from './transfer.ts';
 export { type Moved, type SyncOptions, type SyncReport, syncDelivery } from './sync.ts';

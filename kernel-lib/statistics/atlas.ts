@@ -3,17 +3,12 @@ import type { DataFrame } from 'danfojs-node';
 import type { ChipTag } from './chiptags.ts';
 import type { TagElements } from './elementtally.ts';
 import { wilsonInterval } from './interval.ts';
-import type { SizeWord } from './size.ts';
 
 /** Hectares of a chip. */
 const CHIP_HECTARES = 78.125 ** 2 / 10_000;
 
-/** One tag over all chips looked at: a row of the tag atlas. */
-export interface AtlasRow {
-  /** `key=value`. */
-  tag: string;
-  key: string;
-  value: string;
+/** One tag over all chips looked at, and its elements in the data of the cells, `NaN` and `unknown` where not given. */
+export interface AtlasRow extends TagElements {
   /** Chips that have it. */
   chips: number;
   /** Cells that have it. */
@@ -30,15 +25,6 @@ export interface AtlasRow {
   cover: number;
   /** Inverse document frequency over the chips looked at: ln(all chips / chips that have it). Infinite where none has it. */
   rarity: number;
-  /** Elements that carry it in the data of the cells, by type and in all. `NaN` where they were not given. */
-  nodes: number;
-  ways: number;
-  relations: number;
-  elements: number;
-  /** Median area of the elements that are areas, whole, in chips. `NaN` where none is. */
-  medianChips: number;
-  /** That size in a word, `point` or `line` where most of its elements are that. */
-  size: SizeWord;
 }
 
 const UNKNOWN = { nodes: NaN, ways: NaN, relations: NaN, elements: NaN, medianChips: NaN, size: 'unknown' } as const;

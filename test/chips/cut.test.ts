@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { readFile, rename, rm } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import {
@@ -19,6 +19,7 @@ import {
   type ChipReport,
   STRETCH,
   chipFile,
+  chipsPerDate,
   chipTiles,
   readChips,
   readNodataIndex,
@@ -252,6 +253,17 @@ print('null')`;
     });
   });
 
+  it('are counted by cell and date, several acquisitions of a day together', () => {
+    const tile = (id: string, date: string, valid: number): { cell: string; date: string; valid: number } => ({ cell: id, date, valid }); // prettier-ignore
+    const rows = [
+      tile('B', '2023-05-17', 3),
+      tile('A', '2023-06-02', 0),
+      tile('A', '2023-05-17', 4),
+      tile('A', '2023-05-17', 5),
+    ];
+    assert.deepEqual(chipsPerDate(rows), [{ cell: 'A', dates: { '2023-05-17': 9, '2023-06-02': 0 } }, { cell: 'B', dates: { '2023-05-17': 3 } }]); // prettier-ignore
+  });
+
   describe('by choice', () => {
     let dataPath: string;
     before(async () => {
@@ -348,6 +360,17 @@ print('null')`, tif, bare); // prettier-ignore
       const elsewhere = join(await emptyFolder(), 'other.json');
       await chipTiles({ dataPath, filename: elsewhere, chipDir: report.chipDir, since: '2023-07-01' });
       assert.deepEqual(await read(), before);
+    });
+
+    it('names a damaged table where it alone knows of some chips, and makes it anew where it does not', async () => {
+      const { report } = await cut(dataPath);
+      const [table, elsewhere] = [join(report.chipDir, 'index.parquet'), join(await emptyFolder(), 'other.json')];
+      const whole = await readFile(table);
+      await writeFile(table, whole.subarray(0, 200));
+      const some = { dataPath, filename: elsewhere, chipDir: report.chipDir, since: '2023-07-01' };
+      await assert.rejects(chipTiles(some), /index\.parquet is damaged .*: delete it, and chip again/);
+      await chipTiles({ dataPath, filename: report.filename, chipDir: report.chipDir });
+      assert.deepEqual(await readFile(table), whole);
     });
 
     it('leaves by force nothing that was cut otherwise, and refuses to force a part of it', async () => {

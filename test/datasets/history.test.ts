@@ -5,7 +5,7 @@ import { mkdir, readFile, readdir, rm, stat, truncate, utimes, writeFile } from 
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { DuckDBInstance } from '@duckdb/node-api';
-import { type DatasetRow, diffDatasets, findVersion, hashChips, listDatasets, parseDataset, readDataset, rowPath, verifyDataset, writeDataset } from 'imagesim/datasets'; // prettier-ignore
+import { type DatasetRow, countGaps, diffDatasets, findVersion, hashChips, listDatasets, parseDataset, readDataset, rowPath, verifyDataset, writeDataset } from 'imagesim/datasets'; // prettier-ignore
 import { emptyFolder } from '../delivery.ts';
 import { facts, groundRows, groundVersion, spoilManifest, writeChip } from './chips.ts';
 import { datasetRows, schema } from './ground.ts';
@@ -36,6 +36,15 @@ describe('the history of a dataset', () => {
       await writeDataset(there, { ...facts, osmDates: { 'Z33-031133012203': '2024-01-01T00:00:00.000Z' } }, rows),
     ].map(({ manifest }) => manifest.version);
     assert.equal(new Set(ids).size, 4);
+  });
+
+  it('counts the days between pictures and map, the unknown apart', () => {
+    const gaps = [12, 12, undefined, -3].map((gapDays, at) => ({ ...rows[at], date: at < 3 ? '2023-05-17' : '2022-01-01', gapDays })); // prettier-ignore
+    assert.deepEqual(countGaps(gaps), [
+      { date: '2022-01-01', gapDays: -3, chips: 1 },
+      { date: '2023-05-17', gapDays: 12, chips: 2 },
+      { date: '2023-05-17', gapDays: undefined, chips: 1 },
+    ]);
   });
 
   it('never writes a version again, and makes it the newest when it is asked for again', async () => {
