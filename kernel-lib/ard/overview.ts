@@ -94,7 +94,9 @@ export async function groundPng(
       throw new Error(`${raster.path} does not reach into ${bounds.join(', ')}`);
     await raster.prefetch(level);
     const rgb = await raster.readWindow(window.left, window.top, window.width, window.height, level);
-    const pixels = withAlpha(rgb, await maskOf(raster, level), window, across);
+    const real = await raster.readMaskWindow(window.left, window.top, window.width, window.height, level);
+    const mask = real ?? new Uint8Array(window.width * window.height).fill(1);
+    const pixels = withAlpha(rgb, mask, { ...window, left: 0, top: 0 }, window.width);
     const raw = { width: window.width, height: window.height, channels: 4 } as const;
     const beyond = { left: window.left - left, top: window.top - top };
     const right = columns - window.width - beyond.left;

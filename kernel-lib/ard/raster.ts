@@ -66,6 +66,8 @@ export interface Raster {
   jpegTables(level: number): Promise<JpegTables | undefined>;
   /** Which pixels of a whole level are real: `[row, col]`, 1 or 0; `undefined` where the level has no mask. */
   readMask(level: number): Promise<Uint8Array | undefined>;
+  /** The same of a window of a level: of the mask only the blocks are read that it touches. */
+  readMaskWindow(column: number, row: number, width: number, height: number, level: number): Promise<Uint8Array | undefined>; // prettier-ignore
   /** Brings pixels and mask of a level near in one request, where they lie together and are not many; else does nothing. */
   prefetch(level: number): Promise<void>;
   close(): Promise<void>;
@@ -185,6 +187,11 @@ async function describe(file: Opened): Promise<Raster> {
     async readMask(level) {
       const mask = maskOf(masks, levels[level]);
       return mask && ones(await samplesOf(path, mask.image));
+    },
+    async readMaskWindow(column, row, width, height, level) {
+      const window = [column, row, column + width, row + height];
+      const bits = await maskOf(masks, levels[level])?.image.readRasters({ window, interleave: true });
+      return bits && ones(bits);
     },
     async prefetch(level) {
       const [from, to] = spanOf([levels[level], maskOf(masks, levels[level])]);
