@@ -1,6 +1,5 @@
 // 07 · similarity: which places look alike, how good the answers are, and what changed between two dates.
 // Takes chips and their embeddings; makes the store in embeddings/, answers, scores and change lists.
-export { colourHistograms } from './histogram.ts';
 export { type Neighbour, type Vectors, cosine, nearest, rowsOf, vectorAt } from './nearest.ts';
 export {
   type Answer,

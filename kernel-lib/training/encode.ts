@@ -1,9 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { StepOptions } from '../ard/index.ts';
 import { readyBackend } from './backend.ts';
-import { batchesOf, imagesOf } from './batches.ts';
-import { layersOf } from './layers.ts';
+import { batchesOf } from './sampler.ts';
+import { backboneOf, layersOf } from './layers.ts';
 import type { Network } from './network.ts';
+import { imageBytes } from './settings.ts';
 
 /** Options of {@link encode} and {@link classify}. */
 export interface EncodeOptions extends Omit<StepOptions, 'concurrency'> {
@@ -47,7 +48,8 @@ async function forward(
 ): Promise<Float32Array> {
   const { batchSize = 64, signal, onProgress } = options;
   const { inputSize } = network;
-  const n = images.length / (inputSize * inputSize * 3);
+  const each = imageBytes(network);
+  const n = images.length / each;
   if (!Number.isInteger(n))
     throw new RangeError(
       `images: ${images.length} bytes are no whole number of ${inputSize} × ${inputSize} × 3 images`,
@@ -57,14 +59,14 @@ async function forward(
   await readyBackend();
   const model = layersOf(network);
   const rows = new Float32Array(n * width);
-  for (const batch of batchesOf(
-    Uint32Array.from({ length: n }, (_, i) => i),
-    batchSize,
-  )) {
+  const all = Uint32Array.from({ length: n }, (_, i) => i);
+  for (const batch of batchesOf(all, batchSize)) {
     signal?.throwIfAborted();
+    const pixels = images.subarray(batch[0] * each, (batch[0] + batch.length) * each);
+    const values = network.body.kind === 'frozen' ? await backboneOf(network).features(pixels) : Float32Array.from(pixels); // prettier-ignore
     const result = tf.tidy(() => {
-      const input = tf.tensor4d(imagesOf(images, batch, inputSize), [batch.length, inputSize, inputSize, 3]);
-      return (model.apply(input, { training: false }) as tf.Tensor[])[output];
+      const [, ...shape] = model.inputs[0].shape as number[];
+      return (model.apply(tf.tensor(values, [batch.length, ...shape]), { training: false }) as tf.Tensor[])[output];
     });
     rows.set(await result.data(), batch[0] * width);
     result.dispose();

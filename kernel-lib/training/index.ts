@@ -3,9 +3,19 @@
 // Computes on native TensorFlow where it is installed, else on WebAssembly; all calls choose by themselves.
 export { type Backend, type BackendName, type BackendOptions, trainingBackend } from './backend.ts';
 export { type Network, type NetworkOptions, type Weights, buildNetwork, weightsOf } from './network.ts';
-export type { Augmentation } from './batches.ts';
-export type { EpochLog, TrainingSet, TrainOptions } from './settings.ts';
+export type { Augmentation } from './augment.ts';
+export { LOSSES, type LossName } from './losses.ts';
+export type { EpochLog, ImageSource, TrainingSet, TrainOptions } from './settings.ts';
 export { train } from './loop.ts';
+export {
+  type ClassRetrieval,
+  type RetrievalScores,
+  type RetrievalSet,
+  type Scored,
+  chancePrecision,
+  retrieval,
+  retrievalScores,
+} from './retrieval.ts';
 export { type EncodeOptions, classify, encode } from './encode.ts';
 export type { ModelCard, ModelFacts } from './card.ts';
 export { type Model, loadModel, saveModel } from './model.ts';

@@ -2,81 +2,280 @@ import { createHash } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { writeWhole } from '../ard/index.ts';
-import { readyBackend } from './backend.ts';
-import { batchesOf, gathered, imagesOf, randomFor, shuffled } from './batches.ts';
-import { nothingDone, readCheckpoint, writeCheckpoint } from './checkpoint.ts';
-import { layersOf } from './layers.ts';
-import { binaryCrossEntropy, supervisedContrastive, targetsOf } from './losses.ts';
+import { type Backend, type Seat, readyBackend, seatsOf } from './backend.ts';
+import { type RunState, freshState, readCheckpoint, writeCheckpoint } from './checkpoint.ts';
+import { type Feed, feedOf } from './feed.ts';
+import { type FeatureScale, type Inputs, featureInputs, featuresOf, imageInputs, scaleOf } from './inputs.ts';
+import { backboneOf, foldScale, layersOf, projector, unfoldScale } from './layers.ts';
+import { binaryCrossEntropy, targetsOf } from './losses.ts';
 import type { Network } from './network.ts';
-import { checkSet, settingsOf, type EpochLog, type Settings, type TrainingSet, type TrainOptions } from './settings.ts';
+import { setWeightValues, weightValues } from './replica.ts';
+import { retrieval } from './retrieval.ts';
+import { evenly, shuffled, randomFor } from './sampler.ts';
+import {
+  type EpochLog, type Settings, type TrainOptions, type TrainingSet, checkClasses, checkSet, settingsOf,
+} from './settings.ts'; // prettier-ignore
+import { type Batch, trainStep } from './step.ts';
+import { type Team, openTeam } from './team.ts';
 
-type Batch = { set: TrainingSet; rows: Uint32Array; images: Float32Array };
+/** Validation images that are scored after each epoch, at most: a thousand tell a difference of two points of mAP. */
+const SCORED = 1000;
+/** Images that a member passes through the network at once. */
+const AT_ONCE = 32;
 
-const startsAnew = 'starts anew: the checkpoint is of another run';
-
-/** A network in training: its layers up to the logits, and the optimiser. */
-interface Trainee {
+/** A network in training. */
+interface Run {
   network: Network;
-  model: tfl.LayersModel;
-  optimiser: tf.AdamOptimizer;
+  set: TrainingSet;
+  options: TrainOptions;
   settings: Settings;
+  team: Team;
+  feed: Feed;
+  /** Inputs of the validation set. */
+  watched: Inputs | undefined;
+  state: RunState;
+  /** 1 for each trained weight that decays. */
+  decays: Uint8Array;
+  /** Describes the run in its checkpoint. */
+  description: string;
 }
 
 /**
- * Trains a network, in place: Adam, the rate falling along a cosine, on binary cross-entropy of the known labels plus a contrastive loss on shared labels.
+ * Trains a network, in place, by Adam, the rate falling along a cosine, on the losses asked for.
  *
- * Aborted, the network stays as the last finished batch left it. With `checkpointPath`, a second run goes on after the last finished epoch.
- * It does so only with the same network, data and options, more epochs being another run, as the rate falls more slowly: a checkpoint of another run is
+ * Each batch is cut into shards that members compute side by side: a thread a core, or a process a GPU. The result depends on
+ * the number of shards, not on that of members. Ended, the network has the weights of the epoch with the best validation mAP,
+ * or of the last one where there is no validation set.
+ *
+ * Aborted, it is left as it was before; with `checkpointPath` the state is written first, and a second run goes on from there to
+ * the result of a run without a break. It does so only with the same network, data and options: a checkpoint of another run is
  * replaced after the first epoch, and `onProgress` says so.
  *
  * @returns one entry an epoch, those of an earlier run included
- * @throws {RangeError} when shapes do not fit the network, no label is known, or the loss is no longer a number (a learning rate too large)
- * @throws {Error} naming the checkpoint, when it is damaged
+ * @throws {RangeError} when shapes do not fit the network, a class has no example, or the loss is no longer a number
+ * @throws {Error} naming the checkpoint, when it is damaged or cannot be written; the one before it is there still
  */
 export async function train(network: Network, set: TrainingSet, options: TrainOptions = {}): Promise<EpochLog[]> {
-  const { validation, logPath, checkpointPath, signal, onProgress } = options;
   const settings = settingsOf(network, options);
   checkSet(network, set, 'the training set');
-  if (validation) checkSet(network, validation, 'the validation set');
-  await readyBackend();
-  const trainee = traineeOf(network, settings);
+  checkClasses(network, set, settings);
+  if (options.validation) checkSet(network, options.validation, 'the validation set');
+  const backend = await readyBackend();
+  const { inputs, watched, scale } = await inputsOf(network, set, options, settings);
+  if (scale) unfoldScale(network, scale);
+  const model = trainedModel(network, settings);
+  const description = describeRun(network, set, options.validation, settings);
+  const state = await startingState(model, description, options, settings);
+  const team = await openTeam(await seatsFor(backend, options, settings), JSON.stringify(model.toJSON(null, false)));
+  const decays = decaysOf(model);
+  const feed = feedOf(network, set, inputs, settings);
   try {
-    const { epochs } = settings;
-    const run = checkpointPath === undefined ? '' : describeRun(network, set, validation, settings);
-    const { log, ofAnotherRun } =
-      checkpointPath === undefined ? nothingDone() : await readCheckpoint(checkpointPath, run, trainee);
-    if (ofAnotherRun) onProgress?.({ done: 0, total: epochs, unit: 'epochs', note: startsAnew });
-    for (let epoch = log.length + 1; epoch <= epochs; epoch++) {
-      const progress = (note: string): void => onProgress?.({ done: epoch - 1, total: epochs, unit: 'epochs', note });
-      log.push(await runEpoch(trainee, set, validation, epoch, signal, progress));
-      if (logPath !== undefined) await writeWhole(logPath, log.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
-      if (checkpointPath !== undefined) await writeCheckpoint(checkpointPath, run, trainee, log);
-      onProgress?.({ done: epoch, total: epochs, unit: 'epochs', note: `loss ${log[epoch - 1].loss.toFixed(3)}` });
-    }
-    return log;
+    await runEpochs({ network, set, options, settings, team, feed, watched, state, decays, description });
+    setWeightValues(model, options.validation ? state.best : state.weights);
+    return state.log;
   } finally {
-    trainee.optimiser.dispose();
+    if (scale) foldScale(network, scale);
+    await team.close();
   }
+}
+
+async function seatsFor(backend: Backend, { members }: TrainOptions, { shards }: Settings): Promise<Seat[]> {
+  return (await seatsOf(backend)).slice(0, Math.min(members ?? shards, shards));
+}
+
+/** What goes into the network of both sets: pixels, or features, scaled as those of the training set are. */
+async function inputsOf(
+  network: Network,
+  set: TrainingSet,
+  options: TrainOptions,
+  settings: Settings,
+): Promise<{ inputs: Inputs; watched: Inputs | undefined; scale?: FeatureScale }> {
+  const { validation } = options;
+  if (network.body.kind !== 'frozen')
+    return { inputs: imageInputs(network, set, settings.ranges), watched: validation && imageInputs(network, validation, false) }; // prettier-ignore
+  const { signal, onProgress } = options;
+  const backbone = backboneOf(network);
+  const shared = { views: settings.featureViews, seed: settings.seed, signal, onProgress };
+  const features = await featuresOf(backbone, network, set, { ...shared, ranges: settings.ranges });
+  const seen = validation && (await featuresOf(backbone, network, validation, { ...shared, ranges: false }));
+  const scale = scaleOf(features);
+  return { inputs: featureInputs(features, scale), watched: seen && featureInputs(seen, scale), scale };
+}
+
+/** The layers up to what the losses take: views are compared through two more layers, which the network does not keep. */
+function trainedModel(network: Network, { losses, seed }: Settings): tfl.LayersModel {
+  const layers = layersOf(network);
+  const outputs = ['embedding', 'logits'].map((name) => layers.getLayer(name).output as tfl.SymbolicTensor);
+  if ('simclr' in losses || 'vicreg' in losses) outputs.push(projector(outputs[0], seed));
+  return tfl.model({ inputs: layers.inputs, outputs });
+}
+
+/** 1 for filters and matrices, 0 for biases and scales, one a trained weight. */
+function decaysOf(model: tfl.LayersModel): Uint8Array {
+  const parts = model.trainableWeights.map(({ shape }) =>
+    new Uint8Array(tf.util.sizeFromShape(shape as number[])).fill(shape.length > 1 ? 1 : 0),
+  );
+  return Buffer.concat(parts);
+}
+
+async function startingState(
+  model: tfl.LayersModel,
+  description: string,
+  { checkpointPath, onProgress }: TrainOptions,
+  { epochs }: Settings,
+): Promise<RunState> {
+  const fresh = freshState(weightValues(model), decaysOf(model).length);
+  if (checkpointPath === undefined) return fresh;
+  const { state, ofAnotherRun } = await readCheckpoint(checkpointPath, description);
+  if (ofAnotherRun)
+    onProgress?.({ done: 0, total: epochs, unit: 'epochs', note: 'starts anew: the checkpoint is of another run' });
+  return state ?? fresh;
+}
+
+async function runEpochs(run: Run): Promise<void> {
+  const { state, settings, options } = run;
+  const { logPath, checkpointPath, onProgress } = options;
+  while (state.log.length < settings.epochs && !isStale(state.log, settings)) {
+    const entry = await runEpoch(run);
+    state.log.push(entry);
+    if (isBest(state.log)) state.best = state.weights.slice();
+    if (logPath !== undefined) await writeWhole(logPath, state.log.map((line) => `${JSON.stringify(line)}\n`).join('')); // prettier-ignore
+    if (checkpointPath !== undefined) await writeCheckpoint(checkpointPath, run.description, state);
+    onProgress?.({ done: entry.epoch, total: settings.epochs, unit: 'epochs', note: noteOf(entry) });
+  }
+}
+
+function noteOf({ loss, validationMap, imagesPerSecond, dollars }: EpochLog): string {
+  const found = validationMap === undefined ? '' : `, validation mAP ${validationMap.toFixed(3)}`;
+  const cost = dollars === undefined ? '' : `, $${dollars.toFixed(2)} an epoch`;
+  return `loss ${loss.toFixed(3)}${found}, ${imagesPerSecond.toFixed(0)} images/s${cost}`;
+}
+
+/** Whether the last epoch is better than all before it. */
+function isBest(log: readonly EpochLog[]): boolean {
+  const scores = log.map(({ validationMap = Number.NaN }) => validationMap);
+  return scores.slice(0, -1).every((score) => !(score >= scores[scores.length - 1]));
+}
+
+/** Whether validation has seen nothing better for as many epochs as patience lasts. */
+function isStale(log: readonly EpochLog[], { patience }: Settings): boolean {
+  const scores = log.map(({ validationMap = Number.NaN }) => validationMap);
+  if (patience === 0 || scores.some(Number.isNaN)) return false;
+  return scores.length - 1 - scores.indexOf(Math.max(...scores)) >= patience;
+}
+
+/** The epoch under way, from the step on that the state has reached. */
+async function runEpoch(run: Run): Promise<EpochLog> {
+  const { settings, state, feed, options } = run;
+  const epoch = state.log.length + 1;
+  const batches = feed.batchesOf(epoch);
+  const began = performance.now();
+  const total = settings.epochs;
+  let next = state.step < batches.length ? feed.batch(batches[state.step], epoch, state.step) : undefined;
+  while (next) {
+    await stopHere(run, next);
+    const batch = await next;
+    const step = state.step;
+    next = step + 1 < batches.length ? ahead(feed.batch(batches[step + 1], epoch, step + 1)) : undefined;
+    const start = performance.now();
+    const loss = await trainStep(run.team, state, batch, settings, { learningRate: rateAt(run, epoch, step / batches.length), decays: run.decays }); // prettier-ignore
+    requireFinite(loss, run, epoch, step);
+    state.seconds += (performance.now() - start) / 1000;
+    state.lossSum += loss * batch.targets.n;
+    state.images += batch.targets.n;
+    state.step++;
+    options.onProgress?.({ done: epoch - 1, total, unit: 'epochs', note: `epoch ${epoch}, batch ${step + 1} of ${batches.length}, loss ${loss.toFixed(3)}` }); // prettier-ignore
+  }
+  const { lossSum, images, seconds } = state;
+  const entry = { epoch, loss: lossSum / images, ...(await validated(run)), seconds, imagesPerSecond: images / seconds };
+  Object.assign(state, { step: 0, lossSum: 0, images: 0, seconds: 0 });
+  const { dollarsPerHour } = options;
+  return dollarsPerHour === undefined
+    ? entry
+    : { ...entry, dollars: (dollarsPerHour * (performance.now() - began)) / 3_600_000 };
+}
+
+/** A promise that is awaited later: it may fail before. */
+function ahead<Value>(promise: Promise<Value>): Promise<Value> {
+  promise.catch(() => undefined);
+  return promise;
+}
+
+/** Ends an aborted run, its state written first. */
+async function stopHere({ options, state, description }: Run, next: Promise<Batch>): Promise<void> {
+  if (!options.signal?.aborted) return;
+  await next.catch(() => undefined);
+  if (options.checkpointPath !== undefined) await writeCheckpoint(options.checkpointPath, description, state);
+  options.signal.throwIfAborted();
+}
+
+function rateAt({ settings }: Run, epoch: number, done: number): number {
+  return (settings.learningRate * (1 + Math.cos((Math.PI * (epoch - 1 + done)) / settings.epochs))) / 2;
+}
+
+function requireFinite(loss: number, { settings, options }: Run, epoch: number, step: number): void {
+  if (Number.isFinite(loss)) return;
+  const kept = options.checkpointPath === undefined ? '' : `; ${options.checkpointPath} holds the last good epoch`;
+  throw new RangeError(
+    `the loss is ${loss} at epoch ${epoch}, batch ${step + 1}, at a learning rate of ${settings.learningRate.toPrecision(3)}: train at a tenth of that${kept}`,
+  );
+}
+
+/** Scores of the validation set: the same images each time. */
+async function validated(run: Run): Promise<Pick<EpochLog, 'validationLoss' | 'validationMap'>> {
+  const { network, settings, options, state, team, watched } = run;
+  const set = options.validation;
+  if (!set || !watched) return {};
+  const classes = network.classes.length;
+  const n = set.labels.length / classes;
+  const rows = shuffled(n, randomFor(settings.seed, 'validation')).slice(0, SCORED).sort();
+  await team.setWeights(state.weights);
+  const parts = evenly(rows, Math.ceil(rows.length / AT_ONCE), 1);
+  const outputs: Float32Array[][] = [];
+  for (let at = 0; at < parts.length; at += team.size) {
+    const round = parts.slice(at, at + team.size);
+    const shards = await Promise.all(round.map((part) => watched.plain(part)));
+    outputs.push(...(await team.outputs(shards, false)));
+  }
+  const [embeddings, logits] = [0, 1].map((output) => Float32Array.from(outputs.flatMap((part) => [...part[output]])));
+  const labels = Float32Array.from([...rows].flatMap((row) => [...set.labels.subarray(row * classes, (row + 1) * classes)])); // prettier-ignore
+  const places = set.places && Array.from(rows, (row) => set.places![row]);
+  const scores = retrieval({ embeddings, width: network.embeddingWidth, labels, classes: network.classes, places });
+  const means = scores.filter(({ reason }) => reason === undefined).map(({ averagePrecision }) => meanOf(averagePrecision)); // prettier-ignore
+  const found = means.length === 0 ? {} : { validationMap: meanOf(means) };
+  if (!('entropy' in settings.losses)) return found;
+  const weights = Float32Array.from(rows, (row) => set.weights?.[row] ?? 1);
+  const targets = targetsOf({ labels, weights, classWeights: settings.classWeights, rarity: new Float32Array(classes), places: rows }); // prettier-ignore
+  const value = binaryCrossEntropy(tf.tensor2d(logits, [rows.length, classes]), targets.present, targets.counts);
+  const [validationLoss] = await value.data();
+  value.dispose();
+  return { ...found, validationLoss };
+}
+
+function meanOf(values: ArrayLike<number>): number {
+  return Array.from(values).reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 /** What must agree for a checkpoint to be of this run: the data by its digests, for other pixels may come under the same names. */
 function describeRun(
-  { inputSize, classes, embeddingWidth, widths, seed }: Network,
+  { inputSize, classes, embeddingWidth, body, seed }: Network,
   set: TrainingSet,
   validation: TrainingSet | undefined,
   settings: Settings,
 ): string {
   return JSON.stringify({
-    network: { inputSize, classes, embeddingWidth, widths, seed },
+    network: { inputSize, classes, embeddingWidth, body, seed },
     set: digestsOf(set),
-    validation: validation && digestsOf(validation), // its losses are in the log
+    validation: validation && digestsOf(validation), // its scores are in the log, and choose the epoch
     ...settings,
     classWeights: [...settings.classWeights],
   });
 }
 
-function digestsOf({ images, labels, weights }: TrainingSet): (string | undefined)[] {
-  return [images, labels, weights].map((values) => values && sha256(values));
+function digestsOf({ images, labels, weights, places }: TrainingSet): (string | undefined)[] {
+  const ground = places && createHash('sha256').update(places.join('\n')).digest('hex');
+  const pictures = images instanceof Uint8Array ? sha256(images) : images.identity;
+  return [pictures, sha256(labels), weights && sha256(weights), ground];
 }
 
 /** In pieces, for node:crypto takes no more than 2 GiB at once. */
@@ -86,88 +285,4 @@ function sha256({ buffer, byteOffset, byteLength }: Uint8Array | Float32Array): 
   for (let at = 0; at < byteLength; at += piece)
     hash.update(new Uint8Array(buffer, byteOffset + at, Math.min(piece, byteLength - at)));
   return hash.digest('hex');
-}
-
-function traineeOf(network: Network, settings: Settings): Trainee {
-  const layers = layersOf(network);
-  const outputs = ['embedding', 'logits'].map((name) => layers.getLayer(name).output as tfl.SymbolicTensor);
-  const model = tfl.model({ inputs: layers.inputs, outputs }); // shares its layers and weights with the network
-  return { network, model, optimiser: tf.train.adam(settings.learningRate), settings };
-}
-
-async function runEpoch(
-  trainee: Trainee,
-  set: TrainingSet,
-  validation: TrainingSet | undefined,
-  epoch: number,
-  signal: AbortSignal | undefined,
-  progress: (note: string) => void,
-): Promise<EpochLog> {
-  const { epochs, batchSize, seed, augmentation, learningRate } = trainee.settings;
-  const random = randomFor(seed, `epoch ${epoch}`);
-  const n = set.labels.length / trainee.network.classes.length;
-  const batches = batchesOf(shuffled(n, random), batchSize);
-  const start = performance.now();
-  let sum = 0;
-  for (const [i, rows] of batches.entries()) {
-    signal?.throwIfAborted();
-    const images = imagesOf(set.images, rows, trainee.network.inputSize, augmentation || undefined, random);
-    const done = (epoch - 1 + i / batches.length) / epochs;
-    const loss = await step(trainee, { set, rows, images }, (learningRate * (1 + Math.cos(Math.PI * done))) / 2);
-    sum += loss * rows.length;
-    progress(`epoch ${epoch}, batch ${i + 1} of ${batches.length}, loss ${loss.toFixed(3)}`);
-    await new Promise(setImmediate); // lets progress show and an abort arrive
-  }
-  const seconds = (performance.now() - start) / 1000;
-  const entry = { epoch, loss: sum / n, seconds, imagesPerSecond: n / seconds };
-  return validation ? { ...entry, validationLoss: await meanLoss(trainee, validation, signal) } : entry;
-}
-
-/** One step of Adam; the batch's loss before it. */
-async function step(trainee: Trainee, batch: Batch, learningRate: number): Promise<number> {
-  const { model, optimiser } = trainee;
-  const variables = model.trainableWeights.map((weight) => weight.read() as tf.Variable);
-  (optimiser as unknown as { learningRate: number }).learningRate = learningRate; // Adam has no setter
-  const value = tf.tidy(() => {
-    const { value: loss, grads } = tf.variableGrads(() => lossOf(trainee, batch, true), variables);
-    optimiser.applyGradients(grads as Record<string, tf.Variable>); // typed for variables, takes gradients
-    return loss;
-  });
-  const [loss] = await value.data();
-  value.dispose();
-  if (!Number.isFinite(loss)) {
-    throw new RangeError(
-      `the loss is ${loss} at a learning rate of ${learningRate.toPrecision(3)}: build the network anew and train it at a tenth of that`,
-    );
-  }
-  return loss;
-}
-
-function lossOf({ model, network, settings }: Trainee, { set, rows, images }: Batch, training: boolean): tf.Scalar {
-  return tf.tidy(() => {
-    const { inputSize, classes } = network;
-    const weights = set.weights ? gathered(set.weights, rows, 1) : new Float32Array(rows.length).fill(1);
-    const targets = targetsOf(gathered(set.labels, rows, classes.length), weights, settings.classWeights);
-    const input = tf.tensor4d(images, [rows.length, inputSize, inputSize, 3]);
-    const [embeddings, logits] = model.apply(input, { training }) as [tf.Tensor2D, tf.Tensor2D];
-    const entropy = binaryCrossEntropy(logits, targets);
-    if (settings.contrastiveWeight === 0) return entropy;
-    const contrastive = supervisedContrastive(embeddings, targets, settings.temperature);
-    return tf.add(entropy, tf.mul(contrastive, settings.contrastiveWeight));
-  });
-}
-
-/** Mean loss of a set as it is, in batches that are the same each time. */
-async function meanLoss(trainee: Trainee, set: TrainingSet, signal: AbortSignal | undefined): Promise<number> {
-  const { network, settings } = trainee;
-  const n = set.labels.length / network.classes.length;
-  let sum = 0;
-  for (const rows of batchesOf(shuffled(n, randomFor(settings.seed, 'validation')), settings.batchSize)) {
-    signal?.throwIfAborted();
-    const loss = lossOf(trainee, { set, rows, images: imagesOf(set.images, rows, network.inputSize) }, false);
-    sum += (await loss.data())[0] * rows.length;
-    loss.dispose();
-    await new Promise(setImmediate);
-  }
-  return sum / n;
 }

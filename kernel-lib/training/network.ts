@@ -1,5 +1,7 @@
+import type { Backbone } from './backbone.ts';
+import { backboneLayers } from './backbone.ts';
 import { readyBackend } from './backend.ts';
-import { asNetwork, buildLayers, layersOf, type NetworkSpec } from './layers.ts';
+import { type Body, type NetworkSpec, asNetwork, buildLayers, layersOf } from './layers.ts';
 
 /** A network that turns an image into an embedding, and into one probability a class. */
 export interface Network {
@@ -9,8 +11,8 @@ export interface Network {
   readonly classes: readonly string[];
   /** Length of an embedding. */
   readonly embeddingWidth: number;
-  /** Filters of each convolution, from the image on; each halves rows and columns. */
-  readonly widths: readonly number[];
+  /** What it is made of: convolutions from scratch, or a pretrained network, frozen or trained further. */
+  readonly body: Body;
   /** What its weights were drawn from. */
   readonly seed: number | string;
   /** Number of weights that training changes. */
@@ -21,14 +23,20 @@ export interface Network {
 
 /** Options of {@link buildNetwork}. */
 export interface NetworkOptions {
-  /** Rows and columns of the images, pixels, at least 16. */
-  inputSize: number;
   /** Names of the classes, in the order of the labels' columns. */
   classes: readonly string[];
+  /** Rows and columns of the images, pixels, at least 16. Default: those of the backbone, else 64. */
+  inputSize?: number | undefined;
   /** Length of an embedding. Default: 128. */
   embeddingWidth?: number | undefined;
-  /** Filters of each convolution; each halves rows and columns. Default: 32, 64, 128, 256. */
+  /** Filters of each convolution; each halves rows and columns. Default: 32, 64, 128, 256. Only without a backbone. */
   widths?: readonly number[] | undefined;
+  /** A pretrained network to stand on, as `openBackbone` gives it. Default: none, convolutions from scratch. */
+  backbone?: Backbone | undefined;
+  /** Whether the backbone's weights are trained further; it must be one of tfjs layers. Default: false, it stays as it is. */
+  tune?: boolean | undefined;
+  /** Units of a hidden layer between a frozen backbone and the embedding; 0: none. Default: 256. */
+  hidden?: number | undefined;
   /** The same seed gives the same weights. Default: 1. */
   seed?: number | string | undefined;
 }
@@ -43,24 +51,53 @@ export interface Weights {
 }
 
 /**
- * Builds a small network for square RGB images: strided 3 × 3 convolutions, each with batch normalisation and ReLU, the mean over the image, a dense layer
- * to an embedding of unit length, and on it one sigmoid head a class.
+ * Builds a network for square RGB images. From scratch: strided 3 × 3 convolutions, each with batch normalisation and ReLU, and the
+ * mean over the image. On a backbone: what that says of the image, and a hidden layer. Then a dense layer to an embedding of
+ * unit length, and on it one sigmoid head a class.
  *
  * It takes pixels as they are, 0–255, and normalises inside. Embeddings are compared by their dot product, which is the cosine.
  *
  * @throws {RangeError} when a size or width is not a positive whole number, or when there is no class, or one twice
+ * @throws {TypeError} when a backbone that is not of tfjs layers is to be trained further
  */
 export async function buildNetwork({
-  inputSize,
   classes,
+  backbone,
+  inputSize = backbone?.inputSize ?? 64,
   embeddingWidth = 128,
   widths = [32, 64, 128, 256],
+  tune = false,
+  hidden = 256,
   seed = 1,
 }: NetworkOptions): Promise<Network> {
-  const spec: NetworkSpec = { inputSize, classes: [...classes], embeddingWidth, widths: [...widths], seed };
-  checkSpec(spec);
+  const body = bodyOf(backbone, { widths, tune, hidden });
+  const spec: NetworkSpec = { inputSize, classes: [...classes], embeddingWidth, body, seed };
+  checkSpec(spec, backbone);
   await readyBackend();
-  return asNetwork(spec, buildLayers(spec));
+  const pretrained = tune ? backboneLayers(backbone!) : undefined;
+  return asNetwork(spec, buildLayers(spec, pretrained), backbone);
+}
+
+function bodyOf(
+  backbone: Backbone | undefined,
+  { widths, tune, hidden }: { widths: readonly number[]; tune: boolean; hidden: number },
+): Body {
+  if (!backbone) {
+    if (tune) throw new TypeError('buildNetwork can train only a backbone further, and was given none');
+    return { kind: 'convolutions', widths: [...widths] };
+  }
+  const { path, sha256, width } = backbone;
+  if (!tune) return { kind: 'frozen', backbone: path, sha256, width, hidden };
+  return { kind: 'tuned', backbone: path, sha256, ...pixelsOf(backbone) };
+}
+
+/** How a backbone of layers takes its pixels, where that is the same for each band. */
+function pixelsOf({ path, pixels }: Backbone): { scale: number; offset: number } {
+  const [mean, ...means] = pixels.mean;
+  const [std, ...stds] = pixels.std;
+  if (means.some((value) => value !== mean) || stds.some((value) => value !== std))
+    throw new TypeError(`${path} takes each band by a mean of its own: it can be used frozen, not trained further`);
+  return { scale: 1 / std, offset: -mean / std };
 }
 
 /** A copy of all weights, batch statistics included, in the order of the layers. */
@@ -72,16 +109,23 @@ export function weightsOf(network: Network): Weights[] {
   }));
 }
 
-function checkSpec({ inputSize, classes, embeddingWidth, widths }: NetworkSpec): void {
+function checkSpec({ inputSize, classes, embeddingWidth, body }: NetworkSpec, backbone: Backbone | undefined): void {
   if (!Number.isInteger(inputSize) || inputSize < 16)
     throw new RangeError(`buildNetwork requires an input size of at least 16 pixels, got ${inputSize}`);
+  if (backbone && inputSize !== backbone.inputSize)
+    throw new RangeError(`${backbone.path} takes images of ${backbone.inputSize} pixels, buildNetwork got ${inputSize}`);
   if (classes.length === 0)
     throw new RangeError('buildNetwork requires at least one class, got none: name them in the order of the labels');
   const twice = classes.find((name, i) => classes.indexOf(name) !== i);
   if (twice !== undefined) throw new RangeError(`buildNetwork requires distinct classes, got ${twice} twice`);
+  const widths = body.kind === 'convolutions' ? body.widths : [];
   for (const width of [embeddingWidth, ...widths]) {
     if (!Number.isInteger(width) || width < 1)
       throw new RangeError(`buildNetwork requires positive whole widths, got ${width}`);
   }
-  if (widths.length === 0) throw new RangeError('buildNetwork requires at least one convolution, got no widths');
+  if (embeddingWidth < 2) throw new RangeError(`buildNetwork requires an embedding of at least 2 numbers, got ${embeddingWidth}`); // prettier-ignore
+  if (body.kind === 'convolutions' && widths.length === 0)
+    throw new RangeError('buildNetwork requires at least one convolution, got no widths');
+  if (body.kind === 'frozen' && !(Number.isInteger(body.hidden) && body.hidden >= 0))
+    throw new RangeError(`buildNetwork requires a whole number of hidden units, 0 or more, got ${body.hidden}`);
 }

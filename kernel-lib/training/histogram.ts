@@ -1,5 +1,3 @@
-import type { Vectors } from './nearest.ts';
-
 const BINS = 4;
 
 /**
@@ -8,10 +6,10 @@ const BINS = 4;
  * 4 × 4 × 4 bins of RGB; the square root of each share, so that the dot product of two is their Bhattacharyya coefficient.
  *
  * @param images `[n, size, size, 3]`, uint8
- * @returns vectors of width 64, each of length 1
+ * @returns `[n, 64]`, each row of unit length
  * @see Arandjelović and Zisserman 2012, CVPR, on the square root
  */
-export function colourHistograms(images: Uint8Array, size: number): Vectors {
+export function colourHistograms(images: Uint8Array, size: number): { values: Float32Array; width: number } {
   const pixels = size * size;
   const width = BINS ** 3;
   const histograms = new Float32Array((images.length / (pixels * 3)) * width);

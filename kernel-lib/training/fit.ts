@@ -1,0 +1,196 @@
+/** The last layer of an embedding in closed form: what the labels say, and beside it what is general in the features. */
+import * as tf from '@tensorflow/tfjs-core';
+import { EigenvalueDecomposition, Matrix, QrDecomposition } from 'ml-matrix';
+import { randomFor } from './sampler.ts';
+
+/** Options of {@link fitProjection}. */
+export interface FitOptions {
+  /** Length of an embedding. */
+  width: number;
+  /** `[n, classes]`: 1 present, 0 absent, NaN unknown. Not there: only what is general in the features. */
+  labels?: Float32Array | undefined;
+  classes?: number | undefined;
+  /** How much the labels' part counts beside the general one, as a length. Default: 1. */
+  labelShare?: number | undefined;
+  /** Strength of the ridge, as a share of the mean squared length of the features. Default: 0.1. */
+  ridge?: number | undefined;
+  seed?: number | string | undefined;
+}
+
+/** A dense layer. */
+export interface Projection {
+  /** `[features, width]`. */
+  kernel: Float32Array;
+  /** `[width]`. */
+  bias: Float32Array;
+}
+
+/** Rows that a fit needs at most: more make it slower, not better. */
+const ROWS = 8192;
+/** Power by which the general part's axes are evened out: 0 leaves them as they vary, 0.5 makes all alike. */
+const EVENING = 0.25;
+/** Rounds of subspace iteration and of conjugate gradients. */
+const [ROUNDS, GRADIENT_ROUNDS] = [8, 60];
+
+/**
+ * Fits a dense layer from features to embeddings without a gradient: two parts beside each other, each scaled to a mean squared length of 1.
+ *
+ * The first is ridge regression onto the labels, an unknown one counting as the mean: chips with the same labels come to lie
+ * together. The second is the principal components of the features, their variances evened out, which keeps apart what no
+ * label names. Rows come out with a mean of zero, so that a layer that takes the mean away changes nothing.
+ *
+ * @param features `[n, d]`, each column with mean 0 and standard deviation about 1
+ * @returns a layer for such features
+ * @see Halko et al. 2011, Finding structure with randomness, arXiv:0909.4061; Jégou & Chum 2012, on evening out
+ */
+export async function fitProjection(
+  features: Float32Array,
+  d: number,
+  { width, labels, classes = 0, labelShare = 1, ridge = 0.1, seed = 1 }: FitOptions,
+): Promise<Projection> {
+  const n = features.length / d;
+  const rows = chosenRows(n, seed);
+  const x = tf.tensor2d(picked(features, rows, d), [rows.length, d]);
+  const basis = meanFree(width);
+  const supervised = labels ? await ridgeWeights(x, picked(labels, rows, classes), classes, ridge, Math.floor((width - 1) / 2)) : new Matrix(d, 0); // prettier-ignore
+  const general = await principalWeights(x, Math.min(width - 1 - supervised.columns, rows.length - 1, d), seed);
+  const parts = [await scaledTo(x, supervised, labelShare), await scaledTo(x, general, 1)];
+  x.dispose();
+  const columns = parts.reduce((sum, part) => sum + part.columns, 0);
+  const axes = new Matrix(d, columns);
+  axes.setSubMatrix(parts[0], 0, 0).setSubMatrix(parts[1], 0, parts[0].columns);
+  const kernel = axes.mmul(basis.subMatrix(0, columns - 1, 0, width - 1));
+  return { kernel: Float32Array.from(kernel.to1DArray()), bias: new Float32Array(width) };
+}
+
+function chosenRows(n: number, seed: number | string): Uint32Array {
+  if (n <= ROWS) return Uint32Array.from({ length: n }, (_, i) => i);
+  const random = randomFor(seed, 'fit');
+  return Uint32Array.from({ length: ROWS }, () => Math.floor(random() * n));
+}
+
+function picked(values: Float32Array, rows: Uint32Array, width: number): Float32Array {
+  const out = new Float32Array(rows.length * width);
+  for (const [i, row] of rows.entries()) out.set(values.subarray(row * width, (row + 1) * width), i * width);
+  return out;
+}
+
+/** `width − 1` axes at right angles to each other and to the mean, `[width − 1, width]` (Helmert's rows). */
+function meanFree(width: number): Matrix {
+  const basis = Matrix.zeros(width - 1, width);
+  for (let row = 0; row < width - 1; row++) {
+    const length = Math.sqrt((row + 1) * (row + 2));
+    for (let at = 0; at <= row; at++) basis.set(row, at, 1 / length);
+    basis.set(row, row + 1, -(row + 1) / length);
+  }
+  return basis;
+}
+
+/** Ridge regression onto the labels; where they are more than `most`, onto the directions in which they vary most. */
+async function ridgeWeights(
+  x: tf.Tensor2D,
+  labels: Float32Array,
+  classes: number,
+  ridge: number,
+  most: number,
+): Promise<Matrix> {
+  const [n, d] = x.shape;
+  const weights = tf.tidy(() => {
+    const y = tf.tensor2d(centred(labels, classes), [n, classes]);
+    const strength = tf.mul(tf.sum(tf.square(x)), ridge / n);
+    return solveRidge(x, tf.matMul(x, y, true, false), strength as tf.Scalar);
+  });
+  const solved = await matrixOf(weights, d, classes);
+  if (classes <= most) return solved;
+  const covariance = await covarianceOf(x, solved);
+  const { vectors } = sortedEigen(covariance);
+  return solved.mmul(vectors.subMatrix(0, classes - 1, 0, most - 1));
+}
+
+/** Labels less the mean of those known; an unknown one is its class's mean, 0. */
+function centred(labels: Float32Array, classes: number): Float32Array {
+  const [sum, known] = [new Float64Array(classes), new Float64Array(classes)];
+  for (const [i, label] of labels.entries()) {
+    if (Number.isNaN(label)) continue;
+    sum[i % classes] += label;
+    known[i % classes]++;
+  }
+  return labels.map((label, i) =>
+    Number.isNaN(label) ? 0 : label - sum[i % classes] / known[i % classes],
+  );
+}
+
+/** Solves `(xᵀx + strength) w = right` for every column by conjugate gradients (Hestenes & Stiefel 1952). */
+function solveRidge(x: tf.Tensor2D, right: tf.Tensor2D, strength: tf.Scalar): tf.Tensor2D {
+  const applied = (v: tf.Tensor2D): tf.Tensor2D => tf.add(tf.matMul(x, tf.matMul(x, v), true, false), tf.mul(v, strength)); // prettier-ignore
+  const dot = (a: tf.Tensor2D, b: tf.Tensor2D): tf.Tensor2D => tf.sum(tf.mul(a, b), 0, true);
+  let weights = tf.zerosLike(right);
+  let [residual, direction] = [right, right];
+  let length = dot(residual, residual);
+  for (let round = 0; round < GRADIENT_ROUNDS; round++) {
+    const [nextWeights, nextResidual, nextDirection, nextLength] = tf.tidy(() => {
+      const image = applied(direction);
+      const step = tf.div(length, tf.add(dot(direction, image), 1e-30)) as tf.Tensor2D;
+      const left = tf.sub(residual, tf.mul(image, step)) as tf.Tensor2D;
+      const after = dot(left, left);
+      const turned = tf.add(left, tf.mul(direction, tf.div(after, tf.add(length, 1e-30)))) as tf.Tensor2D;
+      return [tf.add(weights, tf.mul(direction, step)) as tf.Tensor2D, left, turned, after];
+    });
+    [weights, residual, direction, length] = [nextWeights, nextResidual, nextDirection, nextLength];
+  }
+  return weights;
+}
+
+/** The first principal axes, each divided by a power of its variance, by subspace iteration. @returns `[d, k]` */
+async function principalWeights(x: tf.Tensor2D, k: number, seed: number | string): Promise<Matrix> {
+  const [n, d] = x.shape;
+  if (k < 1) return new Matrix(d, 0);
+  const random = randomFor(seed, 'axes');
+  const wider = Math.min(k + 8, n, d);
+  let axes = new Matrix(d, wider);
+  for (let at = 0; at < d * wider; at++) axes.set(Math.floor(at / wider), at % wider, random() - 0.5);
+  for (let round = 0; round < ROUNDS; round++) axes = new QrDecomposition(await appliedTwice(x, axes)).orthogonalMatrix; // prettier-ignore
+  const { values, vectors } = sortedEigen(await covarianceOf(x, axes));
+  const mean = values.reduce((sum, value) => sum + value, 0) / d;
+  const turned = axes.mmul(vectors.subMatrix(0, wider - 1, 0, k - 1));
+  for (let column = 0; column < k; column++) turned.mulColumn(column, (Math.max(0, values[column]) + 0.1 * mean + 1e-12) ** -EVENING); // prettier-ignore
+  return turned;
+}
+
+/** `xᵀ x axes` */
+async function appliedTwice(x: tf.Tensor2D, axes: Matrix): Promise<Matrix> {
+  const product = tf.tidy(() => tf.matMul(x, tf.matMul(x, tensorOf(axes)), true, false));
+  return matrixOf(product, axes.rows, axes.columns);
+}
+
+/** Covariance of the features along some axes. */
+async function covarianceOf(x: tf.Tensor2D, axes: Matrix): Promise<Matrix> {
+  const product = tf.tidy(() => {
+    const along = tf.matMul(x, tensorOf(axes));
+    return tf.div(tf.matMul(along, along, true, false), x.shape[0]) as tf.Tensor2D;
+  });
+  return matrixOf(product, axes.columns, axes.columns);
+}
+
+/** Axes such that the features along them have so large a mean squared length. */
+async function scaledTo(x: tf.Tensor2D, axes: Matrix, length: number): Promise<Matrix> {
+  if (axes.columns === 0) return axes;
+  const square = (await covarianceOf(x, axes)).trace();
+  return square > 0 ? Matrix.mul(axes, length / Math.sqrt(square)) : axes;
+}
+
+function sortedEigen(symmetric: Matrix): { values: number[]; vectors: Matrix } {
+  const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(symmetric, { assumeSymmetric: true });
+  const order = realEigenvalues.map((_, i) => i).sort((a, b) => realEigenvalues[b] - realEigenvalues[a]);
+  return { values: order.map((i) => realEigenvalues[i]), vectors: eigenvectorMatrix.subMatrixColumn(order) };
+}
+
+function tensorOf(matrix: Matrix): tf.Tensor2D {
+  return tf.tensor2d(Float32Array.from(matrix.to1DArray()), [matrix.rows, matrix.columns]);
+}
+
+async function matrixOf(tensor: tf.Tensor2D, rows: number, columns: number): Promise<Matrix> {
+  const values = await tensor.data();
+  tensor.dispose();
+  return Matrix.from1DArray(rows, columns, values);
+}

@@ -1,0 +1,124 @@
+/** Members that train one network together, each on shards of the batch: worker threads, or a process for each GPU. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import type { Seat } from './backend.ts';
+import type { Envelope, Reply, Request } from './member.ts';
+import type { Objective, Shard, ShardGradients } from './replica.ts';
+
+/** Members with replicas of one network. */
+export interface Team {
+  /** How many. */
+  size: number;
+  /** Gives every member the same weights. */
+  setWeights(values: Float32Array): Promise<void>;
+  /** Outputs of each shard; shard `i` is always at member `i` modulo their number. */
+  outputs(shards: readonly Shard[], training: boolean): Promise<Float32Array[][]>;
+  gradients(shards: readonly Shard[], objectives: readonly Objective[]): Promise<ShardGradients[]>;
+  close(): Promise<void>;
+}
+
+/** One member, asked and answering. */
+interface Member {
+  ask(request: Request): Promise<unknown>;
+  end(): Promise<void>;
+}
+
+/**
+ * Opens a team for a network.
+ *
+ * @param seats where members sit, as `seatsOf` of the backend gives them
+ * @param topology the layers as JSON, without weights
+ * @throws {Error} naming the member and its reason, when one does not come up
+ */
+export async function openTeam(seats: readonly Seat[], topology: string): Promise<Team> {
+  const members = seats.map((seat, i) => memberAt(seat, `training member ${i + 1} of ${seats.length} (${seat.backend}, a ${seat.kind})`)); // prettier-ignore
+  const close = async (): Promise<void> => void (await Promise.all(members.map((member) => member.end())));
+  const dealt = <Answer>(count: number, request: (shard: number) => Request): Promise<Answer[]> =>
+    Promise.all(Array.from({ length: count }, (_, i) => members[i % members.length].ask(request(i)))) as Promise<Answer[]>; // prettier-ignore
+  try {
+    await Promise.all(members.map((member, i) => member.ask({ ask: 'open', topology, backend: seats[i].backend })));
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return {
+    size: members.length,
+    setWeights: async (values) =>
+      void (await Promise.all(members.map((member) => member.ask({ ask: 'weights', values })))),
+    outputs: (shards, training) => dealt(shards.length, (i) => ({ ask: 'outputs', shard: shards[i], training })),
+    gradients: (shards, objectives) =>
+      dealt(shards.length, (i) => ({ ask: 'gradients', shard: shards[i], objective: objectives[i] })),
+    close,
+  };
+}
+
+/** What threads and processes have in common. */
+interface Line {
+  post(envelope: Envelope): void;
+  onReply(listener: (reply: Reply) => void): void;
+  onEnd(listener: (reason: string) => void): void;
+  end(): Promise<unknown>;
+}
+
+function memberAt(seat: Seat, name: string): Member {
+  const line = seat.kind === 'thread' ? threadLine() : processLine(seat.env);
+  const waiting = new Map<number, { resolve(answer: unknown): void; reject(error: Error): void }>();
+  let next = 0;
+  let ended: Error | undefined;
+  line.onReply((reply) => {
+    const asked = waiting.get(reply.id);
+    waiting.delete(reply.id);
+    if ('answer' in reply) asked?.resolve(reply.answer);
+    else asked?.reject(new Error(`${name}: ${reply.error}`));
+  });
+  line.onEnd((reason) => {
+    ended = new Error(`${name} ended: ${reason}; give it a smaller batch or fewer members, and run again to go on`);
+    for (const { reject } of waiting.values()) reject(ended);
+    waiting.clear();
+  });
+  return {
+    ask: (request) =>
+      new Promise((resolve, reject) => {
+        if (ended) return reject(ended);
+        waiting.set(next, { resolve, reject });
+        line.post({ id: next++, request });
+      }),
+    end: async () => void (await line.end()),
+  };
+}
+
+function threadLine(): Line {
+  const worker = new Worker(new URL('./member.js', import.meta.url), { execArgv: [] }); // what the process was started with would be loaded again
+  return {
+    post: (envelope) => worker.postMessage(envelope),
+    onReply: (listener) => worker.on('message', listener),
+    onEnd: (listener) =>
+      worker.on('error', (error) => listener(error.message)).on('exit', (code) => listener(`exit code ${code}`)),
+    end: () => worker.terminate(),
+  };
+}
+
+function processLine(env: Record<string, string>): Line {
+  const child = fork(fileURLToPath(new URL('./member.js', import.meta.url)), {
+    serialization: 'advanced',
+    execArgv: [],
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  return {
+    post: (envelope) => void child.send(envelope),
+    onReply: (listener) => child.on('message', listener),
+    onEnd: (listener) =>
+      child.on('error', (error) => listener(error.message)).on('exit', (code, signal) => listener(signal ?? `exit code ${code}`)), // prettier-ignore
+    end: () => ended(child),
+  };
+}
+
+function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+  return new Promise((resolve) => {
+    child.once('exit', () => resolve());
+    child.kill();
+  });
+}
