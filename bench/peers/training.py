@@ -1,5 +1,5 @@
 """The network of buildNetwork with its default widths, in PyTorch, on one thread or one a core, whichever is quicker here and now:
-on a machine that others use too, PyTorch's threads wait for each other."""
+on a machine that others use too, PyTorch's threads wait for each other. Where the task asks for CUDA and it is there, on the GPU."""
 
 import os
 import time
@@ -11,17 +11,18 @@ from rounds import serve, task
 
 asked = task()
 what, size, batch, classes, count = (asked[key] for key in ("what", "size", "batch", "classes", "images"))
+device = "cuda" if asked.get("device") == "cuda" and torch.cuda.is_available() else "cpu"
 torch.manual_seed(1)
 
 layers, before = [], 3
 for width in (32, 64, 128, 256):
     layers += [nn.Conv2d(before, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
     before = width
-body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, 128))
-head = nn.Linear(128, classes)
+body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, 128)).to(device)
+head = nn.Linear(128, classes).to(device)
 adam = torch.optim.Adam([*body.parameters(), *head.parameters()], lr=2e-3)
-images = torch.randint(0, 256, (batch, 3, size, size)).float()
-labels = torch.randint(0, 2, (batch, classes)).float()
+images = torch.randint(0, 256, (batch, 3, size, size), device=device).float()
+labels = torch.randint(0, 2, (batch, classes), device=device).float()
 
 
 def embed(x):
@@ -44,7 +45,11 @@ def encode():
     return count, None
 
 
-work = {"train": train, "encode": encode}[what]
+def work():
+    result = {"train": train, "encode": encode}[what]()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return result
 
 
 def seconds_on(threads):
@@ -57,4 +62,5 @@ def seconds_on(threads):
 
 torch.set_num_threads(min({1, len(os.sched_getaffinity(0))}, key=seconds_on))
 threads = torch.get_num_threads()
-serve(f"PyTorch {torch.__version__}, {threads} thread{'s' if threads > 1 else ''}", work)
+where = torch.cuda.get_device_name() if device == "cuda" else f"{threads} thread{'s' if threads > 1 else ''}"
+serve(f"PyTorch {torch.__version__}, {where}", work)

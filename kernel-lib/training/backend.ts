@@ -1,9 +1,12 @@
 import { setFlagsFromString } from 'node:v8';
 import * as tf from '@tensorflow/tfjs-core';
+import { type Attempt, type Load, reasonOf } from './attempt.ts';
 import { registerGradientKernels } from './gradients.ts';
+import { nativePackages, tryNative } from './native.ts';
+import { tryWebGpu } from './webgpu.ts';
 
-/** What computes: native TensorFlow on a GPU or on the processor, WebAssembly, or plain JavaScript. */
-export type BackendName = 'tensorflow-gpu' | 'tensorflow' | 'wasm' | 'cpu';
+/** What computes: native TensorFlow on a GPU or on the processor, a GPU through WebGPU, WebAssembly, or plain JavaScript. */
+export type BackendName = 'tensorflow-gpu' | 'tensorflow' | 'webgpu' | 'wasm' | 'cpu';
 
 /** The backend that trains and encodes. */
 export interface Backend {
@@ -21,36 +24,38 @@ export interface BackendOptions {
   /** Insist on one backend, and fail where it is missing. Default: the fastest that is there. */
   name?: BackendName | undefined;
   /** Imports a package by its name. Default: `import(name)`. */
-  load?: ((name: string) => Promise<unknown>) | undefined;
+  load?: Load | undefined;
 }
-
-/** A way to compute, and what stood against it. */
-type Attempt = { found: BackendName; why: string } | { missing: string };
 
 /** Which tfjs backend each name runs on. */
 const engines: Record<BackendName, string> = {
   'tensorflow-gpu': 'tensorflow',
   tensorflow: 'tensorflow',
+  webgpu: 'webgpu',
   wasm: 'wasm',
   cpu: 'cpu',
 };
-
-/** Packages with native TensorFlow, the faster first. The second is `@tensorflow/tfjs-node` under a name that no stand-in takes. */
-const nativePackages = ['@tensorflow/tfjs-node-gpu', 'tfjs-node-native'];
 
 const advice: Record<BackendName, string> = {
   'tensorflow-gpu': '',
   tensorflow:
     'an NVIDIA GPU with CUDA 11.2 and cuDNN 8.1, and `npm install @tensorflow/tfjs-node-gpu@4.22.0` on Node 22 or older',
-  wasm: 'native TensorFlow, about four times as fast: `npm install @tensorflow/tfjs-node-gpu@4.22.0` on Node 22 or older, where its binary can be downloaded',
+  webgpu: '',
+  wasm: 'native TensorFlow, about four times as fast: `npm install @tensorflow/tfjs-node-gpu@4.22.0` on Node 22 or older, where its binary can be downloaded; or a GPU, for which the package webgpu needs its Vulkan driver and libvulkan1',
   cpu: 'the wasm backend, a hundred times as fast: `npm install @tensorflow/tfjs-backend-wasm@4.22.0`',
+};
+
+/** What a backend that is insisted on takes, where that is not {@link advice} for wasm. */
+const remedies: Partial<Record<BackendName, string>> = {
+  'tensorflow-gpu': advice.tensorflow,
+  webgpu: "`npm install webgpu@0.6.2`, a GPU with its driver, and on Linux the driver's Vulkan and libvulkan1",
 };
 
 let chosen: Promise<Backend> | undefined;
 
 /**
- * Chooses what trains and encodes, and makes it tfjs's backend: native TensorFlow where it is installed and its binary runs, else WebAssembly with our
- * gradient kernels, else plain JavaScript.
+ * Chooses what trains and encodes, and makes it tfjs's backend: native TensorFlow where it is installed and its binary runs, else a GPU through WebGPU where
+ * one answers, else WebAssembly with our gradient kernels, else plain JavaScript.
  *
  * Called again without options, it returns the first choice. Training and encoding call it themselves; call it to see what runs, or to insist.
  *
@@ -86,7 +91,7 @@ async function choose({ name, load = (packageName) => import(packageName) }: Bac
   const remedy =
     name === undefined
       ? advice.cpu
-      : `${advice[name === 'tensorflow-gpu' ? 'tensorflow' : 'wasm']}, or leave the name away`;
+      : `${remedies[name] ?? advice.wasm}, or leave the name away`;
   throw new Error(`no ${name ?? 'training'} backend: ${reasons.join('; ')}; it takes ${remedy}`);
 }
 
@@ -94,57 +99,17 @@ function described(name: BackendName, reasons: string[]): Backend {
   return { name, why: reasons.join('; '), faster: advice[name], tf };
 }
 
-/** What to try, the fastest first; a WebGPU backend would stand between native TensorFlow and wasm. */
-function attempts(load: (name: string) => Promise<unknown>, name: BackendName | undefined): (() => Promise<Attempt>)[] {
+/** What to try, the fastest first. */
+function attempts(load: Load, name: BackendName | undefined): (() => Promise<Attempt>)[] {
   const native = nativePackages.map((packageName) => () => tryNative(packageName, load));
+  const webgpu = (): Promise<Attempt> => tryWebGpu(load, name === 'webgpu');
+  if (name === 'webgpu') return [webgpu];
   if (name === 'wasm') return [() => tryWasm(load)];
   if (name === 'cpu') return [tryPlain];
-  return name === undefined ? [...native, () => tryWasm(load), tryPlain] : native;
+  return name === undefined ? [...native, webgpu, () => tryWasm(load), tryPlain] : native;
 }
 
-/** Native TensorFlow is read from the backend that the package brings up, never from an import that worked: a stand-in imports as well. */
-async function tryNative(packageName: string, load: (name: string) => Promise<unknown>): Promise<Attempt> {
-  const before = new Set(nativeKernels());
-  const loaded = await load(packageName).catch((error: unknown) => {
-    withdrawNativeKernels(before);
-    return { missing: reasonOf(error, packageName) };
-  });
-  if (typeof loaded === 'object' && loaded !== null && 'missing' in loaded) return { missing: String(loaded.missing) };
-  const module = ((loaded as { default?: object }).default ?? loaded) as { getBackend?: () => string };
-  const engine = module.getBackend?.();
-  if (engine !== 'tensorflow')
-    return { missing: `${packageName} is no native TensorFlow: it brings up ${engine ?? 'no backend'}` };
-  await tf.setBackend('tensorflow');
-  const { isUsingGpuDevice = false } = tf.backend() as { isUsingGpuDevice?: boolean };
-  const where = isUsingGpuDevice ? 'a GPU' : 'the processor';
-  return {
-    found: isUsingGpuDevice ? 'tensorflow-gpu' : 'tensorflow',
-    why: `${packageName} runs native TensorFlow on ${where}`,
-  };
-}
-
-function nativeKernels(): string[] {
-  return tf.getKernelsForBackend('tensorflow').map(({ kernelName }) => kernelName);
-}
-
-/** A native package registers its kernels before it looks for its binary: left there when that is missing, the next package's would each draw a warning. */
-function withdrawNativeKernels(before: ReadonlySet<string>): void {
-  for (const name of nativeKernels()) if (!before.has(name)) tf.unregisterKernel(name, 'tensorflow');
-}
-
-/** The first line of an error, plain where the package is simply not there. */
-function reasonOf(error: unknown, packageName: string): string {
-  const { code, message = String(error) } = error as { code?: string; message?: string };
-  if (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') {
-    const [line] = message.split('\n');
-    return line.includes(`'${packageName}'`)
-      ? `${packageName} is not installed`
-      : `${packageName} does not load: ${line}`;
-  }
-  return `${packageName} does not load: ${message.split('\n')[0]}`;
-}
-
-async function tryWasm(load: (name: string) => Promise<unknown>): Promise<Attempt> {
+async function tryWasm(load: Load): Promise<Attempt> {
   const packageName = '@tensorflow/tfjs-backend-wasm';
   try {
     setFlagsFromString('--no-liftoff'); // else a third of all runs stay in the baseline compiler, twice as slow

@@ -16,7 +16,7 @@ import {
   depthwiseInputGradient,
 } from './convolution.ts';
 import { maxPoolGradient } from './pooling.ts';
-import { batchNormGradient, leadingAxesReduction, transposedProduct } from './reduction.ts';
+import { batchNormGradient, leadingAxesReduction, segmentSum, transposedProduct } from './reduction.ts';
 
 const mark: unique symbol = Symbol.for('imagesim.gradient');
 
@@ -27,6 +27,7 @@ const kernels: Record<string, (original: KernelFunc) => KernelFunc> = {
   DepthwiseConv2dNativeBackpropFilter: () => depthwiseFilterGradient,
   DepthwiseConv2dNativeBackpropInput: () => depthwiseInputGradient,
   MaxPoolGrad: () => maxPoolGradient,
+  UnsortedSegmentSum: () => segmentSum,
   BatchMatMul: transposedProduct,
   Sum: (original) => leadingAxesReduction(original, false),
   Mean: (original) => leadingAxesReduction(original, true),

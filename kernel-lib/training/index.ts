@@ -1,7 +1,8 @@
 // Stage 06: a network that learns from labelled chips to place those that look alike near each other.
 // Takes images as bytes with labels that may be unknown; makes a trained network, its embeddings, and a model folder.
-// Computes on native TensorFlow where it is installed, else on WebAssembly; all calls choose by themselves.
+// Computes on native TensorFlow where it is installed, else on a GPU through WebGPU, else on WebAssembly; all calls choose by themselves.
 export { type Backend, type BackendName, type BackendOptions, trainingBackend } from './backend.ts';
+export { type Seat, type SeatOptions, seatsOf } from './seats.ts';
 export { type Network, type NetworkOptions, type Weights, buildNetwork, weightsOf } from './network.ts';
 export type { Augmentation } from './augment.ts';
 export { LOSSES, type LossName } from './losses.ts';

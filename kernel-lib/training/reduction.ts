@@ -32,6 +32,23 @@ export function leadingAxesReduction(original: KernelFunc, mean: boolean): Kerne
   };
 }
 
+/** Kernel `UnsortedSegmentSum`, which the backend lacks: the gradient of gathering rows. Rows of a negative segment are left out, as TensorFlow does. */
+export const segmentSum: KernelFunc = ({ inputs, backend, attrs }) => {
+  const { x, segmentIds } = inputs as { x: TensorInfo; segmentIds: TensorInfo };
+  const { numSegments } = attrs as { numSegments: number };
+  const heap = backend as WasmBackend;
+  const inner = x.shape.slice(segmentIds.shape.length);
+  const width = sizeOf(inner);
+  const out = heap.makeOutput([numSegments, ...inner], x.dtype);
+  const [from, segments, to] = views(heap, x, segmentIds, out);
+  to.fill(0);
+  for (const [row, segment] of segments.entries()) {
+    if (segment < 0) continue;
+    for (let col = 0; col < width; col++) to[segment * width + col] += from[row * width + col];
+  }
+  return out;
+};
+
 /** Kernel `BatchMatMul`, transposing one matrix first where asked: the backend's own is slow at products of transposed ones. */
 export function transposedProduct(original: KernelFunc): KernelFunc {
   return (call) => {

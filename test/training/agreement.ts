@@ -1,0 +1,40 @@
+// One model on several backends: how far its embeddings are apart.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type BackendName, buildNetwork, encode, loadModel, saveModel, train, trainingBackend } from 'imagesim/training';
+import { textureCount, texturedScenes } from './scenes.ts';
+
+const SIZE = 64;
+const scenes = texturedScenes(16, SIZE, 'agreement');
+
+/** A network of the default widths, trained a little on wasm so that its batch statistics are not the initial ones, in a model's folder. */
+async function trainedModel(folder: string): Promise<void> {
+  await trainingBackend({ name: 'wasm' });
+  const classes = Array.from({ length: textureCount }, (_, i) => `texture ${i}`);
+  const network = await buildNetwork({ inputSize: SIZE, classes });
+  await train(network, scenes, { epochs: 2, batchSize: 8 });
+  await saveModel(folder, network, { name: 'agreement', version: '1', datasetVersion: 'textures', backend: 'wasm', metrics: {}, licences: [] }); // prettier-ignore
+  network.dispose();
+}
+
+async function embeddingsOn(name: BackendName, folder: string): Promise<Float32Array> {
+  await trainingBackend({ name });
+  const { network } = await loadModel(folder);
+  const embeddings = await encode(network, scenes.images);
+  network.dispose();
+  return embeddings;
+}
+
+/** Largest difference of any value of any embedding on a backend from plain JavaScript's. */
+export async function largestDifference(name: BackendName): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), 'imagesim-agreement-'));
+  try {
+    await trainedModel(join(folder, 'model'));
+    const expected = await embeddingsOn('cpu', join(folder, 'model'));
+    const found = await embeddingsOn(name, join(folder, 'model'));
+    return Math.max(...expected.map((value, i) => Math.abs(value - found[i])));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
