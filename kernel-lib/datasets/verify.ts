@@ -3,7 +3,8 @@ import { type StepOptions, dataRoot, paddedZone } from '../ard/index.ts';
 import { hashChips } from './hash.ts';
 import { type DatasetManifest, readManifest, versionId } from './manifest.ts';
 import { findVersion } from './name.ts';
-import { type DatasetRow, hashRows, keyOf, tableOf } from './row.ts';
+import { type DatasetRow, keyOf } from './row.ts';
+import { hashRows, tableOf } from './table.ts';
 import { type DatasetVersion, countSplits, readRows } from './version.ts';
 
 /** How a version stands on disk. */
