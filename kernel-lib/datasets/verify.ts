@@ -29,8 +29,8 @@ export interface VerifyOptions extends Pick<StepOptions, 'signal' | 'onProgress'
 }
 
 /**
- * Compares a version with itself and with the chips: that the manifest's id follows from what it says, that chips.parquet is
- * the file that was written, and that every chip has the bytes that it had.
+ * Compares a version with itself and with the chips: that the manifest says what was written and its id follows from it, that
+ * chips.parquet is the file that was written, and that every chip has the bytes that it had.
  *
  * @param version its id or a beginning of it. Default: the newest
  * @throws {Error} when there is no such version

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { cannotWrite, makeFolder, partName, staleParts, withLock, writeWhole } from '../ard/index.ts';
 import type { LabelValue } from './labels.ts';
-import { type DatasetManifest, readManifest, versionId } from './manifest.ts';
+import { type DatasetManifest, checksumOf, readManifest, versionId } from './manifest.ts';
 import { checkName, datasetHome, findVersion, latestOf } from './name.ts';
 import { parquetOf, rowsOfParquet } from './parquet.ts';
 import { type DatasetRow, compareRows, keyOf } from './row.ts';
@@ -57,7 +57,7 @@ export async function writeDataset(
     if (!existsSync(folder)) {
       await sweepFolders(home);
       const parquet = parquetOf(table, labels);
-      const manifest = { ...inputs, format: 2, version, labels, counts: countSplits(sorted), nodataIndex, sha256: sha256Of(parquet), codeVersion } as const; // prettier-ignore
+      const manifest = { ...inputs, format: 3, version, labels, counts: countSplits(sorted), nodataIndex, sha256: sha256Of(parquet), codeVersion } as const; // prettier-ignore
       await makeFolder(part);
       await writeFile(join(part, 'chips.parquet'), parquet);
       await publish(folder, part, (newest) => ({ ...manifest, parent: parent === undefined ? newest : parent }));
@@ -77,13 +77,14 @@ export async function writeDataset(
 async function publish(
   folder: string,
   part: string,
-  manifestAfter?: (newest: string | null) => DatasetManifest,
+  manifestAfter?: (newest: string | null) => Omit<DatasetManifest, 'checksum'>,
 ): Promise<void> {
   const home = join(folder, '..');
   await withLock(join(home, 'latest'), async () => {
     if (manifestAfter && !existsSync(folder)) {
       const manifest = manifestAfter((await latestOf(home)) ?? null);
-      await writeFile(join(part, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+      const whole = { ...manifest, checksum: checksumOf(manifest) };
+      await writeFile(join(part, 'manifest.json'), `${JSON.stringify(whole, null, 2)}\n`);
       await rename(part, folder);
     }
     const { version } = await readManifest(folder); // a damaged one does not become the newest
