@@ -50,7 +50,7 @@ export async function makeDataset(
   const { facts, ...source } = await readSource(dataPath, chips, steps);
   const rows = chips.map(({ id, catid, date }, index): DatasetRow => {
     const { labels, weight } = labelled.get(id)!;
-    return { id, catid, date, split: sides.get(id)!, weight, labels, ...facts[index] };
+    return { ...facts[index], id, catid, date, split: sides.get(id)!, weight, labels };
   });
   const catids = new Set(chips.map(({ catid }) => catid));
   const licences = [

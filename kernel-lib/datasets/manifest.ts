@@ -17,7 +17,7 @@ export interface Licence {
 
 /** What a version is made of, and what it may be used for. */
 export interface DatasetManifest {
-  format: 2;
+  format: 3;
   name: string;
   /** The version's id: twelve digits, as {@link versionId} says. */
   version: string;
@@ -42,6 +42,8 @@ export interface DatasetManifest {
   codeVersion: string;
   /** Id of the version that it was made from; `null` for the first. Does not make the id. */
   parent: string | null;
+  /** SHA-256 of all the above, as {@link checksumOf} says: also of what does not make the id. */
+  checksum: string;
 }
 
 /** What a version's id follows from. */
@@ -60,6 +62,12 @@ export function versionId({ zone, schema, split, licences, osmDates, rows }: Dat
   return createHash('sha256').update(JSON.stringify(inputs)).digest('hex').slice(0, 12);
 }
 
+/** SHA-256 of what a manifest says beside its checksum: of its JSON without spaces, the keys of all objects in order. */
+export function checksumOf(manifest: object): string {
+  const others = inOrder({ ...manifest, checksum: undefined });
+  return createHash('sha256').update(JSON.stringify(others)).digest('hex');
+}
+
 /** A value with the keys of its objects in order, all the way down. */
 function inOrder(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(inOrder);
@@ -71,7 +79,7 @@ function inOrder(value: unknown): unknown {
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const id = z.string().regex(/^[0-9a-f]{12}$/);
 const manifestSchema: z.ZodType<DatasetManifest> = z.looseObject({
-  format: z.literal(2),
+  format: z.literal(3),
   name: z.string(),
   version: id,
   zone: z.number().int(),
@@ -86,15 +94,20 @@ const manifestSchema: z.ZodType<DatasetManifest> = z.looseObject({
   sha256,
   codeVersion: z.string(),
   parent: id.nullable(),
+  checksum: sha256,
 });
+
+/** What older formats know no hash of. */
+const LACKS = new Map<unknown, string>([[1, 'a chip'], [2, 'the manifest']]); // prettier-ignore
 
 /**
  * Reads the manifest of a version.
  *
- * One of format 1 is refused: it knows no hash of a chip, so nothing that a version promises can be held of it.
+ * Older formats are refused: 1 knows no hash of a chip, 2 none of the manifest, so not all that a version promises can be
+ * held of them.
  *
  * @param folder `datasets/<name>/<version>`
- * @throws {Error} naming the file that is missing, damaged, or of another format
+ * @throws {Error} naming the file that is missing, damaged, changed since it was written, or of another format
  */
 export async function readManifest(folder: string): Promise<DatasetManifest> {
   const path = join(folder, 'manifest.json');
@@ -103,11 +116,15 @@ export async function readManifest(folder: string): Promise<DatasetManifest> {
     throw new Error(`${(cause as Error).message.replace(/: fetch it again$/, '')}: ${remedy}`, { cause });
   });
   const format = (json as { format?: unknown } | null)?.format;
-  if (format === 1) throw new Error(`${path} is of format 1, which knows no hash of a chip: ${remedy}`);
+  const lack = LACKS.get(format);
+  if (lack) throw new Error(`${path} is of format ${format as number}, which knows no hash of ${lack}: ${remedy}`);
   const { success, data, error } = manifestSchema.safeParse(json);
   if (!success) {
     const [issue] = error.issues;
     throw new Error(`${path} is damaged at ${issue.path.join('.') || 'the top'}: ${issue.message}; ${remedy}`);
   }
+  const found = checksumOf(json as object); // of all that it says, known here or not
+  if (found !== data.checksum)
+    throw new Error(`${path} was changed after it was written (its checksum is ${found}, not ${data.checksum}): ${remedy}`); // prettier-ignore
   return data;
 }

@@ -1,6 +1,3 @@
-import { createHash } from 'node:crypto';
-import { parquetReadObjects } from 'hyparquet';
-import { parquetWriteBuffer } from 'hyparquet-writer';
 import type { LabelValue } from './labels.ts';
 import type { Split } from './splits.ts';
 
@@ -26,9 +23,9 @@ export interface DatasetRow {
 }
 
 /** Columns of numbers that may be unknown, by their name in Parquet. */
-const FACTS = { gap_days: 'gapDays', cloud_percent: 'cloudPercent', off_nadir: 'offNadir', gsd: 'gsd' } as const;
-const TEXTS = ['id', 'catid', 'date', 'split', 'sha256'] as const;
-const LABEL = 'label:';
+export const FACTS = { gap_days: 'gapDays', cloud_percent: 'cloudPercent', off_nadir: 'offNadir', gsd: 'gsd' } as const;
+/** What comes before a label in its column's name. */
+export const LABEL = 'label:';
 
 /** What a column of chips.parquet holds. */
 export interface Column {
@@ -78,83 +75,4 @@ export function compareRows(a: DatasetRow, b: DatasetRow): number {
 function compare(a: string, b: string): number {
   if (a === b) return 0;
   return a < b ? -1 : 1;
-}
-
-/** Rows by column: taken apart once, for their hash and for their file. */
-export interface Table {
-  length: number;
-  texts: Record<(typeof TEXTS)[number], string[]>;
-  /** Weight, facts and labels by their name in Parquet, in order; `null` where a value is unknown. */
-  numbers: Map<string, (number | null)[]>;
-}
-
-/** Rows by column. @param rows in order, each with its chip's hash */
-export function tableOf(rows: readonly DatasetRow[], labels: readonly string[]): Table {
-  const text = (name: (typeof TEXTS)[number]): string[] => rows.map((row) => row[name]!);
-  const texts = Object.fromEntries(TEXTS.map((name) => [name, text(name)])) as Table['texts'];
-  const numbers = new Map<string, (number | null)[]>([['weight', rows.map(({ weight }) => weight)]]);
-  for (const [name, fact] of Object.entries(FACTS)) numbers.set(name, rows.map((row) => row[fact] ?? null)); // prettier-ignore
-  for (const label of labels) numbers.set(LABEL + label, rows.map((row) => row.labels[label] ?? null)); // prettier-ignore
-  return { length: rows.length, texts, numbers };
-}
-
-/**
- * SHA-256 of what rows say: column after column, whatever program writes them into whichever file.
- *
- * Of a column of text the lines, of numbers and labels the 64-bit floats, little-endian, NaN where a value is unknown.
- */
-export function hashRows({ length, texts, numbers }: Table, labels: readonly string[]): string {
-  const hash = createHash('sha256').update(`${length} ${JSON.stringify(labels)}`);
-  for (const name of TEXTS) hash.update(`${texts[name].join('\n')}\n`);
-  const floats = new Float64Array(length);
-  for (const values of numbers.values()) {
-    for (let index = 0; index < length; index++) floats[index] = values[index] ?? Number.NaN;
-    hash.update(floats);
-  }
-  return hash.digest('hex');
-}
-
-/** Rows as the bytes of a Parquet file. */
-export function parquetOf({ texts, numbers }: Table): Buffer {
-  const text = (name: 'catid' | 'date' | 'split'): object => ({ name, data: texts[name], type: 'STRING' });
-  const plain = { type: 'STRING', encoding: 'PLAIN', codec: 'UNCOMPRESSED', statistics: false };
-  const number = (name: string): object => ({ name, data: numbers.get(name), type: name.startsWith(LABEL) ? 'INT32' : 'DOUBLE', nullable: name !== 'weight', statistics: false }); // prettier-ignore
-  const [weight, ...others] = [...numbers.keys()].map(number);
-  const columnData = [
-    { name: 'id', data: encoded(texts.id), ...plain, codec: 'SNAPPY' },
-    text('catid'),
-    text('date'),
-    text('split'),
-    weight,
-    { name: 'sha256', data: encoded(texts.sha256), ...plain }, // digits of a hash neither repeat nor shrink
-    ...others,
-  ];
-  return Buffer.from(parquetWriteBuffer({ columnData: columnData as Parameters<typeof parquetWriteBuffer>[0]['columnData'] })); // prettier-ignore
-}
-
-/** Words of one length in ASCII, as bytes: the writer encodes strings one by one, a second for half a million. */
-function encoded(words: readonly string[]): Uint8Array[] {
-  const bytes = Buffer.from(words.join(''), 'latin1');
-  let end = 0;
-  return words.map(({ length }) => new Uint8Array(bytes.buffer, bytes.byteOffset + end, ((end += length), length)));
-}
-
-/** The rows in the bytes of a Parquet file. */
-export async function rowsOfParquet(bytes: Buffer, labels: readonly string[]): Promise<DatasetRow[]> {
-  const { buffer, byteOffset, byteLength } = bytes;
-  const file = buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer;
-  const records = await parquetReadObjects({ file });
-  return records.map((record) => {
-    const row: DatasetRow = {
-      id: record['id'],
-      catid: record['catid'],
-      date: record['date'],
-      split: record['split'],
-      weight: record['weight'],
-      labels: Object.fromEntries(labels.map((label) => [label, record[LABEL + label] ?? null])),
-      sha256: record['sha256'],
-    };
-    for (const [name, fact] of Object.entries(FACTS)) if (typeof record[name] === 'number') row[fact] = record[name];
-    return row;
-  });
 }

@@ -38,9 +38,11 @@ export async function readSource(dataPath: string, chips: readonly Chip[], optio
   if (gone >= 0) throw new Error(`${chips[gone].path} is gone: chip the zone again`);
   const osmDates = await readOsmDates(dataPath, new Set(chips.map(({ cell }) => cell)));
   const table = await readTable(join(chipDir, 'index.parquet'));
-  const facts = chips.map((chip, index): ChipFacts => {
+  const facts = chips.map((chip, index) => {
+    const known: ChipFacts = { ...table.get(keyOf(chip)), sha256: sha256[index] };
     const gapDays = gapOf(chip.date, osmDates[chip.cell]);
-    return { sha256: sha256[index], ...(gapDays === undefined ? {} : { gapDays }), ...table.get(keyOf(chip)) };
+    if (gapDays !== undefined) known.gapDays = gapDays;
+    return known;
   });
   return { facts, osmDates, nodataIndex: await fileHash(join(dataRoot(dataPath), 'nodata-index.json')) };
 } // prettier-ignore

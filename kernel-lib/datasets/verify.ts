@@ -3,7 +3,8 @@ import { type StepOptions, dataRoot, paddedZone } from '../ard/index.ts';
 import { hashChips } from './hash.ts';
 import { type DatasetManifest, readManifest, versionId } from './manifest.ts';
 import { findVersion } from './name.ts';
-import { type DatasetRow, hashRows, keyOf, tableOf } from './row.ts';
+import { type DatasetRow, keyOf } from './row.ts';
+import { hashRows, tableOf } from './table.ts';
 import { type DatasetVersion, countSplits, readRows } from './version.ts';
 
 /** How a version stands on disk. */
@@ -28,8 +29,8 @@ export interface VerifyOptions extends Pick<StepOptions, 'signal' | 'onProgress'
 }
 
 /**
- * Compares a version with itself and with the chips: that the manifest's id follows from what it says, that chips.parquet is
- * the file that was written, and that every chip has the bytes that it had.
+ * Compares a version with itself and with the chips: that the manifest says what was written and its id follows from it, that
+ * chips.parquet is the file that was written, and that every chip has the bytes that it had.
  *
  * @param version its id or a beginning of it. Default: the newest
  * @throws {Error} when there is no such version

@@ -1,4 +1,6 @@
 // A small dataset with its chips on disk, of which tests may spoil a part.
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import {
@@ -53,3 +55,11 @@ export async function spoilManifest(folder: string, change: (manifest: Record<st
   const path = join(folder, 'manifest.json');
   await writeFile(path, JSON.stringify(change(JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>)));
 } // prettier-ignore
+
+/** A manifest with the checksum of what it says; the JSON is Python's, with its keys in order. */
+export function sealed(manifest: object): object {
+  const { checksum: _, ...rest } = manifest as { checksum?: string };
+  const script = `import json, sys; sys.stdout.write(json.dumps(json.load(sys.stdin), sort_keys=True, ensure_ascii=False, separators=(',', ':')))`;
+  const text = execFileSync('python3', ['-c', script], { input: JSON.stringify(rest), env: { ...process.env, PYTHONIOENCODING: 'utf-8' } }); // prettier-ignore
+  return { ...rest, checksum: createHash('sha256').update(text).digest('hex') };
+}

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { type DatasetRow, countGaps, diffDatasets, findVersion, hashChips, listDatasets, parseDataset, readDataset, rowPath, verifyDataset, writeDataset } from 'imagesim/datasets'; // prettier-ignore
 import { emptyFolder } from '../delivery.ts';
-import { facts, groundRows, groundVersion, spoilManifest, writeChip } from './chips.ts';
+import { facts, groundRows, groundVersion, sealed, spoilManifest, writeChip } from './chips.ts';
 import { datasetRows, schema } from './ground.ts';
 
 const [house] = schema.labels.map(({ label }) => label);
@@ -106,15 +106,17 @@ describe('the history of a dataset', () => {
     assert.deepEqual(await readdir(there), []);
   });
 
-  it('refuses a manifest of format 1, and never takes a damaged one for the newest', async () => {
+  it('refuses a manifest of format 1 or 2, and never takes a damaged one for the newest', async () => {
     const there = await emptyFolder();
     const first = await writeDataset(there, facts, rows);
     const second = await writeDataset(there, facts, rows.slice(1));
-    await spoilManifest(first.folder, (manifest) => ({ ...manifest, format: 1 }));
-    const refused =
-      /manifest\.json is of format 1, which knows no hash of a chip: move the folder away, and make the dataset again with imagesim dataset create/;
-    await assert.rejects(readDataset(there, 'hand', first.manifest.version), refused);
-    await assert.rejects(writeDataset(there, facts, rows), refused);
+    const remedy = 'move the folder away, and make the dataset again with imagesim dataset create';
+    for (const [format, lack] of [[1, 'a chip'], [2, 'the manifest']] as const) {
+      await spoilManifest(first.folder, (manifest) => ({ ...manifest, format }));
+      const refused = new RegExp(`manifest\\.json is of format ${format}, which knows no hash of ${lack}: ${remedy}`);
+      await assert.rejects(readDataset(there, 'hand', first.manifest.version), refused);
+      await assert.rejects(writeDataset(there, facts, rows), refused);
+    } // prettier-ignore
     assert.equal((await readDataset(there, 'hand')).manifest.version, second.manifest.version);
     const listed = await listDatasets(there, 'hand');
     assert.deepEqual(new Map(listed.map(({ version, fault }) => [version, fault !== undefined])), new Map([[first.manifest.version, true], [second.manifest.version, false]])); // prettier-ignore
@@ -261,7 +263,27 @@ describe('verifyDataset', () => {
     assert.deepEqual((await verifyDataset(folder, 'hand')).changed, [nameOf(dataset.rows[3])]);
   });
 
-  it('finds a manifest that was changed in any of what makes its id, or that is damaged', async () => {
+  it('finds a manifest in which any entry was changed, or one added, whatever the entry', async () => {
+    const { folder, dataset } = await groundVersion(4);
+    const path = join(dataset.folder, 'manifest.json');
+    const written = await readFile(path, 'utf8');
+    const manifest = JSON.parse(written) as Record<string, unknown>;
+    const other: Record<string, unknown> = {
+      name: 'hanf', version: '0'.repeat(12), zone: 34, labels: ['a'], schema: { version: 1, labels: [] }, split: {},
+      counts: { train: 1, validation: 1, test: 1, buffer: 1 }, licences: [], osmDates: {}, nodataIndex: '0'.repeat(64),
+      rows: '0'.repeat(64), sha256: '0'.repeat(64), codeVersion: '0.1.1', parent: '0'.repeat(12), checksum: '0'.repeat(64),
+    }; // prettier-ignore
+    assert.deepEqual(Object.keys({ format: 3, ...other }).sort(), Object.keys(manifest).sort());
+    for (const [entry, value] of Object.entries({ ...other, more: 1 })) {
+      await spoilManifest(dataset.folder, (was) => ({ ...was, [entry]: value }));
+      const { faults } = await verifyDataset(folder, 'hand');
+      assert.match(faults[0], /manifest\.json was changed after it was written \(its checksum is [0-9a-f]{64}, not [0-9a-f]{64}\): move the folder away, and make the dataset again/, entry); // prettier-ignore
+      await writeFile(path, written);
+    }
+    assert.deepEqual((await verifyDataset(folder, 'hand')).faults, []);
+  });
+
+  it('finds a manifest that says something else than its rows, though its checksum is right', async () => {
     const changes: [string, (manifest: Record<string, unknown>) => object, RegExp][] = [
       ['licences', (manifest) => ({ ...manifest, licences: [] }), /manifest\.json does not agree with itself at version/],
       ['split', (manifest) => ({ ...manifest, split: {} }), /at version/],
@@ -272,7 +294,7 @@ describe('verifyDataset', () => {
     ]; // prettier-ignore
     for (const [what, change, line] of changes) {
       const { folder, dataset } = await groundVersion(4);
-      await spoilManifest(dataset.folder, change);
+      await spoilManifest(dataset.folder, (manifest) => sealed(change(manifest)));
       assert.match((await verifyDataset(folder, 'hand')).faults[0], line, what);
     }
   });

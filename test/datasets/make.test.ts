@@ -108,7 +108,7 @@ describe('loadImages', () => {
     folder = await emptyFolder();
     const rows = datasetRows(24, 'load').map((row, k) => ({ ...row, split: k % 2 === 0 ? ('train' as const) : ('test' as const) })); // prettier-ignore
     const licences: [] = [];
-    dataset = { manifest: { format: 2, osmDates: {}, nodataIndex: null, rows: '', codeVersion: '', parent: null, name: 'hand', version: '0123456789ab', zone: 33, schema, split: {}, licences, sha256: '', labels: schema.labels.map(({ label }) => label), counts: { train: 12, validation: 0, test: 12, buffer: 0 } }, rows, folder }; // prettier-ignore
+    dataset = { manifest: { format: 3, osmDates: {}, nodataIndex: null, rows: '', codeVersion: '', parent: null, checksum: '', name: 'hand', version: '0123456789ab', zone: 33, schema, split: {}, licences, sha256: '', labels: schema.labels.map(({ label }) => label), counts: { train: 12, validation: 0, test: 12, buffer: 0 } }, rows, folder }; // prettier-ignore
     for (const [k, row] of rows.entries()) {
       const path = rowPath(folder, row);
       await mkdir(dirname(path), { recursive: true });

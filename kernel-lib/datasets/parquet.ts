@@ -1,0 +1,176 @@
+import { type ColumnMetaData, type Encoding, type PageHeader, parquetReadObjects } from 'hyparquet';
+import { ByteWriter, ParquetWriter, schemaFromColumnData } from 'hyparquet-writer';
+import { writePageHeader } from 'hyparquet-writer/src/datapage.js';
+import { writeRleBitPackedHybrid } from 'hyparquet-writer/src/encoding.js';
+import { writePlain } from 'hyparquet-writer/src/plain.js';
+import { snappyCompress } from 'hyparquet-writer/src/snappy.js';
+import { type DatasetRow, FACTS, LABEL, columnsOf } from './row.ts';
+import { type Coded, type Table, BLOCK } from './table.ts';
+
+/** Rows in a page of codes. */
+const PAGE_ROWS = 65_536;
+const LINE_FEED = 10;
+const PHYSICAL = { text: 'BYTE_ARRAY', number: 'DOUBLE', label: 'INT32' } as const;
+
+type Physical = (typeof PHYSICAL)[keyof typeof PHYSICAL];
+/** What was written of a column: how, and how many bytes. */
+type Chunk = Pick<ColumnMetaData, 'encodings' | 'codec' | 'total_uncompressed_size' | 'data_page_offset' | 'dictionary_page_offset'>; // prettier-ignore
+
+/**
+ * Rows as the bytes of a Parquet file, in one row group.
+ *
+ * The pages are made here: hyparquet-writer takes a column value by value, several seconds for half a million rows. A column
+ * that the table has in codes is written as they are, with its values as the dictionary.
+ *
+ * @see https://parquet.apache.org/docs/file-format/data-pages/encodings/
+ */
+export function parquetOf({ length, lines, texts, numbers }: Table, labels: readonly string[]): Buffer {
+  const columns = columnsOf(labels);
+  const types = { text: 'STRING', number: 'DOUBLE', label: 'INT32' } as const;
+  const schema = schemaFromColumnData({ columnData: columns.map(({ name, type }) => ({ name, data: [], type: types[type], nullable: name !== 'weight' })) }); // prettier-ignore
+  const writer = new ByteWriter(128 * length);
+  const file = new ParquetWriter({ writer, schema });
+  const written = columns.map(({ name, type }) => {
+    const start = writer.offset;
+    const text = lines[name as keyof typeof lines] as Buffer[] | undefined;
+    const column = texts[name as keyof typeof texts] ?? numbers.get(name);
+    const chunk = text ? writeLines(writer, text, length, name === 'id') : writeCodes(writer, column, PHYSICAL[type], name !== 'weight'); // prettier-ignore
+    const meta_data: ColumnMetaData = { ...chunk, type: PHYSICAL[type], path_in_schema: [name], num_values: BigInt(length), total_compressed_size: BigInt(writer.offset - start) }; // prettier-ignore
+    return { file_offset: BigInt(start), meta_data };
+  });
+  const total_byte_size = written.reduce((sum, { meta_data }) => sum + meta_data.total_uncompressed_size, 0n);
+  file.row_groups.push({ columns: written, total_byte_size, num_rows: BigInt(length) });
+  file.num_rows = BigInt(length);
+  void file.finish(); // into memory, at once
+  const { buffer, byteOffset, byteLength } = writer.getBytes();
+  return Buffer.from(buffer, byteOffset, byteLength);
+}
+
+/** A column of codes: its values as a dictionary, then which of them each row has; plain and empty where nothing is known. */
+function writeCodes(writer: ByteWriter, { values, codes }: Coded, type: Physical, nullable: boolean): Chunk {
+  const isKnown = values.length > 0;
+  const encoding = isKnown ? 'RLE_DICTIONARY' : 'PLAIN';
+  const bits = isKnown ? Math.ceil(Math.log2(values.length)) : 0;
+  const dictionary = isKnown ? { dictionary_page_offset: BigInt(writer.offset) } : {};
+  let size = isKnown ? writeDictionary(writer, values, type) : 0;
+  const data_page_offset = BigInt(writer.offset);
+  for (let start = 0; start < codes.length; start += PAGE_ROWS) {
+    const { levels, known } = knownOf(codes.subarray(start, start + PAGE_ROWS));
+    const page = new ByteWriter();
+    if (isKnown) page.appendUint8(bits);
+    writeRleBitPackedHybrid(page, known, bits);
+    size += writePage(writer, { levels: nullable ? levels : levels.subarray(0, 0), bytes: page.getBytes(), rows: levels.length, nulls: levels.length - known.length, encoding }); // prettier-ignore
+  }
+  const encodings: Encoding[] = isKnown ? ['PLAIN', encoding] : [encoding];
+  return { encodings, codec: 'UNCOMPRESSED', total_uncompressed_size: BigInt(size), data_page_offset, ...dictionary };
+}
+
+/** Of each row whether it is known, 1 or 0, and the codes of those that are. */
+function knownOf(codes: Int32Array): { levels: Int32Array; known: Int32Array } {
+  const levels = new Int32Array(codes.length);
+  const known = new Int32Array(codes.length);
+  let count = 0;
+  for (let row = 0; row < codes.length; row++) {
+    if (codes[row] < 0) continue;
+    levels[row] = 1;
+    known[count++] = codes[row];
+  }
+  return { levels, known: known.subarray(0, count) };
+}
+
+function writeDictionary(writer: ByteWriter, values: Coded['values'], type: Physical): number {
+  const page = new ByteWriter();
+  writePlain(page, values, type, undefined);
+  const sizes = { uncompressed_page_size: page.offset, compressed_page_size: page.offset };
+  const header = headerOf(writer, { type: 'DICTIONARY_PAGE', ...sizes, dictionary_page_header: { num_values: values.length, encoding: 'PLAIN' } }); // prettier-ignore
+  writer.appendBytes(page.getBytes());
+  return header + page.offset;
+}
+
+/** A column of lines, a page a block, each line as its length and its bytes. */
+function writeLines(writer: ByteWriter, blocks: readonly Buffer[], length: number, compressed: boolean): Chunk {
+  const data_page_offset = BigInt(writer.offset);
+  let size = 0;
+  for (const [index, block] of blocks.entries()) {
+    const rows = Math.min(BLOCK, length - index * BLOCK);
+    const levels = new Int32Array(rows).fill(1);
+    size += writePage(writer, { levels, bytes: plainLines(block, rows), rows, nulls: 0, encoding: 'PLAIN', compressed }); // prettier-ignore
+  }
+  return { encodings: ['PLAIN'], codec: compressed ? 'SNAPPY' : 'UNCOMPRESSED', total_uncompressed_size: BigInt(size), data_page_offset }; // prettier-ignore
+}
+
+/** Lines with a 32-bit length before each instead of the line feed after it. */
+function plainLines(lines: Buffer, rows: number): Uint8Array {
+  const bytes = new Uint8Array(lines.length + 3 * rows);
+  const view = new DataView(bytes.buffer);
+  let start = 0;
+  let at = 4;
+  for (let index = 0; index < lines.length; index++) {
+    bytes[at++] = lines[index];
+    if (lines[index] !== LINE_FEED) continue;
+    view.setUint32(start, at - start - 5, true); // neither itself nor the line feed, which the next one overwrites
+    start = at - 1;
+    at = start + 4;
+  }
+  return bytes;
+}
+
+interface Page {
+  /** Whether each row is known, 1 or 0; none where every one must be. */
+  levels: Int32Array;
+  bytes: Uint8Array;
+  rows: number;
+  nulls: number;
+  encoding: Encoding;
+  compressed?: boolean;
+}
+
+/** @returns its bytes before compression, the header among them */
+function writePage(writer: ByteWriter, { levels, bytes, rows, nulls, encoding, compressed = false }: Page): number {
+  const packed = compressed ? snappyCompress(bytes) : bytes;
+  const known = new ByteWriter();
+  writeRleBitPackedHybrid(known, levels, 1);
+  const header = headerOf(writer, {
+    type: 'DATA_PAGE_V2',
+    uncompressed_page_size: known.offset + bytes.length,
+    compressed_page_size: known.offset + packed.length,
+    data_page_header_v2: {
+      num_values: rows,
+      num_nulls: nulls,
+      num_rows: rows,
+      encoding,
+      definition_levels_byte_length: known.offset,
+      repetition_levels_byte_length: 0,
+      is_compressed: compressed,
+    },
+  });
+  writer.appendBytes(known.getBytes());
+  writer.appendBytes(packed);
+  return header + known.offset + bytes.length;
+}
+
+function headerOf(writer: ByteWriter, header: PageHeader): number {
+  const start = writer.offset;
+  writePageHeader(writer, header);
+  return writer.offset - start;
+}
+
+/** The rows in the bytes of a Parquet file. */
+export async function rowsOfParquet(bytes: Buffer, labels: readonly string[]): Promise<DatasetRow[]> {
+  const { buffer, byteOffset, byteLength } = bytes;
+  const file = buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer;
+  const records = await parquetReadObjects({ file });
+  return records.map((record) => {
+    const row: DatasetRow = {
+      id: record['id'],
+      catid: record['catid'],
+      date: record['date'],
+      split: record['split'],
+      weight: record['weight'],
+      labels: Object.fromEntries(labels.map((label) => [label, record[LABEL + label] ?? null])),
+      sha256: record['sha256'],
+    };
+    for (const [name, fact] of Object.entries(FACTS)) if (typeof record[name] === 'number') row[fact] = record[name];
+    return row;
+  });
+}

@@ -1,0 +1,97 @@
+import { createHash } from 'node:crypto';
+import { type DatasetRow, FACTS, LABEL } from './row.ts';
+
+/** A column of which many rows say the same: its values once each, and by row which of them it is. */
+export interface Coded<Value extends string | number = string | number> {
+  values: Value[];
+  /** Places in `values`; -1 where a row's value is unknown. */
+  codes: Int32Array;
+}
+
+/** Rows by column: taken apart once, for their hash and for their file, into few objects however many rows there are. */
+export interface Table {
+  length: number;
+  /** Columns of which every row says something else: {@link BLOCK} words after another, each with a line feed, in UTF-8. */
+  lines: Record<'id' | 'sha256', Buffer[]>;
+  texts: Record<'catid' | 'date' | 'split', Coded<string>>;
+  /** Weight, facts and labels by their name in Parquet, in order. */
+  numbers: Map<string, Coded<number>>;
+}
+
+/** Rows that are taken apart at a time: few enough that the next column finds them in the processor's cache. */
+export const BLOCK = 4096;
+
+/** Rows by column. @param rows in order, each with its chip's hash */
+export function tableOf(rows: readonly DatasetRow[], labels: readonly string[]): Table {
+  const { length } = rows;
+  const facts = Object.entries(FACTS).map(([name, fact]) => [name, coder(length, (row) => row[fact])] as const);
+  const flags = labels.map((label) => [LABEL + label, labelCoder(length, label)] as const);
+  const numbers = [['weight', coder(length, ({ weight }) => weight)] as const, ...facts, ...flags];
+  const texts = { catid: coder(length, ({ catid }) => catid), date: coder(length, ({ date }) => date), split: coder<string>(length, ({ split }) => split) }; // prettier-ignore
+  const coders = [...Object.values(texts), ...numbers.map(([, column]) => column)];
+  const lines: Table['lines'] = { id: [], sha256: [] };
+  for (let start = 0; start < length; start += BLOCK) {
+    const block = rows.slice(start, start + BLOCK);
+    for (const { add } of coders) add(block, start);
+    lines.id.push(Buffer.from(`${block.map(({ id }) => id).join('\n')}\n`));
+    lines.sha256.push(Buffer.from(`${block.map(({ sha256 }) => sha256).join('\n')}\n`));
+  }
+  return {
+    length,
+    lines,
+    texts: { catid: texts.catid.column(), date: texts.date.column(), split: texts.split.column() },
+    numbers: new Map(numbers.map(([name, { column }]) => [name, column()])),
+  };
+}
+
+/** Makes a column, block after block. */
+interface Coder<Value extends string | number> {
+  add: (block: readonly DatasetRow[], start: number) => void;
+  column: () => Coded<Value>;
+}
+
+/** Values in the order in which they come first. */
+function coder<Value extends string | number>(length: number, valueOf: (row: DatasetRow) => Value | undefined): Coder<Value> {
+  const places = new Map<Value, number>();
+  const codes = new Int32Array(length);
+  const add = (block: readonly DatasetRow[], start: number): void => {
+    for (let index = 0; index < block.length; index++) {
+      const value = valueOf(block[index]);
+      const place = value === undefined ? -1 : (places.get(value) ?? places.size);
+      if (place === places.size) places.set(value!, place);
+      codes[start + index] = place;
+    }
+  };
+  return { add, column: () => ({ values: [...places.keys()], codes }) };
+} // prettier-ignore
+
+/** A label is its own code. */
+function labelCoder(length: number, label: string): Coder<number> {
+  const codes = new Int32Array(length);
+  const add = (block: readonly DatasetRow[], start: number): void => {
+    for (let index = 0; index < block.length; index++) codes[start + index] = block[index].labels[label] ?? -1;
+  };
+  return { add, column: () => ({ values: [0, 1], codes }) };
+}
+
+/**
+ * SHA-256 of what rows say: column after column, whatever program writes them into whichever file.
+ *
+ * Of a column of text the lines, of numbers and labels the 64-bit floats, little-endian, NaN where a value is unknown.
+ */
+export function hashRows({ length, lines, texts, numbers }: Table, labels: readonly string[]): string {
+  const hash = createHash('sha256').update(`${length} ${JSON.stringify(labels)}`);
+  for (const block of lines.id) hash.update(block);
+  for (const column of [texts.catid, texts.date, texts.split]) {
+    const words = column.values.map((value) => `${value}\n`);
+    for (let start = 0; start < length; start += BLOCK)
+      hash.update(Array.from(column.codes.subarray(start, start + BLOCK), (code) => words[code]).join(''));
+  }
+  for (const block of lines.sha256) hash.update(block);
+  const floats = new Float64Array(length);
+  for (const { values, codes } of numbers.values()) {
+    for (let index = 0; index < length; index++) floats[index] = codes[index] < 0 ? Number.NaN : values[codes[index]];
+    hash.update(floats);
+  }
+  return hash.digest('hex');
+}
