@@ -249,7 +249,9 @@ dataset
   .option('--chip-dir <folder>', 'where the chips lie; default: chips/<zone> in the data folder')
   .action(async ({ zone, name, schema, chipDir, ...split }: CreateFlags) => {
     const { createDataset } = await import('./datasets/index.ts');
-    const { manifest, rows } = await createDataset(dataPath(), { zone, name, schema, chipDir, split, ...steps() });
+    const onOrphans = (orphans: readonly { path: string }[]): void =>
+      console.error(`left out: ${orphans.length} chips of tiles that are gone or unreadable, as ${orphans[0].path}; bring the tiles back and chip again, or delete the chips`); // prettier-ignore
+    const { manifest, rows } = await createDataset(dataPath(), { zone, name, schema, chipDir, split, onOrphans, ...steps() }); // prettier-ignore
     const { version, parent, labels, counts } = manifest;
     const sides = Object.entries(counts).map(([side, count]) => `${count} ${side}`);
     print(

@@ -4,7 +4,7 @@
 export { type ChipOptions, type ChipReport, type TileReport, chipTiles } from './chip.ts';
 export { type CellDates, chipsPerDate } from './dates.ts';
 export { type NodataIndex, readNodataIndex } from './nodataindex.ts';
-export { type CellRecord, type TileRecord, readRecords, realChips } from './record.ts';
+export { type CellRecord, type TileRecord, readRecords, realChips, recordedChips } from './record.ts';
 export { pickSome } from './pick.ts';
 export {
   type Validity,

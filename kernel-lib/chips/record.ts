@@ -11,6 +11,7 @@ import {
   readJson,
   writeWhole,
 } from '../ard/index.ts';
+import type { Chip } from './cut.ts';
 import type { Validity } from './nodata.ts';
 
 /** What is known of one acquisition over one cell: what was read from its mask, and of which file that is true. */
@@ -144,4 +145,23 @@ export function realChips({ cell }: Pick<CellRecord, 'cell'>, tile: TileRecord):
   const whole = chipsOf(tile).map((chip) => ({ chip, real: 1 }));
   const partial = Object.entries(tile.partial).map(([chip, real]) => ({ chip: Number(chip), real }));
   return [...whole, ...partial].sort((a, b) => a.chip - b.chip).map(({ chip, real }) => ({ id: ids[chip], real }));
+}
+
+/**
+ * Tells chips of tiles that are there from those whose tile has gone or has become unreadable since they were cut: of these the
+ * cell's record no longer knows the acquisition. A cell without a record, chips that came from a bucket say, is taken as it is.
+ *
+ * @returns `orphans` are of no tile: they say of the ground what nobody can check, and enter no dataset
+ */
+export async function recordedChips<Of extends Pick<Chip, 'cell' | 'catid' | 'date'>>(
+  indexPath: string,
+  chips: readonly Of[],
+): Promise<{ recorded: Of[]; orphans: Of[] }> {
+  const known = new Map<string, Set<string>>();
+  for (const cell of new Set(chips.map((chip) => chip.cell))) {
+    const { tiles } = await readRecord(indexPath, cell);
+    if (tiles.length > 0) known.set(cell, new Set(tiles.map(({ catid, date }) => `${catid} ${date}`)));
+  }
+  const isKnown = ({ cell, catid, date }: Of): boolean => known.get(cell)?.has(`${catid} ${date}`) ?? true;
+  return { recorded: chips.filter(isKnown), orphans: chips.filter((chip) => !isKnown(chip)) };
 }

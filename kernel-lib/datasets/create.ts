@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { type StepOptions, dataRoot, paddedZone } from '../ard/index.ts';
-import { readChips } from '../chips/index.ts';
+import { type Chip, readChips, recordedChips } from '../chips/index.ts';
 import { type LabelSchema, chipTags, readSchema } from '../statistics/index.ts';
 import { makeDataset } from './make.ts';
 import { checkName } from './name.ts';
@@ -16,6 +16,8 @@ export interface CreateOptions extends Pick<StepOptions, 'signal' | 'onProgress'
   /** Folder of the chips. Default: `chips/<zone>` in the data folder. */
   chipDir?: string | undefined;
   split?: SplitOptions | undefined;
+  /** Told the chips on disk that are left out, their tile being gone or unreadable. Default: silence */
+  onOrphans?: ((orphans: readonly Chip[]) => void) | undefined;
 }
 
 /**
@@ -28,7 +30,9 @@ export async function createDataset(dataPath: string, { zone, name, split = {}, 
   checkName(name);
   const { chipDir = join(dataRoot(dataPath), 'chips', paddedZone(zone)), signal, onProgress } = options;
   const schema = await readLabels(options.schema ?? join(dataRoot(dataPath), 'datasets', `zone${zone}.schema.json`));
-  const chips = (await readChips(chipDir)).filter(({ id }) => id.startsWith(`Z${paddedZone(zone)}-`));
+  const found = (await readChips(chipDir)).filter(({ id }) => id.startsWith(`Z${paddedZone(zone)}-`));
+  const { recorded: chips, orphans } = await recordedChips(join(dataRoot(dataPath), 'nodata-index.json'), found);
+  if (orphans.length > 0) options.onOrphans?.(orphans);
   if (chips.length === 0) throw new Error(`no chip of zone ${zone} in ${chipDir}: cut some with imagesim chip --zone ${zone}`);
   const { rows: tags, near } = await chipTags(dataPath, zone, { only: new Set(chips.map(({ id }) => id)), signal, onProgress });
   return makeDataset(dataPath, { name, zone, chips, tags, near, schema, split }, { signal, onProgress });

@@ -2,6 +2,7 @@
 // Takes chips, chip tags and a label schema; makes datasets/<name>/<version>/.
 export { type ChipLabels, type LabelOptions, type LabelValue, labelChips } from './labels.ts';
 export { type Split, type SplitOptions, splitByPlace } from './splits.ts';
+export { splitDrift } from './drift.ts';
 export { type LeakageExample, type LeakageOptions, type LeakageRow, leakageReport } from './leakage.ts';
 export { type DatasetInputs, type DatasetManifest, type Licence } from './manifest.ts';
 export { type DatasetRow } from './row.ts';
@@ -11,7 +12,7 @@ export {
 } from './version.ts'; // prettier-ignore
 export { type ListedVersion, findVersion, listDatasets, parseDataset } from './name.ts';
 export { type DatasetParts, makeDataset } from './make.ts';
-export { type LabelledImages, loadImages, rowPath } from './load.ts';
+export { type LabelledImages, type LabelledSource, loadImages, openImages, rowPath } from './load.ts';
 export { type CreateOptions, createDataset } from './create.ts';
 export { type DatasetDiff, diffDatasets } from './diff.ts';
 export { type VerifyOptions, type VersionVerdict, verifyDataset } from './verify.ts';

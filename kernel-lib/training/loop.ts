@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { writeWhole } from '../ard/index.ts';
-import { type Backend, type Seat, readyBackend, seatsOf } from './backend.ts';
+import { type Backend, readyBackend } from './backend.ts';
 import { type RunState, freshState, readCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { type Feed, feedOf } from './feed.ts';
 import { type FeatureScale, type Inputs, featureInputs, featuresOf, imageInputs, scaleOf } from './inputs.ts';
@@ -15,6 +15,7 @@ import { evenly, shuffled, randomFor } from './sampler.ts';
 import {
   type EpochLog, type Settings, type TrainOptions, type TrainingSet, checkClasses, checkSet, settingsOf,
 } from './settings.ts'; // prettier-ignore
+import { type Seat, seatsOf } from './seats.ts';
 import { type Batch, trainStep } from './step.ts';
 import { type Team, openTeam } from './team.ts';
 
@@ -124,7 +125,7 @@ async function startingState(
   { checkpointPath, onProgress }: TrainOptions,
   { epochs }: Settings,
 ): Promise<RunState> {
-  const fresh = freshState(weightValues(model), decaysOf(model).length);
+  const fresh = freshState(await weightValues(model), decaysOf(model).length);
   if (checkpointPath === undefined) return fresh;
   const { state, ofAnotherRun } = await readCheckpoint(checkpointPath, description);
   if (ofAnotherRun)

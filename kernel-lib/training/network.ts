@@ -101,12 +101,13 @@ function pixelsOf({ path, pixels }: Backbone): { scale: number; offset: number }
 }
 
 /** A copy of all weights, batch statistics included, in the order of the layers. */
-export function weightsOf(network: Network): Weights[] {
-  return layersOf(network).weights.map((weight) => ({
+export async function weightsOf(network: Network): Promise<Weights[]> {
+  const weights = layersOf(network).weights.map(async (weight) => ({
     name: weight.originalName,
     shape: [...weight.shape] as number[],
-    values: Float32Array.from(weight.read().dataSync()),
+    values: Float32Array.from(await weight.read().data()),
   }));
+  return Promise.all(weights);
 }
 
 function checkSpec({ inputSize, classes, embeddingWidth, body }: NetworkSpec, backbone: Backbone | undefined): void {

@@ -124,10 +124,9 @@ function sizeOf(weights: tfl.LayersModel['weights']): number {
 }
 
 /** All weights of a model, trained ones first, one after another. */
-export function weightValues(model: tfl.LayersModel): Float32Array {
-  return joined(
-    [...model.trainableWeights, ...model.nonTrainableWeights].map((weight) => weight.read().dataSync() as Float32Array),
-  );
+export async function weightValues(model: tfl.LayersModel): Promise<Float32Array> {
+  const weights = [...model.trainableWeights, ...model.nonTrainableWeights];
+  return joined(await Promise.all(weights.map((weight) => weight.read().data() as Promise<Float32Array>)));
 }
 
 /** Puts values as {@link weightValues} gives them into a model. */

@@ -2,9 +2,9 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import type { Seat } from './backend.ts';
 import type { Envelope, Reply, Request } from './member.ts';
 import type { Objective, Shard, ShardGradients } from './replica.ts';
+import type { Seat } from './seats.ts';
 
 /** Members with replicas of one network. */
 export interface Team {
@@ -27,7 +27,7 @@ interface Member {
 /**
  * Opens a team for a network.
  *
- * @param seats where members sit, as `seatsOf` of the backend gives them
+ * @param seats where members sit, as `seatsOf` gives them
  * @param topology the layers as JSON, without weights
  * @throws {Error} naming the member and its reason, when one does not come up
  */

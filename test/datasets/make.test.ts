@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { type Chip, chipTiles, readChips } from 'imagesim/chips';
+import { type Chip, chipTiles, readChips, recordedChips } from 'imagesim/chips';
 import {
   type DatasetParts,
   type DatasetVersion,
   labelChips,
   loadImages,
   makeDataset,
+  splitDrift,
   readDataset,
   rowPath,
   splitByPlace,
@@ -83,6 +84,30 @@ describe('makeDataset, on the sample', () => {
     } finally {
       await rename(`${collection}.aside`, collection);
     }
+  });
+
+  it('leaves out chips whose tile has gone, and tells which', async () => {
+    const tile = join(folder, 'ard/33/031133012203/2023-05-21');
+    await rename(tile, `${tile}.aside`);
+    try {
+      await chipTiles({ dataPath: folder, zone: 33 });
+      const { recorded, orphans } = await recordedChips(join(folder, 'nodata-index.json'), chips);
+      assert.ok(orphans.length > 100, `${orphans.length} orphans`);
+      assert.ok(orphans.every(({ cell, date }) => cell === 'Z33-031133012203' && date === '2023-05-21'));
+      assert.deepEqual([...recorded, ...orphans].map(({ path }) => path).sort(), chips.map(({ path }) => path).sort());
+    } finally {
+      await rename(`${tile}.aside`, tile);
+      await chipTiles({ dataPath: folder, zone: 33 });
+    }
+    assert.deepEqual((await recordedChips(join(folder, 'nodata-index.json'), chips)).orphans, []);
+  });
+
+  it('tells how far labels differ between the sides: a label on one alone most of all', () => {
+    const [label] = dataset.manifest.labels;
+    const rows = dataset.rows.map((row) => ({ ...row, labels: { ...row.labels, [label]: row.split === 'test' ? 1 : 0 } as const })); // prettier-ignore
+    const [first] = splitDrift({ manifest: dataset.manifest, rows });
+    assert.deepEqual([first.tag, first.commonest, first.most, first.least], [label, 'test', 1, 0]);
+    assert.ok(Math.abs(first.cramersV - 1) < 1e-9);
   });
 
   it('refuses to make one of no chips', async () => {
