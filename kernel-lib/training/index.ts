@@ -20,3 +20,21 @@ export {
 export { type EncodeOptions, classify, encode } from './encode.ts';
 export type { ModelCard, ModelFacts } from './card.ts';
 export { type Model, loadModel, saveModel } from './model.ts';
+export { type OnnxModel, onnxBytes, parseOnnx, readOnnx } from './onnx.ts';
+export { checkOnnx } from './onnxcheck.ts';
+export { type ExportOptions, exportEncoder } from './onnxexport.ts';
+export { type BatchOptions, type RuntimeOptions, RuntimeMissingError } from './onnxsession.ts';
+export { type Encoder, openEncoder } from './encoder.ts';
+export {
+  type Backbone,
+  type BackboneOptions,
+  type FeatureOptions,
+  type PixelScale,
+  appendHead,
+  openBackbone,
+} from './backbone.ts';
+export { type LayersFile, readLayers } from './layersfile.ts';
+export {
+  type CodeKind, type CodeLoss, type CodeLossOptions, type CodeOptions, type Codes,
+  codeBytes, codeLoss, codeSimilarity, codesFrom, hamming, meanOf, packCodes, unpackCodes,
+} from './codes.ts'; // prettier-ignore
