@@ -39,6 +39,8 @@ export interface Backbone {
   readonly inputSize: number;
   /** Number of features. */
   readonly width: number;
+  /** What it wants of pixels. */
+  readonly pixels: PixelScale;
   /** The same in ONNX, from `image` `[N, inputSize, inputSize, 3]`, bytes, to `features` `[N, width]`. */
   readonly model: OnnxModel;
   /**
@@ -99,6 +101,7 @@ export async function openBackbone(path: string, options: BackboneOptions = {}):
       sha256,
       inputSize: plan.inputSize,
       width,
+      pixels: plan.pixels,
       model: whole,
       ...running(path, session, plan, width),
     };

@@ -25,8 +25,6 @@ export interface Projection {
   bias: Float32Array;
 }
 
-/** Rows that a fit needs at most: more make it slower, not better. */
-const ROWS = 8192;
 /** Power by which the general part's axes are evened out: 0 leaves them as they vary, 0.5 makes all alike. */
 const EVENING = 0.25;
 /** Rounds of subspace iteration and of conjugate gradients. */
@@ -49,11 +47,10 @@ export async function fitProjection(
   { width, labels, classes = 0, labelShare = 1, ridge = 0.1, seed = 1 }: FitOptions,
 ): Promise<Projection> {
   const n = features.length / d;
-  const rows = chosenRows(n, seed);
-  const x = tf.tensor2d(picked(features, rows, d), [rows.length, d]);
+  const x = tf.tensor2d(features, [n, d]);
   const basis = meanFree(width);
-  const supervised = labels ? await ridgeWeights(x, picked(labels, rows, classes), classes, ridge, Math.floor((width - 1) / 2)) : new Matrix(d, 0); // prettier-ignore
-  const general = await principalWeights(x, Math.min(width - 1 - supervised.columns, rows.length - 1, d), seed);
+  const supervised = labels ? await ridgeWeights(x, labels, classes, ridge, Math.floor((width - 1) / 2)) : new Matrix(d, 0); // prettier-ignore
+  const general = await principalWeights(x, Math.min(width - 1 - supervised.columns, n - 1, d), seed);
   const parts = [await scaledTo(x, supervised, labelShare), await scaledTo(x, general, 1)];
   x.dispose();
   const columns = parts.reduce((sum, part) => sum + part.columns, 0);
@@ -61,18 +58,6 @@ export async function fitProjection(
   axes.setSubMatrix(parts[0], 0, 0).setSubMatrix(parts[1], 0, parts[0].columns);
   const kernel = axes.mmul(basis.subMatrix(0, columns - 1, 0, width - 1));
   return { kernel: Float32Array.from(kernel.to1DArray()), bias: new Float32Array(width) };
-}
-
-function chosenRows(n: number, seed: number | string): Uint32Array {
-  if (n <= ROWS) return Uint32Array.from({ length: n }, (_, i) => i);
-  const random = randomFor(seed, 'fit');
-  return Uint32Array.from({ length: ROWS }, () => Math.floor(random() * n));
-}
-
-function picked(values: Float32Array, rows: Uint32Array, width: number): Float32Array {
-  const out = new Float32Array(rows.length * width);
-  for (const [i, row] of rows.entries()) out.set(values.subarray(row * width, (row + 1) * width), i * width);
-  return out;
 }
 
 /** `width − 1` axes at right angles to each other and to the mean, `[width − 1, width]` (Helmert's rows). */
@@ -97,8 +82,8 @@ async function ridgeWeights(
   const [n, d] = x.shape;
   const weights = tf.tidy(() => {
     const y = tf.tensor2d(centred(labels, classes), [n, classes]);
-    const strength = tf.mul(tf.sum(tf.square(x)), ridge / n);
-    return solveRidge(x, tf.matMul(x, y, true, false), strength as tf.Scalar);
+    const strength = tf.mul(tf.sum(tf.square(x)), ridge / n) as tf.Scalar;
+    return solveRidge(x, tf.matMul(x, y, true, false), strength);
   });
   const solved = await matrixOf(weights, d, classes);
   if (classes <= most) return solved;
@@ -159,13 +144,13 @@ async function principalWeights(x: tf.Tensor2D, k: number, seed: number | string
 
 /** `xᵀ x axes` */
 async function appliedTwice(x: tf.Tensor2D, axes: Matrix): Promise<Matrix> {
-  const product = tf.tidy(() => tf.matMul(x, tf.matMul(x, tensorOf(axes)), true, false));
+  const product = tf.tidy((): tf.Tensor2D => tf.matMul(x, tf.matMul(x, tensorOf(axes)), true, false));
   return matrixOf(product, axes.rows, axes.columns);
 }
 
 /** Covariance of the features along some axes. */
 async function covarianceOf(x: tf.Tensor2D, axes: Matrix): Promise<Matrix> {
-  const product = tf.tidy(() => {
+  const product = tf.tidy((): tf.Tensor2D => {
     const along = tf.matMul(x, tensorOf(axes));
     return tf.div(tf.matMul(along, along, true, false), x.shape[0]) as tf.Tensor2D;
   });

@@ -56,14 +56,14 @@ const HEAD_SCALE = 8;
  * probabilities `[n, classes]`.
  *
  * Layers of tfjs alone, so that every tfjs loads the model. It has none that brings rows to unit length: layer normalisation
- * without its own scale gives them mean 0 and length √width, and the next layer divides by that.
+ * gives them mean 0 and length √width, and the next layer divides by that.
  */
 export function buildLayers(spec: NetworkSpec, backbone?: tfl.LayersModel): tfl.LayersModel {
   const { inputs, pooled, fresh } = bodyOf(spec, backbone);
   const { embeddingWidth: width, classes } = spec;
   const tail: tfl.layers.Layer[] = [
     tfl.layers.dense({ units: width, kernelInitializer: 'zeros', name: 'projection' }),
-    tfl.layers.layerNormalization({ center: false, scale: false, epsilon: 1e-9, name: 'normalised' }),
+    tfl.layers.layerNormalization({ trainable: false, epsilon: 1e-9, name: 'normalised' }), // its scale and centre stay 1 and 0: a layer without them has no gradient
     tfl.layers.rescaling({ scale: 1 / Math.sqrt(width), name: 'embedding' }),
   ];
   const embedding = chained(pooled, tail);

@@ -7,8 +7,9 @@ import { type RunState, freshState, readCheckpoint, writeCheckpoint } from './ch
 import { type Feed, feedOf } from './feed.ts';
 import { type FeatureScale, type Inputs, featureInputs, featuresOf, imageInputs, scaleOf } from './inputs.ts';
 import { backboneOf, foldScale, layersOf, projector, unfoldScale } from './layers.ts';
-import { binaryCrossEntropy, targetsOf } from './losses.ts';
+import { LOSSES, type LossName, binaryCrossEntropy, targetsOf } from './losses.ts';
 import type { Network } from './network.ts';
+import { fitNetwork } from './projection.ts';
 import { setWeightValues, weightValues } from './replica.ts';
 import { retrieval } from './retrieval.ts';
 import { evenly, shuffled, randomFor } from './sampler.ts';
@@ -64,6 +65,7 @@ export async function train(network: Network, set: TrainingSet, options: TrainOp
   const backend = await readyBackend();
   const { inputs, watched, scale } = await inputsOf(network, set, options, settings);
   if (scale) unfoldScale(network, scale);
+  if (fitsFirst(network, settings)) await fitNetwork(network, set, inputs, settings, true);
   const model = trainedModel(network, settings);
   const description = describeRun(network, set, options.validation, settings);
   const state = await startingState(model, description, options, settings);
@@ -73,11 +75,21 @@ export async function train(network: Network, set: TrainingSet, options: TrainOp
   try {
     await runEpochs({ network, set, options, settings, team, feed, watched, state, decays, description });
     setWeightValues(model, options.validation ? state.best : state.weights);
+    if (settings.fit && !learnsLabels(settings)) await fitNetwork(network, set, inputs, settings, false);
     return state.log;
   } finally {
     if (scale) foldScale(network, scale);
     await team.close();
   }
+}
+
+function learnsLabels({ losses }: Settings): boolean {
+  return Object.keys(losses).some((name) => LOSSES[name as LossName].labels);
+}
+
+/** Whether training begins from a fit: a head without a hidden layer, which has not learnt yet. */
+function fitsFirst({ body }: Network, settings: Settings): boolean {
+  return settings.fit && body.kind === 'frozen' && body.hidden === 0 && learnsLabels(settings);
 }
 
 async function seatsFor(backend: Backend, { members }: TrainOptions, { shards }: Settings): Promise<Seat[]> {

@@ -12,7 +12,7 @@ import { replaceFolder } from './folder.ts';
 import { asNetwork, backboneOf, layersOf } from './layers.ts';
 import type { Network } from './network.ts';
 import { onnxBytes } from './onnx.ts';
-import { requireSound } from './onnxcheck.ts';
+import { checkOnnx } from './onnxcheck.ts';
 import { exportEncoder } from './onnxexport.ts';
 
 /** A network, and what is known of it. */
@@ -119,7 +119,8 @@ async function modelFiles(network: Network): Promise<ModelFiles> {
 async function encoderFile(network: Network): Promise<Buffer> {
   const layers = layersOf(network);
   const encoder = network.body.kind === 'frozen' ? await appendHead(backboneOf(network), layers) : await exportEncoder(layers); // prettier-ignore
-  requireSound(encoder);
+  const [fault] = checkOnnx(encoder);
+  if (fault !== undefined) throw new Error(`the network makes an encoder.onnx that is not sound: ${fault}; tell us of it`);
   return Buffer.from(onnxBytes(encoder));
 }
 

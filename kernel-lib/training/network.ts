@@ -1,7 +1,7 @@
 import type { Backbone } from './backbone.ts';
-import { backboneLayers } from './backbone.ts';
 import { readyBackend } from './backend.ts';
 import { type Body, type NetworkSpec, asNetwork, buildLayers, layersOf } from './layers.ts';
+import { readLayers } from './layersfile.ts';
 
 /** A network that turns an image into an embedding, and into one probability a class. */
 export interface Network {
@@ -35,7 +35,7 @@ export interface NetworkOptions {
   backbone?: Backbone | undefined;
   /** Whether the backbone's weights are trained further; it must be one of tfjs layers. Default: false, it stays as it is. */
   tune?: boolean | undefined;
-  /** Units of a hidden layer between a frozen backbone and the embedding; 0: none. Default: 256. */
+  /** Units of a hidden layer between a frozen backbone and the embedding; 0: none, and training begins from a fit. Default: 0. */
   hidden?: number | undefined;
   /** The same seed gives the same weights. Default: 1. */
   seed?: number | string | undefined;
@@ -67,15 +67,15 @@ export async function buildNetwork({
   embeddingWidth = 128,
   widths = [32, 64, 128, 256],
   tune = false,
-  hidden = 256,
+  hidden = 0,
   seed = 1,
 }: NetworkOptions): Promise<Network> {
   const body = bodyOf(backbone, { widths, tune, hidden });
   const spec: NetworkSpec = { inputSize, classes: [...classes], embeddingWidth, body, seed };
   checkSpec(spec, backbone);
   await readyBackend();
-  const pretrained = tune ? backboneLayers(backbone!) : undefined;
-  return asNetwork(spec, buildLayers(spec, pretrained), backbone);
+  const pretrained = body.kind === 'tuned' ? (await readLayers(body.backbone))?.model : undefined;
+  return asNetwork(spec, buildLayers(spec, pretrained), body.kind === 'frozen' ? backbone : undefined);
 }
 
 function bodyOf(
@@ -86,18 +86,13 @@ function bodyOf(
     if (tune) throw new TypeError('buildNetwork can train only a backbone further, and was given none');
     return { kind: 'convolutions', widths: [...widths] };
   }
-  const { path, sha256, width } = backbone;
+  const { kind, path, sha256, width, pixels } = backbone;
   if (!tune) return { kind: 'frozen', backbone: path, sha256, width, hidden };
-  return { kind: 'tuned', backbone: path, sha256, ...pixelsOf(backbone) };
-}
-
-/** How a backbone of layers takes its pixels, where that is the same for each band. */
-function pixelsOf({ path, pixels }: Backbone): { scale: number; offset: number } {
-  const [mean, ...means] = pixels.mean;
-  const [std, ...stds] = pixels.std;
-  if (means.some((value) => value !== mean) || stds.some((value) => value !== std))
-    throw new TypeError(`${path} takes each band by a mean of its own: it can be used frozen, not trained further`);
-  return { scale: 1 / std, offset: -mean / std };
+  if (kind !== 'layers')
+    throw new TypeError(`${path} is an ONNX file: it can be used frozen; to train it further give a tfjs layers model`);
+  if (!('scale' in pixels))
+    throw new TypeError(`${path} takes each band by a mean of its own: use it frozen, or give one scale and offset`);
+  return { kind: 'tuned', backbone: path, sha256, ...pixels };
 }
 
 /** A copy of all weights, batch statistics included, in the order of the layers. */

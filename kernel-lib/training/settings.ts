@@ -26,7 +26,7 @@ export interface TrainingSet {
 
 /** Options of {@link train}. */
 export interface TrainOptions extends Omit<StepOptions, 'concurrency'> {
-  /** Passes over the training set. Default: 30. */
+  /** Passes over the training set; 0 where a fit is to be all. Default: 30. */
   epochs?: number | undefined;
   /** Images a step, views counted singly. Default: 64. */
   batchSize?: number | undefined;
@@ -54,6 +54,11 @@ export interface TrainOptions extends Omit<StepOptions, 'concurrency'> {
   temperature?: number | undefined;
   /** By how much the triplet loss wants others farther, in squared distance, 0–4. Default: 0.3. */
   margin?: number | undefined;
+  /**
+   * Whether the layer before the embedding is fitted without a gradient: of a head on a frozen backbone before training, of what was
+   * trained without labels after it. Default: true.
+   */
+  fit?: boolean | undefined;
   /** How much images are varied, or false for not at all. Default: as {@link Augmentation} says; more where views alone teach. */
   augmentation?: Augmentation | false | undefined;
   /** Views of each image that a frozen backbone sees before training: the first as it is, the others varied. Default: 4. */
@@ -93,6 +98,7 @@ export interface Settings extends LossSettings {
   seed: number | string;
   patience: number;
   balance: number;
+  fit: boolean;
   /** 2 where two views of each place are compared. */
   views: 1 | 2;
   ranges: Ranges | false;
@@ -158,11 +164,12 @@ export function settingsOf({ classes }: Network, options: TrainOptions): Setting
     losses = { entropy: 1, contrastive: 0.3 },
     temperature = 0.1,
     margin = 0.3,
+    fit = true,
     augmentation = {},
     featureViews = 4,
     classWeights = new Float32Array(classes.length).fill(1),
   } = options;
-  for (const [name, value] of Object.entries({ epochs, batchSize, shards, featureViews })) {
+  for (const [name, value] of Object.entries({ epochs: epochs + 1, batchSize, shards, featureViews })) {
     if (!Number.isInteger(value) || value < 1)
       throw new RangeError(`train requires a positive whole ${name}, got ${value}`);
   }
@@ -178,7 +185,7 @@ export function settingsOf({ classes }: Network, options: TrainOptions): Setting
   const views = Math.max(...Object.keys(used).map((name) => LOSSES[name as LossName].views)) as 1 | 2;
   if (batchSize < 2 * views) throw new RangeError(`train requires a batchSize of at least ${2 * views}, got ${batchSize}`); // prettier-ignore
   const ranges = augmentation && rangesOf(augmentation, views === 2 ? STRONG : undefined);
-  return { epochs, batchSize, shards, learningRate, decay, seed, patience, balance, losses: used, temperature, margin, views, ranges, featureViews, classWeights }; // prettier-ignore
+  return { epochs, batchSize, shards, learningRate, decay, seed, patience, balance, losses: used, temperature, margin, fit, views, ranges, featureViews, classWeights }; // prettier-ignore
 }
 
 function checkedLosses(losses: Partial<Record<LossName, number>>): Partial<Record<LossName, number>> {
