@@ -88,10 +88,7 @@ async function choose({ name, load = (packageName) => import(packageName) }: Bac
     reasons.push('found' in result ? `${result.found} would run` : result.missing);
     if ('found' in result) break; // one native package is up: another registers the same once more, and runs on the first
   }
-  const remedy =
-    name === undefined
-      ? advice.cpu
-      : `${remedies[name] ?? advice.wasm}, or leave the name away`;
+  const remedy = name === undefined ? advice.cpu : `${remedies[name] ?? advice.wasm}, or leave the name away`;
   throw new Error(`no ${name ?? 'training'} backend: ${reasons.join('; ')}; it takes ${remedy}`);
 }
 

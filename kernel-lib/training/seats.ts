@@ -35,7 +35,7 @@ export async function seatsOf(
   { name }: Pick<Backend, 'name'>,
   { cores = availableParallelism(), gpus, wanted }: SeatOptions = {},
 ): Promise<Seat[]> {
-  for (const [what, count] of Object.entries({ cores, wanted })) {
+  for (const [what, count] of Object.entries({ cores, members: wanted })) {
     if (count !== undefined && (!Number.isInteger(count) || count < 1))
       throw new RangeError(`seatsOf requires a positive whole number of ${what}, got ${count}`);
   }

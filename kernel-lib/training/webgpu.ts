@@ -30,9 +30,14 @@ interface Adapter {
   requestDevice(options: { requiredLimits: Record<string, number> }): Promise<Device>;
 }
 
+interface GpuErrorEvent {
+  error: { message: string };
+  preventDefault?(): void;
+}
+
 interface Device {
   lost: Promise<{ reason: string; message: string }>;
-  addEventListener(event: 'uncapturederror', listener: (event: { error: { message: string } }) => void): void;
+  addEventListener(event: 'uncapturederror', listener: (event: GpuErrorEvent) => void): void;
 }
 
 /** What we need of tfjs's backend. */
@@ -48,14 +53,13 @@ interface Running {
   gpu: Gpu;
   backend: GpuBackend;
   why: string;
+  software: boolean;
   watch: Watch;
 }
 
 /** What went wrong on a GPU, if anything did. */
 interface Watch {
   fault: Error | undefined;
-  /** Settles when the device is lost. */
-  lost: Promise<void>;
   /** Throws the fault, if there is one. */
   check: () => void;
 }
@@ -81,7 +85,7 @@ let running: Running | undefined;
  */
 export async function tryWebGpu(load: Load, software: boolean): Promise<Attempt> {
   try {
-    if (running && !running.watch.fault && tf.findBackend('webgpu') === running.backend) {
+    if (running && (software || !running.software) && isWell(running)) {
       await tf.setBackend('webgpu');
       return { found: 'webgpu', why: running.why };
     }
@@ -93,11 +97,15 @@ export async function tryWebGpu(load: Load, software: boolean): Promise<Attempt>
     const name = nameOf(adapter.info);
     if (isSoftware(adapter.info) && !software)
       return { missing: `webgpu finds only ${name}, which computes on the processor` };
-    running = await start(load, dawn, gpu, adapter, `webgpu runs on ${name}`);
+    running = await start(load, dawn, gpu, adapter);
     return { found: 'webgpu', why: running.why };
   } catch (error) {
     return { missing: reasonOf(error, 'webgpu') };
   }
+}
+
+function isWell({ watch, backend }: Running): boolean {
+  return watch.fault === undefined && tf.findBackend('webgpu') === backend;
 }
 
 /** Dawn warns on stderr where it misses Vulkan's loader. So it is looked for first, where Dawn looks; found, it is no module of Node's, and closed again. */
@@ -121,7 +129,7 @@ function isSoftware(info: AdapterInfo): boolean {
   return info.isFallbackAdapter === true || /swiftshader|llvmpipe|lavapipe|basic render/i.test(words);
 }
 
-async function start(load: Load, dawn: Dawn, gpu: Gpu, adapter: Adapter, why: string): Promise<Running> {
+async function start(load: Load, dawn: Dawn, gpu: Gpu, adapter: Adapter): Promise<Running> {
   const loaded = (await load('@tensorflow/tfjs-backend-webgpu')) as { WebGPUBackend: GpuBackendClass };
   const requiredLimits = Object.fromEntries(raised.map((limit) => [limit, adapter.limits[limit]]));
   const device = await adapter.requestDevice({ requiredLimits });
@@ -134,7 +142,9 @@ async function start(load: Load, dawn: Dawn, gpu: Gpu, adapter: Adapter, why: st
   if (tf.findBackendFactory('webgpu')) tf.removeBackend('webgpu');
   tf.registerBackend('webgpu', () => backend, 3);
   if (!(await tf.setBackend('webgpu'))) throw new Error('tfjs did not start on it');
-  return { gpu, backend, why, watch };
+  const software = isSoftware(adapter.info);
+  const why = `webgpu runs on ${nameOf(adapter.info)}${software ? ', which computes on the processor' : ''}`;
+  return { gpu, backend, why, software, watch };
 }
 
 /** Runs `work` while `navigator.gpu` is there, which tfjs's backend asks for once; a navigator that stays would tell other packages that this is a browser. */
@@ -154,21 +164,26 @@ function watched(device: Device): Watch {
   const remedy = 'what it computed is not to be trusted; go on from the last checkpoint, in a new process';
   const watch: Watch = {
     fault: undefined,
-    lost: device.lost.then(({ reason, message }) => {
-      watch.fault ??= new Error(`the GPU was lost (${message.trim() || reason}): ${remedy}`);
-    }),
     check: () => {
       if (watch.fault) throw new Error(watch.fault.message, { cause: watch.fault });
     },
   };
-  device.addEventListener('uncapturederror', ({ error }) => {
-    watch.fault ??= new Error(`the GPU failed (${error.message.trim()}): ${remedy}, with a smaller batch where it ran out of memory`); // prettier-ignore
+  void noteLoss();
+  device.addEventListener('uncapturederror', (event) => {
+    event.preventDefault?.(); // else it is printed as well
+    const [line] = event.error.message.trim().split('\n');
+    watch.fault ??= new Error(`the GPU failed (${line}): ${remedy}, with a smaller batch where it ran out of memory`);
   });
   return watch;
+
+  async function noteLoss(): Promise<void> {
+    const { reason, message } = await device.lost;
+    watch.fault ??= new Error(`the GPU was lost (${message.trim() || reason}): ${remedy}`);
+  }
 }
 
 /** tfjs's backend, whose calls throw what the watch has noted. */
-function guarded(base: GpuBackendClass, { check, lost }: Watch): GpuBackendClass {
+function guarded(base: GpuBackendClass, { check }: Watch): GpuBackendClass {
   return class extends base {
     override runWebGPUProgram(...call: unknown[]): tf.TensorInfo {
       check();
@@ -176,9 +191,13 @@ function guarded(base: GpuBackendClass, { check, lost }: Watch): GpuBackendClass
     }
 
     override async read(dataId: object): Promise<tf.BackendValues> {
-      const values = await Promise.race([super.read(dataId), lost]); // of a lost device the values may never come
+      const values = await super.read(dataId).catch(async (error: unknown) => {
+        await new Promise(setImmediate); // lets the news of a lost device arrive
+        check(); // it says more than the error of the reading
+        throw error;
+      });
       check();
-      return values as tf.BackendValues;
+      return values;
     }
 
     override readSync(dataId: object): tf.BackendValues {

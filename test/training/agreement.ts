@@ -1,8 +1,16 @@
-// One model on several backends: how far its embeddings are apart.
+// One model on several backends: how far its embeddings are apart, and its losses while it is trained.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type BackendName, buildNetwork, encode, loadModel, saveModel, train, trainingBackend } from 'imagesim/training';
+import {
+  type BackendName,
+  buildNetwork,
+  encode,
+  loadModel,
+  saveModel,
+  train,
+  trainingBackend,
+} from 'imagesim/training';
 import { textureCount, texturedScenes } from './scenes.ts';
 
 const SIZE = 64;
@@ -37,4 +45,20 @@ export async function largestDifference(name: BackendName): Promise<number> {
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+async function lossesOn(name: BackendName): Promise<number[]> {
+  await trainingBackend({ name });
+  const set = texturedScenes(16, 32, 'losses');
+  const network = await buildNetwork({ inputSize: 32, classes: ['a', 'b', 'c', 'd'], widths: [8, 16] });
+  const log = await train(network, set, { epochs: 3, batchSize: 8 });
+  network.dispose();
+  return log.map(({ loss }) => loss);
+}
+
+/** Largest difference of any epoch's loss on a backend from plain JavaScript's, relative to it. */
+export async function lossDifference(name: BackendName): Promise<number> {
+  const expected = await lossesOn('cpu');
+  const found = await lossesOn(name);
+  return Math.max(...expected.map((loss, epoch) => Math.abs(loss - found[epoch]) / loss));
 }

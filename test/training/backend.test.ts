@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
-import { trainingBackend } from 'imagesim/training';
+import { type BackendName, type Seat, seatsOf, trainingBackend } from 'imagesim/training';
+import { largestDifference } from './agreement.ts';
+import { vulkanOnProcessor } from './vulkan.ts';
 
 const run = promisify(execFile);
 
@@ -22,8 +27,13 @@ function nativePackage(isUsingGpuDevice: boolean): object {
   return { default: { getBackend: () => 'tensorflow' } };
 }
 
-async function inFreshProcess(code: string): Promise<string> {
-  const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', code], { cwd: import.meta.dirname });
+/** Runs code that must end by itself, with exit code 0. @returns the last line that it wrote */
+async function inFreshProcess(code: string, env: Record<string, string> = {}): Promise<string> {
+  const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', code], {
+    cwd: import.meta.dirname,
+    env: { ...process.env, ...env },
+    timeout: 60_000,
+  });
   return stdout.trim().split('\n').at(-1) as string;
 }
 
@@ -63,6 +73,7 @@ describe('training: choice of a backend', () => {
       console.warn = (line) => lines.push(line);
       const load = async (name) => {
         if (name.includes('wasm')) return import(name);
+        if (name === 'webgpu') throw new Error('no binary');
         for (const kernelName of ['Abs', 'Add']) tf.registerKernel({ kernelName, backendName: 'tensorflow', kernelFunc() {} });
         throw new Error('no binary');
       };
@@ -96,6 +107,26 @@ describe('training: choice of a backend', () => {
       /tfjs-node-native runs native TensorFlow on the processor; @tensorflow\/tfjs-node-gpu is not installed/,
     );
     assert.match(backend.faster, /NVIDIA GPU/);
+  });
+
+  it('lets native TensorFlow take a GPU’s memory as it needs it, so that members of a team find some', async () => {
+    delete process.env.TF_FORCE_GPU_ALLOW_GROWTH;
+    let allowed: string | undefined;
+    await trainingBackend({
+      load: async () => {
+        allowed = process.env.TF_FORCE_GPU_ALLOW_GROWTH;
+        return nativePackage(true);
+      },
+    });
+    assert.equal(allowed, 'true');
+  });
+
+  it('takes wasm where webgpu finds no GPU, and says what it lacks', async () => {
+    const noAdapter = { create: () => ({ requestAdapter: async () => null }), globals: {} };
+    const { name, why, faster } = await trainingBackend({ load: loader((wanted) => (wanted === 'webgpu' ? noAdapter : Promise.reject(notFound(wanted)))) }); // prettier-ignore
+    assert.equal(name, 'wasm');
+    assert.match(why, /; webgpu finds no (GPU: no adapter answers|libvulkan\.so\.1, which libvulkan1 brings)$/);
+    assert.match(faster, /or a GPU, for which the package webgpu needs its Vulkan driver and libvulkan1/);
   });
 
   it('falls back to plain JavaScript where wasm does not load', async () => {
@@ -146,4 +177,180 @@ describe('training: choice of a backend', () => {
       assert.deepEqual(JSON.parse(result), { frame: [[[2, 8], [4, 10], [6, 12]], [5, 7, 9], [2.5, 3.5, 4.5]], losses: 2 }); // prettier-ignore
     });
   }
+});
+
+/** Makes the real package's adapter give itself out for an NVIDIA GPU. */
+const disguised = `
+  const missing = (name) => Promise.reject(Object.assign(new Error(\`Cannot find package '\${name}'\`), { code: 'ERR_MODULE_NOT_FOUND' }));
+  const info = { vendor: 'nvidia', architecture: 'ampere', device: 'NVIDIA A10', description: '', isFallbackAdapter: false };
+  const load = async (name) => {
+    if (name.includes('tfjs-node')) return missing(name);
+    const module = await import(name);
+    if (name !== 'webgpu') return module;
+    const as = (adapter) => ({ info, limits: adapter.limits, requestDevice: (options) => adapter.requestDevice(options) });
+    return { globals: module.globals, create(flags) {
+      const gpu = module.create(flags);
+      return { requestAdapter: async (options) => as(await gpu.requestAdapter(options)) };
+    } };
+  };`;
+
+const training = `
+  const tf = await import('@tensorflow/tfjs-core');
+  const { trainingBackend } = await import('imagesim/training');
+  const sum = async () => (await tf.sum(tf.square(tf.ones([100, 100]))).data())[0];
+  const said = async (work) => { try { return await work(); } catch (error) { return error.message; } };`;
+
+describe('training: WebGPU, on the processor’s Vulkan', () => {
+  let env: Record<string, string>;
+
+  before(function () {
+    const vulkan = vulkanOnProcessor();
+    if ('env' in vulkan) ({ env } = vulkan);
+    else {
+      console.log(`      skipped: ${vulkan.missing}`);
+      this.skip();
+    }
+  });
+
+  const results = async (code: string): Promise<unknown> => JSON.parse(await inFreshProcess(training + code, env));
+
+  it('passes over an adapter that computes on the processor, unless insisted on', async () => {
+    const [first, second, third] = (await results(`
+      const load = (name) => name.includes('tfjs-node') ? Promise.reject(new Error('not here')) : import(name);
+      console.log(JSON.stringify([await trainingBackend({ load }), await trainingBackend({ name: 'webgpu' }), await trainingBackend({ load })]
+        .map(({ name, why }) => ({ name, why }))));`)) as { name: string; why: string }[];
+    assert.equal(first.name, 'wasm');
+    assert.match(first.why, /; webgpu finds only .*, which computes on the processor$/);
+    assert.deepEqual(third, first);
+    assert.equal(second.name, 'webgpu');
+    assert.match(second.why, /^webgpu runs on .*(SwiftShader|llvmpipe)/);
+  });
+
+  it('is taken before wasm where a GPU answers', async () => {
+    const found = await results(`${disguised}
+      const { name, why, faster } = await trainingBackend({ load });
+      console.log(JSON.stringify([name, why, faster, tf.getBackend(), await sum()]));`);
+    const why = 'webgpu runs on NVIDIA A10; @tensorflow/tfjs-node-gpu is not installed; tfjs-node-native is not installed'; // prettier-ignore
+    assert.deepEqual(found, ['webgpu', why, '', 'webgpu', 10_000]);
+  });
+
+  it('throws from the call what went wrong on the GPU, until it is started anew', async () => {
+    const [failed, again, anew, lost, after, full] = (await results(`
+      await trainingBackend({ name: 'webgpu' });
+      tf.backend().device.createBuffer({ size: 4, usage: 3 });
+      const failed = [await said(sum), await said(sum)];
+      await trainingBackend({ name: 'webgpu' });
+      failed.push(await said(sum));
+      const values = tf.square(tf.ones([100, 100]));
+      tf.backend().device.destroy();
+      failed.push(await said(() => values.data()));
+      await trainingBackend({ name: 'webgpu' });
+      failed.push(await said(sum), await said(() => tf.tile(tf.ones([1, 1024]), [2 ** 20, 1]).data()));
+      console.log(JSON.stringify(failed));`)) as unknown[];
+    assert.match(String(failed), /^the GPU failed \(Buffer usages .*\): what it computed is not to be trusted; go on from the last checkpoint, in a new process/); // prettier-ignore
+    assert.equal(again, failed);
+    assert.match(String(lost), /^the GPU was lost \(.*destroyed.*\): .* go on from the last checkpoint/);
+    assert.match(String(full), /^the GPU failed \(.*size.*\): .* with a smaller batch where it ran out of memory$/);
+    assert.deepEqual([anew, after], [10_000, 10_000]);
+  });
+
+  it('says how to read values where they are asked for at once', async () => {
+    const message = await results(`
+      await trainingBackend({ name: 'webgpu' });
+      console.log(JSON.stringify(await said(() => tf.square(tf.ones([100, 100])).dataSync())));`);
+    assert.equal(message, 'values on a GPU cannot be read with dataSync or arraySync: use await data() or array()');
+  });
+
+  for (const [where, start] of [
+    ['a process', ''],
+    ['a worker thread', `new (await import('node:worker_threads')).Worker(code, { eval: true, workerData: {} })`],
+    ['a child process', `(await import('node:child_process')).spawn(process.execPath, ['--eval', code], { stdio: 'inherit' })`], // prettier-ignore
+  ]) {
+    it(`runs in ${where}, which ends by itself with 0 and leaves no navigator behind`, async () => {
+      const work = `${training} await trainingBackend({ name: 'webgpu' }); console.log(await sum(), 'navigator' in globalThis);`;
+      const outer = `
+        const code = ${JSON.stringify(`(async () => {${work}})()`)};
+        const [code1] = await (await import('node:events')).once(${start}, 'exit');
+        console.log('exit', code1);`;
+      const isOwn = start === '';
+      const last = await inFreshProcess(isOwn ? work : outer, env);
+      assert.equal(last, isOwn ? `10000 ${'navigator' in globalThis}` : 'exit 0');
+    });
+  }
+});
+
+describe('training: one model on several backends', () => {
+  it('gives embeddings on wasm that are within 1e-5 of plain JavaScript’s', async () => {
+    const difference = await largestDifference('wasm');
+    assert.ok(difference < 1e-5, String(difference));
+  });
+});
+
+describe('training: seats of a team', () => {
+  let folder: string;
+  const { PATH, CUDA_VISIBLE_DEVICES } = process.env;
+
+  /** Puts a program of that name before all others on the PATH. */
+  async function nvidiaSmi(script: string): Promise<void> {
+    await writeFile(join(folder, 'nvidia-smi'), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    process.env.PATH = `${folder}:${PATH}`;
+    delete process.env.CUDA_VISIBLE_DEVICES;
+  }
+  const gpus = (seats: Seat[]): (string | undefined)[] => seats.map(({ env }) => env.CUDA_VISIBLE_DEVICES);
+  const onGpus = (options = {}): Promise<Seat[]> => seatsOf({ name: 'tensorflow-gpu' }, options);
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'imagesim-seats-'));
+  });
+  afterEach(async () => {
+    process.env.PATH = PATH;
+    if (CUDA_VISIBLE_DEVICES === undefined) delete process.env.CUDA_VISIBLE_DEVICES;
+    else process.env.CUDA_VISIBLE_DEVICES = CUDA_VISIBLE_DEVICES;
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  it('are worker threads on wasm and plain JavaScript, one a core or as many as wanted', async () => {
+    const thread = { kind: 'thread', backend: 'wasm', env: {} };
+    assert.deepEqual(await seatsOf({ name: 'wasm' }, { cores: 3 }), [thread, thread, thread]);
+    assert.deepEqual(await seatsOf({ name: 'wasm' }, { cores: 1, wanted: 2 }), [thread, thread]);
+    assert.deepEqual(await seatsOf({ name: 'cpu' }, { cores: 8, wanted: 1 }), [{ ...thread, backend: 'cpu' }]);
+  });
+
+  for (const name of ['tensorflow', 'webgpu'] satisfies BackendName[]) {
+    it(`are one process on ${name}`, async () => {
+      assert.deepEqual(await seatsOf({ name }, { cores: 8 }), [{ kind: 'process', backend: name, env: {} }]);
+    });
+  }
+
+  it('are a process a GPU on native TensorFlow: four where nvidia-smi lists four', async () => {
+    const lines = [0, 1, 2, 3].map((i) => `GPU ${i}: NVIDIA A10G (UUID: GPU-${i}a1b)`);
+    await nvidiaSmi(`[ "$1" = -L ] && printf '${lines.join('\\n')}\\n'`);
+    const env = { TF_FORCE_GPU_ALLOW_GROWTH: 'true' };
+    const seats = ['0', '1', '2', '3'].map((gpu) => ({ kind: 'process', backend: 'tensorflow-gpu', env: { CUDA_VISIBLE_DEVICES: gpu, ...env } })); // prettier-ignore
+    assert.deepEqual(await onGpus(), seats);
+    assert.deepEqual(gpus(await onGpus({ wanted: 2 })), ['0', '1']);
+    assert.deepEqual(gpus(await onGpus({ wanted: 5 })), ['0', '1', '2', '3', '0']);
+    assert.deepEqual(gpus(await onGpus({ gpus: ['GPU-2a1b'] })), ['GPU-2a1b']);
+  });
+
+  it('are on the GPUs of CUDA_VISIBLE_DEVICES where that is set, read as CUDA reads it', async () => {
+    await nvidiaSmi('echo "GPU 0: not to be asked"');
+    process.env.CUDA_VISIBLE_DEVICES = '2, GPU-8f';
+    assert.deepEqual(gpus(await onGpus()), ['2', 'GPU-8f']);
+    process.env.CUDA_VISIBLE_DEVICES = '1,-1,0';
+    assert.deepEqual(gpus(await onGpus()), ['1']);
+  });
+
+  it('are one process that sees what TensorFlow found, where nvidia-smi is missing or fails', async () => {
+    await nvidiaSmi('echo "NVIDIA-SMI has failed"; exit 9');
+    const seat = { kind: 'process', backend: 'tensorflow-gpu', env: { TF_FORCE_GPU_ALLOW_GROWTH: 'true' } };
+    assert.deepEqual(await onGpus(), [seat]);
+    process.env.PATH = '/nowhere';
+    assert.deepEqual(await onGpus(), [seat]);
+  });
+
+  it('require whole numbers', async () => {
+    await assert.rejects(seatsOf({ name: 'wasm' }, { cores: 0 }), /^RangeError: seatsOf requires a positive whole number of cores, got 0/); // prettier-ignore
+    await assert.rejects(seatsOf({ name: 'wasm' }, { wanted: 1.5 }), /positive whole number of members, got 1.5/);
+  });
 });

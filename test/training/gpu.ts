@@ -1,11 +1,11 @@
 // The check of a GPU, by hand on a machine that has one: `node --import tsx test/training/gpu.ts`. It tells the adapter, whether all gradients are right, how
-// far embeddings are from the processor's, and images a second beside PyTorch on the same GPU. Words pick among the parts: gradients, embeddings, speed.
+// far embeddings and losses are from the processor's, and images a second beside PyTorch on the same GPU. Words pick among the parts: gradients, embeddings, losses, speed.
 import { parseArgs } from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import { type BackendName, type TrainingSet, buildNetwork, encode, train, trainingBackend } from 'imagesim/training';
 import seedrandom from 'seedrandom';
 import { openPeer, rateOf } from '../../bench/measure.ts';
-import { largestDifference } from './agreement.ts';
+import { largestDifference, lossDifference } from './agreement.ts';
 import { cases, checkGradients } from './cases.ts';
 
 const BATCH = 32;
@@ -31,7 +31,9 @@ async function tellGradients(): Promise<void> {
   const { worst, failures } = await checkGradients(name === 'tensorflow-gpu' ? 'tensorflow' : name);
   tf.env().set('WEBGPU_CPU_FORWARD', true);
   for (const failure of failures) console.log(`wrong: ${failure}`);
-  console.log(`gradients: ${cases.length - failures.length} of ${cases.length} right, worst error ${worst.toExponential(1)}`);
+  console.log(
+    `gradients: ${cases.length - failures.length} of ${cases.length} right, worst error ${worst.toExponential(1)}`,
+  );
   if (failures.length > 0) process.exitCode = 1;
 }
 
@@ -39,6 +41,12 @@ async function tellEmbeddings(): Promise<void> {
   const difference = await largestDifference(name);
   console.log(`embeddings: ${difference.toExponential(1)} from plain JavaScript's`);
   if (!(difference < 1e-5)) process.exitCode = 1;
+}
+
+async function tellLosses(): Promise<void> {
+  const difference = await lossDifference(name);
+  console.log(`losses: ${difference.toExponential(1)} from plain JavaScript's over three epochs`);
+  if (!(difference < 1e-3)) process.exitCode = 1;
 }
 
 /** Noise with labels at random: what is measured is the arithmetic. */
@@ -75,4 +83,5 @@ const { why } = await trainingBackend({ name });
 console.log(`backend: ${why}`);
 if (wants('gradients')) await tellGradients();
 if (wants('embeddings')) await tellEmbeddings();
+if (wants('losses')) await tellLosses();
 if (wants('speed')) await tellSpeed();
