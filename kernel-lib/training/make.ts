@@ -1,0 +1,202 @@
+/** From a dataset version to a model version: what notebook 06 and `imagesim train` do. */
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { dataRoot, writeWhole } from '../ard/index.ts';
+import { type DatasetVersion, type LabelledSource, openImages, parseDataset, readDataset } from '../datasets/index.ts';
+import { type Backbone, type PixelScale, openBackbone } from './backbone.ts';
+import { readyBackend } from './backend.ts';
+import type { ModelFacts } from './card.ts';
+import { codeLoss } from './codes.ts';
+import { encode } from './encode.ts';
+import { openEncoder } from './encoder.ts';
+import { colourHistograms } from './histogram.ts';
+import { type LearnableLabels, columnsOf, learnableLabels } from './learnable.ts';
+import { train } from './loop.ts';
+import { type Model, loadModel, saveModel } from './model.ts';
+import { type Network, buildNetwork } from './network.ts';
+import { rarityOf } from './losses.ts';
+import { RuntimeMissingError } from './onnxsession.ts';
+import { type RetrievalScores, retrieval, retrievalScores } from './retrieval.ts';
+import { evenly, randomFor, shuffled } from './sampler.ts';
+import { type EpochLog, type TrainOptions, settingsOf } from './settings.ts';
+
+/** Options of {@link trainModel}: those of training, and of what is built. */
+export interface ModelOptions extends Omit<TrainOptions, 'validation' | 'logPath' | 'checkpointPath' | 'classWeights'> {
+  /** Name or name@version of the dataset, as `imagesim dataset list` tells them. */
+  dataset: string;
+  /** Name of the model. Default: the dataset's. */
+  name?: string | undefined;
+  /** Side of the images, pixels. Default: the backbone's, else 64. */
+  size?: number | undefined;
+  /** Length of an embedding. Default: 128. */
+  embeddingWidth?: number | undefined;
+  /** Filters of each convolution, where there is no backbone. Default: 32, 64, 128, 256. */
+  widths?: readonly number[] | undefined;
+  /** File of a pretrained network to stand on. Default: none */
+  backbone?: string | undefined;
+  /** What the backbone wants of pixels. Default: −1 to 1. */
+  pixels?: PixelScale | undefined;
+  /** Whether the backbone is trained further; it must be a tfjs layers model. Default: false */
+  tune?: boolean | undefined;
+}
+
+/** Where a model and the run that makes it lie. */
+export interface ModelPlace {
+  name: string;
+  version: string;
+  /** `models/<name>/<version>`, once it is whole. */
+  folder: string;
+  /** `models/<name>/<version>.run`: checkpoint and log while it is trained. */
+  run: string;
+}
+
+/** Test chips that are scored, at most: a sample of that many tells two points of mAP. */
+const SCORED = 2000;
+/** By how much an embedding may differ between the exported encoder and the backend that trained it. */
+const AGREEMENT = 1e-4;
+
+/** What decides which version a model is: the dataset version and every setting that changes what is learnt. */
+export async function modelPlace(dataPath: string, options: ModelOptions): Promise<ModelPlace> {
+  const dataset = await datasetOf(dataPath, options.dataset);
+  return placeOf(dataPath, dataset, options);
+}
+
+async function datasetOf(dataPath: string, text: string): Promise<DatasetVersion> {
+  const { name, version } = parseDataset(text);
+  return readDataset(dataPath, name, version);
+}
+
+function placeOf(dataPath: string, { manifest }: DatasetVersion, options: ModelOptions): ModelPlace {
+  const { name = manifest.name, dataset: _, signal: _signal, onProgress: _progress, members: _members, dollarsPerHour: _dollars, ...what } = options; // prettier-ignore
+  const sorted = Object.entries(what).filter(([, value]) => value !== undefined).sort(([a], [b]) => (a < b ? -1 : 1)); // prettier-ignore
+  const text = JSON.stringify([manifest.name, manifest.version, sorted]);
+  const version = createHash('sha256').update(text).digest('hex').slice(0, 12);
+  const folder = join(dataRoot(dataPath), 'models', name, version);
+  return { name, version, folder, run: `${folder}.run` };
+}
+
+/**
+ * Trains a model on a dataset version, scores it on the test ground, and saves it as a version: `models/<name>/<version>`.
+ *
+ * The version is the hash of the dataset version and of what was asked for, known before anything is trained: a model that is
+ * there is loaded, a run that was interrupted goes on from its checkpoint in `<version>.run`. Classes of which nothing can be
+ * learnt are left out, and named by `onLeft`.
+ *
+ * @throws {Error} naming a chip that cannot be read, a damaged checkpoint, or a file that cannot be written
+ * @throws {RangeError} when the dataset has no training chip, or a setting is out of range
+ */
+export async function trainModel(
+  dataPath: string,
+  { onLeft, ...options }: ModelOptions & { onLeft?: ((left: LearnableLabels['left']) => void) | undefined },
+): Promise<Model> {
+  const dataset = await datasetOf(dataPath, options.dataset);
+  const place = placeOf(dataPath, dataset, options);
+  const backbone = options.backbone === undefined ? undefined : await openBackbone(options.backbone, { pixels: options.pixels }); // prettier-ignore
+  try {
+    if (existsSync(join(place.folder, 'card.json'))) return await loadModel(place.folder, frozen(backbone, options));
+    return await makeModel(dataPath, dataset, place, backbone, { ...options, onLeft });
+  } finally {
+    if (options.tune) await backbone?.close(); // else the network goes on using it
+  }
+}
+
+function frozen(backbone: Backbone | undefined, { tune = false }: ModelOptions): Backbone | undefined {
+  return tune ? undefined : backbone;
+}
+
+async function makeModel(
+  dataPath: string,
+  dataset: DatasetVersion,
+  { name, version, folder, run }: ModelPlace,
+  backbone: Backbone | undefined,
+  options: ModelOptions & { onLeft?: ((left: LearnableLabels['left']) => void) | undefined },
+): Promise<Model> {
+  const { size = backbone?.inputSize ?? 64, embeddingWidth, widths, tune, seed, onLeft } = options;
+  const { manifest } = dataset;
+  const open = (split: 'train' | 'validation' | 'test'): LabelledSource =>
+    openImages(dataPath, dataset, { splits: [split], size });
+  const learn = open('train');
+  const { labels: classes, left } = learnableLabels(learn.labels, manifest.labels, learn.places);
+  if (left.length > 0) onLeft?.(left);
+  const only = (source: LabelledSource): LabelledSource => ({ ...source, labels: columnsOf(source.labels, manifest.labels, classes) }); // prettier-ignore
+  const network = await buildNetwork({ classes, inputSize: size, embeddingWidth, widths, backbone, tune, seed });
+  await mkdir(run, { recursive: true });
+  const logPath = join(run, 'training-log.jsonl');
+  const log = await train(network, only(learn), {
+    ...options,
+    validation: manifest.counts.validation > 0 ? only(open('validation')) : undefined,
+    checkpointPath: join(run, 'checkpoint.bin'),
+    logPath,
+  });
+  const { metrics } = await scoredOn(network, only(manifest.counts.test > 0 ? open('test') : open('validation')), only(learn), backbone); // prettier-ignore
+  const facts: ModelFacts = {
+    name, version, datasetVersion: `${manifest.name}@${manifest.version}`, backend: (await readyBackend()).name,
+    settings: settingsText(network, options), metrics, curve: log, licences: manifest.licences,
+  }; // prettier-ignore
+  const card = await saveModel(folder, network, facts);
+  if (existsSync(logPath)) await cp(logPath, join(folder, 'training-log.jsonl'));
+  await writeWhole(join(folder, '..', 'latest'), `${version}\n`);
+  await rm(join(run, 'checkpoint.bin'), { force: true });
+  return { network, card, folder };
+}
+
+/** The settings of a run as a card holds them: with their defaults, without what is long. */
+function settingsText(network: Network, options: ModelOptions): ModelFacts['settings'] {
+  const { classWeights: _, ...settings } = settingsOf(network, options);
+  return settings;
+}
+
+/** How well a network, a colour histogram and the frozen backbone find chips of a side. */
+async function scoredOn(
+  network: Network,
+  test: LabelledSource,
+  learn: LabelledSource,
+  backbone: Backbone | undefined,
+): Promise<Pick<ModelFacts, 'metrics'>> {
+  const chosen = shuffled(test.rows.length, randomFor(1, 'test')).slice(0, SCORED).sort();
+  const images = await test.images.read(chosen);
+  const { classes } = network;
+  const labels = new Float32Array(chosen.length * classes.length);
+  for (const [i, row] of chosen.entries())
+    labels.set(test.labels.subarray(row * classes.length, (row + 1) * classes.length), i * classes.length);
+  const places = Array.from(chosen, (row) => test.places[row]);
+  const rarity = rarityOf(learn.labels, classes.length);
+  const score = (embeddings: Float32Array, width: number): RetrievalScores =>
+    retrievalScores(retrieval({ embeddings, width, labels, classes, places }), { rarity, places });
+  const embeddings = await encode(network, images);
+  const width = network.embeddingWidth;
+  const own = score(embeddings, width);
+  const colours = colourHistograms(images, test.size);
+  const histogram = score(colours.values, colours.width);
+  const plain = backbone && score(unitRows(await backbone.features(images), backbone.width), backbone.width);
+  const [, int8, bit] = codeLoss({ values: embeddings, width });
+  return {
+    metrics: {
+      mAP: own.meanAveragePrecision,
+      rarityWeightedMAP: own.rarityWeighted,
+      precisionAt10: own.precisionAtTen,
+      histogramMAP: histogram.meanAveragePrecision,
+      histogramRarityWeightedMAP: histogram.rarityWeighted,
+      ...(plain && { backboneMAP: plain.meanAveragePrecision }),
+      chanceMAP: own.chance,
+      scoredChips: chosen.length,
+      scoredClasses: own.classes,
+      int8Overlap: int8.overlap,
+      bitOverlap: bit.overlap,
+    },
+  };
+}
+
+/** Rows brought to unit length. */
+export function unitRows(values: Float32Array, width: number): Float32Array {
+  const rows = values.slice();
+  for (let at = 0; at < rows.length; at += width) {
+    let square = 0;
+    for (let k = at; k < at + width; k++) square += rows[k] * rows[k];
+    const length = Math.sqrt(square) || 1;
+    for (let k = at; k < at + width; k++) rows[k] /= length;
+  }
+  return rows;
+}
