@@ -5,7 +5,7 @@ import { writeRleBitPackedHybrid } from 'hyparquet-writer/src/encoding.js';
 import { writePlain } from 'hyparquet-writer/src/plain.js';
 import { snappyCompress } from 'hyparquet-writer/src/snappy.js';
 import { type DatasetRow, FACTS, LABEL, columnsOf } from './row.ts';
-import { type Coded, type Table, BLOCK } from './table.ts';
+import { type Coded, type Table, BLOCK, linesOf } from './table.ts';
 
 /** Rows in a page of codes. */
 const PAGE_ROWS = 65_536;
@@ -24,17 +24,17 @@ type Chunk = Pick<ColumnMetaData, 'encodings' | 'codec' | 'total_uncompressed_si
  *
  * @see https://parquet.apache.org/docs/file-format/data-pages/encodings/
  */
-export function parquetOf({ length, lines, texts, numbers }: Table, labels: readonly string[]): Buffer {
+export function parquetOf({ rows, texts, numbers }: Table, labels: readonly string[]): Buffer {
+  const { length } = rows;
   const columns = columnsOf(labels);
   const types = { text: 'STRING', number: 'DOUBLE', label: 'INT32' } as const;
   const schema = schemaFromColumnData({ columnData: columns.map(({ name, type }) => ({ name, data: [], type: types[type], nullable: name !== 'weight' })) }); // prettier-ignore
-  const writer = new ByteWriter(128 * length);
+  const writer = new ByteWriter(80 * length);
   const file = new ParquetWriter({ writer, schema });
   const written = columns.map(({ name, type }) => {
     const start = writer.offset;
-    const text = lines[name as keyof typeof lines] as Buffer[] | undefined;
-    const column = texts[name as keyof typeof texts] ?? numbers.get(name);
-    const chunk = text ? writeLines(writer, text, length, name === 'id') : writeCodes(writer, column, PHYSICAL[type], name !== 'weight'); // prettier-ignore
+    const column = texts[name as keyof typeof texts] ?? numbers.get(name)!;
+    const chunk = name === 'id' || name === 'sha256' ? writeLines(writer, linesOf(rows, name), length, name === 'id') : writeCodes(writer, column, PHYSICAL[type], name !== 'weight'); // prettier-ignore
     const meta_data: ColumnMetaData = { ...chunk, type: PHYSICAL[type], path_in_schema: [name], num_values: BigInt(length), total_compressed_size: BigInt(writer.offset - start) }; // prettier-ignore
     return { file_offset: BigInt(start), meta_data };
   });
@@ -66,7 +66,7 @@ function writeCodes(writer: ByteWriter, { values, codes }: Coded, type: Physical
 }
 
 /** Of each row whether it is known, 1 or 0, and the codes of those that are. */
-function knownOf(codes: Int32Array): { levels: Int32Array; known: Int32Array } {
+function knownOf(codes: Coded['codes']): { levels: Int32Array; known: Int32Array } {
   const levels = new Int32Array(codes.length);
   const known = new Int32Array(codes.length);
   let count = 0;
@@ -88,11 +88,13 @@ function writeDictionary(writer: ByteWriter, values: Coded['values'], type: Phys
 }
 
 /** A column of lines, a page a block, each line as its length and its bytes. */
-function writeLines(writer: ByteWriter, blocks: readonly Buffer[], length: number, compressed: boolean): Chunk {
+function writeLines(writer: ByteWriter, blocks: Iterable<Buffer>, length: number, compressed: boolean): Chunk {
   const data_page_offset = BigInt(writer.offset);
   let size = 0;
-  for (const [index, block] of blocks.entries()) {
-    const rows = Math.min(BLOCK, length - index * BLOCK);
+  let left = length;
+  for (const block of blocks) {
+    const rows = Math.min(BLOCK, left);
+    left -= rows;
     const levels = new Int32Array(rows).fill(1);
     size += writePage(writer, { levels, bytes: plainLines(block, rows), rows, nulls: 0, encoding: 'PLAIN', compressed }); // prettier-ignore
   }

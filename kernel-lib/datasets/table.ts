@@ -5,14 +5,17 @@ import { type DatasetRow, FACTS, LABEL } from './row.ts';
 export interface Coded<Value extends string | number = string | number> {
   values: Value[];
   /** Places in `values`; -1 where a row's value is unknown. */
-  codes: Int32Array;
+  codes: Int32Array | Int8Array;
 }
 
-/** Rows by column: taken apart once, for their hash and for their file, into few objects however many rows there are. */
+/**
+ * Rows by column: taken apart once, for their hash and for their file.
+ *
+ * In few bytes: for every 64 MB outside its heap, V8 collects garbage in all of it, which takes longer than all else here. So
+ * what every row says in its own words stays with the rows, see {@link linesOf}.
+ */
 export interface Table {
-  length: number;
-  /** Columns of which every row says something else: {@link BLOCK} words after another, each with a line feed, in UTF-8. */
-  lines: Record<'id' | 'sha256', Buffer[]>;
+  rows: readonly DatasetRow[];
   texts: Record<'catid' | 'date' | 'split', Coded<string>>;
   /** Weight, facts and labels by their name in Parquet, in order. */
   numbers: Map<string, Coded<number>>;
@@ -29,19 +32,23 @@ export function tableOf(rows: readonly DatasetRow[], labels: readonly string[]):
   const numbers = [['weight', coder(length, ({ weight }) => weight)] as const, ...facts, ...flags];
   const texts = { catid: coder(length, ({ catid }) => catid), date: coder(length, ({ date }) => date), split: coder<string>(length, ({ split }) => split) }; // prettier-ignore
   const coders = [...Object.values(texts), ...numbers.map(([, column]) => column)];
-  const lines: Table['lines'] = { id: [], sha256: [] };
   for (let start = 0; start < length; start += BLOCK) {
     const block = rows.slice(start, start + BLOCK);
     for (const { add } of coders) add(block, start);
-    lines.id.push(Buffer.from(`${block.map(({ id }) => id).join('\n')}\n`));
-    lines.sha256.push(Buffer.from(`${block.map(({ sha256 }) => sha256).join('\n')}\n`));
   }
   return {
-    length,
-    lines,
+    rows,
     texts: { catid: texts.catid.column(), date: texts.date.column(), split: texts.split.column() },
     numbers: new Map(numbers.map(([name, { column }]) => [name, column()])),
   };
+}
+
+/** A column of which every row says something else, in UTF-8: {@link BLOCK} words after another, a line feed after each. */
+export function* linesOf(rows: readonly DatasetRow[], name: 'id' | 'sha256'): Generator<Buffer> {
+  for (let start = 0; start < rows.length; start += BLOCK) {
+    const words = rows.slice(start, start + BLOCK).map((row) => row[name]);
+    yield Buffer.from(`${words.join('\n')}\n`);
+  }
 }
 
 /** Makes a column, block after block. */
@@ -67,7 +74,7 @@ function coder<Value extends string | number>(length: number, valueOf: (row: Dat
 
 /** A label is its own code. */
 function labelCoder(length: number, label: string): Coder<number> {
-  const codes = new Int32Array(length);
+  const codes = new Int8Array(length);
   const add = (block: readonly DatasetRow[], start: number): void => {
     for (let index = 0; index < block.length; index++) codes[start + index] = block[index].labels[label] ?? -1;
   };
@@ -79,15 +86,16 @@ function labelCoder(length: number, label: string): Coder<number> {
  *
  * Of a column of text the lines, of numbers and labels the 64-bit floats, little-endian, NaN where a value is unknown.
  */
-export function hashRows({ length, lines, texts, numbers }: Table, labels: readonly string[]): string {
+export function hashRows({ rows, texts, numbers }: Table, labels: readonly string[]): string {
+  const { length } = rows;
   const hash = createHash('sha256').update(`${length} ${JSON.stringify(labels)}`);
-  for (const block of lines.id) hash.update(block);
+  for (const block of linesOf(rows, 'id')) hash.update(block);
   for (const column of [texts.catid, texts.date, texts.split]) {
     const words = column.values.map((value) => `${value}\n`);
     for (let start = 0; start < length; start += BLOCK)
       hash.update(Array.from(column.codes.subarray(start, start + BLOCK), (code) => words[code]).join(''));
   }
-  for (const block of lines.sha256) hash.update(block);
+  for (const block of linesOf(rows, 'sha256')) hash.update(block);
   const floats = new Float64Array(length);
   for (const { values, codes } of numbers.values()) {
     for (let index = 0; index < length; index++) floats[index] = codes[index] < 0 ? Number.NaN : values[codes[index]];
