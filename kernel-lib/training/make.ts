@@ -19,8 +19,8 @@ import { type Network, buildNetwork } from './network.ts';
 import { rarityOf } from './losses.ts';
 import { RuntimeMissingError } from './onnxsession.ts';
 import { type RetrievalScores, retrieval, retrievalScores } from './retrieval.ts';
-import { evenly, randomFor, shuffled } from './sampler.ts';
-import { type EpochLog, type TrainOptions, settingsOf } from './settings.ts';
+import { randomFor, shuffled } from './sampler.ts';
+import { type TrainOptions, settingsOf } from './settings.ts';
 
 /** Options of {@link trainModel}: those of training, and of what is built. */
 export interface ModelOptions extends Omit<TrainOptions, 'validation' | 'logPath' | 'checkpointPath' | 'classWeights'> {
@@ -136,10 +136,25 @@ async function makeModel(
     settings: settingsText(network, options), metrics, curve: log, licences: manifest.licences,
   }; // prettier-ignore
   const card = await saveModel(folder, network, facts);
+  await requireAgreement(folder, network, await learn.images.read(Uint32Array.from({ length: Math.min(8, learn.rows.length) }, (_, i) => i))); // prettier-ignore
   if (existsSync(logPath)) await cp(logPath, join(folder, 'training-log.jsonl'));
   await writeWhole(join(folder, '..', 'latest'), `${version}\n`);
   await rm(join(run, 'checkpoint.bin'), { force: true });
   return { network, card, folder };
+}
+
+/** @throws {Error} when the encoder that was saved is not the network that was trained */
+async function requireAgreement(folder: string, network: Network, images: Uint8Array): Promise<void> {
+  const encoder = await openEncoder(join(folder, 'encoder.onnx')).catch((error: unknown) => {
+    if (error instanceof RuntimeMissingError) return undefined; // what encodes here is the network itself
+    throw error;
+  });
+  if (!encoder) return;
+  const [saved, own] = [await encoder.encode(images), await encode(network, images)];
+  await encoder.close();
+  const worst = saved.reduce((most, value, i) => Math.max(most, Math.abs(value - own[i])), 0);
+  if (!(worst < AGREEMENT))
+    throw new Error(`${folder}/encoder.onnx differs from the network by ${worst}: train again, and tell us of it`);
 }
 
 /** The settings of a run as a card holds them: with their defaults, without what is long. */
