@@ -7,6 +7,7 @@ import {
   readTiles, tilesOf,
 } from './ard/index.ts'; // prettier-ignore
 import type { DatasetDiff, DatasetManifest } from './datasets/index.ts';
+import type { ModelOptions } from './training/index.ts';
 import {
   TREES, type PullReport, type SyncPlan, type SyncReport, type TreeReport, dataPath, durationText, planLines,
 } from './infra/index.ts'; // prettier-ignore
@@ -355,6 +356,40 @@ dataset
   });
 
 program
+  .command('train')
+  .description('train a model on a dataset version, score it on its test ground, and write it as a version')
+  .option('--dataset <dataset>', 'name or name@version')
+  .option('--options <file>', 'all of it from a JSON file, as a notebook writes it')
+  .option('--name <name>', 'of the model; default: the dataset’s')
+  .option('--size <pixels>', 'side of the images; default: the backbone’s, else 64', between(16, 256))
+  .option('--epochs <n>', 'passes over the training chips', between(0, 100_000))
+  .option('--batch <n>', 'chips a step', between(2, 65_536))
+  .option('--rate <number>', 'largest step of Adam', numberOf)
+  .option('--losses <names>', 'of entropy, contrastive, triplet, simclr, vicreg, each =weight, with commas between', lossesOf)
+  .option('--backbone <file>', 'a pretrained network to stand on: an ONNX file or a tfjs layers model')
+  .option('--tune', 'train the backbone further; it must be a tfjs layers model')
+  .option('--width <n>', 'length of an embedding', between(2, 4096))
+  .option('--patience <n>', 'epochs without a better validation mAP after which it stops; 0: never', between(0, 100_000))
+  .option('--seed <n>', 'another draw', between(-1e9, 1e9))
+  .option('--members <n>', 'threads or GPUs at most', between(1, 1024))
+  .option('--dollars-per-hour <price>', 'of this machine; default: $IMAGESIM_DOLLARS_PER_HOUR, else cost is not told', numberOf)
+  .action(async ({ options: file, ...flags }: TrainFlags) => {
+    const { progressFile, trainModel } = await import('./training/index.ts');
+    const options = file === undefined ? modelOptions(flags) : (JSON.parse(readFileSync(file, 'utf8')) as ModelOptions);
+    const { signal, onProgress } = steps();
+    const run = process.env.IMAGESIM_JOB;
+    const written = run ? progressFile(run) : undefined;
+    const { card, folder } = await trainModel(dataPath(), {
+      ...options,
+      signal,
+      onProgress: (progress) => (onProgress(progress), written?.(progress)),
+      onLeft: (left) => left.forEach(({ label, reason }) => console.error(`left out: ${label}: ${reason}`)),
+    });
+    printTable(Object.entries(card.metrics).map(([metric, value]) => ({ metric, value: typeof value === 'number' ? value.toFixed(3) : `${value.value.toFixed(3)} (${value.low.toFixed(3)}–${value.high.toFixed(3)})` })));
+    print(folder);
+  }); // prettier-ignore
+
+program
   .command('doctor')
   .description('say what this machine has and lacks, and what to do about it; exits with 1 where the work cannot go on')
   .option('--json', 'one JSON line a finding')
@@ -438,6 +473,43 @@ function diffRows({ added, removed, changed, splits, labels, schema, osmDates, f
     ...(osmDates.length > 0 ? [{ what: 'other map', chips: undefined, note: osmDates.join(' ') }] : []),
     ...(facts.length > 0 ? [{ what: 'other facts', chips: undefined, note: facts.join(' ') }] : []),
   ]; // prettier-ignore
+}
+
+interface TrainFlags {
+  options?: string;
+  dataset?: string;
+  name?: string;
+  size?: number;
+  epochs?: number;
+  batch?: number;
+  rate?: number;
+  losses?: ModelOptions['losses'];
+  backbone?: string;
+  tune?: boolean;
+  width?: number;
+  patience?: number;
+  seed?: number;
+  members?: number;
+  dollarsPerHour?: number;
+}
+
+function modelOptions({ dataset: name, batch, rate, width, ...flags }: TrainFlags): ModelOptions {
+  if (name === undefined) throw new Error('train requires --dataset, as imagesim dataset list names them');
+  const { dollarsPerHour = process.env.IMAGESIM_DOLLARS_PER_HOUR } = flags;
+  return {
+    ...flags,
+    dataset: name,
+    batchSize: batch,
+    learningRate: rate,
+    embeddingWidth: width,
+    dollarsPerHour: dollarsPerHour === undefined ? undefined : Number(dollarsPerHour),
+  };
+}
+
+/** Losses and their weights: `entropy=1,contrastive=0.3`; a name alone counts 1. */
+function lossesOf(text: string): NonNullable<ModelOptions['losses']> {
+  const pairs = listOf(text).map((word) => word.split('='));
+  return Object.fromEntries(pairs.map(([name, weight = '1']) => [name, numberOf(weight)]));
 }
 
 interface OsmFlags {

@@ -38,3 +38,17 @@ export {
   type CodeKind, type CodeLoss, type CodeLossOptions, type CodeOptions, type Codes,
   codeBytes, codeLoss, codeSimilarity, codesFrom, hamming, meanOf, packCodes, unpackCodes,
 } from './codes.ts'; // prettier-ignore
+export { colourHistograms } from './histogram.ts';
+export { type LearnableLabels, columnsOf, learnableLabels } from './learnable.ts';
+export { type ModelOptions, type ModelPlace, modelPlace, trainModel, unitRows } from './make.ts';
+export {
+  type FollowOptions,
+  type JobState,
+  type JobStatus,
+  type TrainingJob,
+  followTraining,
+  progressFile,
+  startTraining,
+  stopTraining,
+  trainingStatus,
+} from './job.ts';
