@@ -27,6 +27,8 @@ export interface Projection {
 
 /** Power by which the general part's axes are evened out: 0 leaves them as they vary, 0.5 makes all alike. */
 const EVENING = 0.25;
+/** Share of the mean variance within places that is added to each: directions that hardly vary are not blown up. */
+const SHRINKAGE = 0.01;
 /** Rounds of subspace iteration and of conjugate gradients. */
 const [ROUNDS, GRADIENT_ROUNDS] = [8, 60];
 
@@ -178,4 +180,47 @@ async function matrixOf(tensor: tf.Tensor2D, rows: number, columns: number): Pro
   const values = await tensor.data();
   tensor.dispose();
   return Matrix.from1DArray(rows, columns, values);
+}
+
+/**
+ * Fits a dense layer that tells places apart whatever their views: what differs between views of one place counts little, by how much
+ * it does, and of what is left come the axes along which places vary most.
+ *
+ * Linear discriminant analysis with a class a place: features are whitened by their covariance within places, then the means
+ * of places by their principal components.
+ *
+ * @param features `[n · views, d]`, views of a place one after another; each column with mean 0 and standard deviation about 1
+ * @returns a layer for such features; rows come out with a mean of zero
+ * @see Fisher 1936; Fukunaga 1990, Introduction to statistical pattern recognition, ch. 10
+ */
+export async function fitDiscriminant(features: Float32Array, d: number, views: number, width: number): Promise<Projection> {
+  const n = features.length / d / views;
+  const means = meansOf(features, d, views);
+  const apart = features.map((value, i) => value - means[Math.floor(i / (d * views)) * d + (i % d)]);
+  const within = sortedEigen(await covariance(apart, d));
+  const mean = within.values.reduce((sum, value) => sum + Math.max(0, value), 0) / d;
+  const whitening = within.vectors.clone();
+  for (let axis = 0; axis < d; axis++) whitening.mulColumn(axis, (Math.max(0, within.values[axis]) + SHRINKAGE * mean + 1e-12) ** -0.5); // prettier-ignore
+  const between = await covariance(means, d);
+  const { vectors } = sortedEigen(whitening.transpose().mmul(between).mmul(whitening));
+  const kept = Math.min(width - 1, d, n - 1);
+  const axes = whitening.mmul(vectors.subMatrix(0, d - 1, 0, kept - 1));
+  const kernel = axes.mmul(meanFree(width).subMatrix(0, kept - 1, 0, width - 1));
+  return { kernel: Float32Array.from(kernel.to1DArray()), bias: new Float32Array(width) };
+}
+
+/** Mean over the views of each place, `[n, d]`. */
+function meansOf(features: Float32Array, d: number, views: number): Float32Array {
+  const means = new Float32Array(features.length / views);
+  for (const [i, value] of features.entries()) means[Math.floor(i / (d * views)) * d + (i % d)] += value / views;
+  return means;
+}
+
+/** Covariance of rows whose mean is zero. */
+async function covariance(rows: Float32Array, d: number): Promise<Matrix> {
+  const product = tf.tidy((): tf.Tensor2D => {
+    const x = tf.tensor2d(rows, [rows.length / d, d]);
+    return tf.div(tf.matMul(x, x, true, false), rows.length / d) as tf.Tensor2D;
+  });
+  return matrixOf(product, d, d);
 }

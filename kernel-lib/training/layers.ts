@@ -90,11 +90,30 @@ function bodyOf({ inputSize, body }: NetworkSpec, backbone: tfl.LayersModel | un
   if (body.kind === 'frozen') return headOn(body.width, body.hidden);
   const inputs = tfl.input({ shape: [inputSize, inputSize, 3], name: 'image' });
   if (body.kind === 'tuned') return tunedBody(inputs, body, backbone!);
-  const centred = tfl.layers.rescaling({ scale: 1 / 127.5, offset: -1, name: 'centred' });
-  const fresh = [centred, ...body.widths.flatMap((filters, i) => block(filters, i + 1))];
-  const pooling = tfl.layers.globalAveragePooling2d({ name: 'pooled' });
-  return { inputs, pooled: chained(inputs, [...fresh, pooling]), fresh };
+  return convolutions(inputs, body.widths);
 }
+
+/**
+ * Strided convolutions. What is pooled is of every one of them, not of the last alone: the early ones tell colours and textures, by how far
+ * each filter answers on the mean and how far it answers against.
+ */
+function convolutions(inputs: tfl.SymbolicTensor, widths: readonly number[]): BodyLayers {
+  let x = chained(inputs, [tfl.layers.rescaling({ scale: 1 / 127.5, offset: -1, name: 'centred' })]);
+  const fresh: tfl.layers.Layer[] = [];
+  const means: tfl.SymbolicTensor[] = [];
+  for (const [i, filters] of widths.entries()) {
+    const layers = block(filters, i + 1);
+    fresh.push(...layers);
+    const answers = chained(x, layers);
+    x = chained(answers, [tfl.layers.reLU({ name: `relu${i + 1}` })]);
+    means.push(chained(x, [tfl.layers.globalAveragePooling2d({ name: `mean${i + 1}` })]));
+    means.push(chained(answers, MODE === 'c' ? [tfl.layers.rescaling({ scale: -1, name: `against${i + 1}` }), tfl.layers.reLU({ name: `relu_against${i + 1}` }), tfl.layers.globalAveragePooling2d({ name: `mean_against${i + 1}` })] : []));
+    if (MODE === 'a') means.pop();
+    if (MODE === 'b') { means.pop(); means.push(chained(tfl.layers.multiply({}).apply([x, x]) as tfl.SymbolicTensor, [tfl.layers.globalAveragePooling2d({})])); }
+  }
+  return { inputs, pooled: tfl.layers.concatenate({ name: 'pooled' }).apply(MODE === 'z' ? means.slice(-2, -1) : means) as tfl.SymbolicTensor, fresh };
+}
+const MODE: string = 'a';
 
 /** A hidden layer, or none, on the features of a frozen backbone. */
 function headOn(width: number, hidden: number): BodyLayers {
@@ -118,14 +137,13 @@ function chained(x: tfl.SymbolicTensor, layers: readonly tfl.layers.Layer[]): tf
   return layers.reduce((tensor, layer) => layer.apply(tensor) as tfl.SymbolicTensor, x);
 }
 
-/** A 3 × 3 convolution by a step of two, batch normalisation and ReLU. */
+/** A 3 × 3 convolution by a step of two and batch normalisation. */
 function block(filters: number, index: number): tfl.layers.Layer[] {
   return [
     tfl.layers.conv2d({
       filters, kernelSize: 3, strides: 2, padding: 'same', useBias: false, kernelInitializer: 'zeros', name: `convolution${index}`,
     }),
     tfl.layers.batchNormalization({ momentum: 0.9, name: `norm${index}` }),
-    tfl.layers.reLU({ name: `relu${index}` }),
   ]; // prettier-ignore
 }
 

@@ -1,15 +1,18 @@
 /** Fits the layer before a network's embedding to a set, without a gradient. */
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import { fitProjection } from './fit.ts';
+import { fitDiscriminant, fitProjection } from './fit.ts';
 import { type FeatureScale, type Inputs, scaleOf } from './inputs.ts';
 import { layersOf } from './layers.ts';
 import type { Network } from './network.ts';
+import { variedImages } from './replica.ts';
 import { evenly, randomFor, shuffled } from './sampler.ts';
 import type { Settings, TrainingSet } from './settings.ts';
 
 /** Images that a fit looks at, at most: more make it slower, not better. */
-const ROWS = 8192;
+const ROWS = 2048;
+/** Views of each image by which a fit without labels tells what is a place's own. */
+const VIEWS = 6;
 const AT_ONCE = 64;
 
 /**
@@ -30,41 +33,48 @@ export async function fitNetwork(
   const projection = layers.getLayer('projection');
   const n = set.labels.length / classes;
   const rows = shuffled(n, randomFor(seed, 'fit')).slice(0, ROWS).sort();
-  const features = await featuresBefore(layers, projection, inputs, rows);
-  const width = features.length / rows.length;
-  const scale = scaleOf({ values: features, width, views: 1 });
-  const labels = new Float32Array(rows.length * classes);
-  for (const [i, row] of rows.entries()) labels.set(set.labels.subarray(row * classes, (row + 1) * classes), i * classes); // prettier-ignore
-  const fitted = await fitProjection(scaled(features, scale), width, {
-    width: network.embeddingWidth,
-    ...(byLabels && { labels, classes }),
-    seed,
-  });
+  const views = byLabels ? 1 : VIEWS;
+  const features = await featuresBefore(layers, projection, inputs, rows, views);
+  const d = features.length / rows.length / views;
+  const scale = scaleOf({ values: features, width: d, views });
+  const plain = scaled(features, scale);
+  const width = network.embeddingWidth;
+  const fitted = byLabels
+    ? await fitProjection(plain, d, { width, labels: labelsOf(set, rows, classes), classes, seed })
+    : await fitDiscriminant(plain, d, views, width);
   tf.tidy(() => {
     const kernel = tf.div(
-      tf.tensor2d(fitted.kernel, [width, network.embeddingWidth]),
-      tf.tensor2d(scale.deviation, [width, 1]),
+      tf.tensor2d(fitted.kernel, [d, width]),
+      tf.tensor2d(scale.deviation, [d, 1]),
     );
-    const bias = tf.neg(tf.sum(tf.mul(kernel, tf.tensor2d(scale.mean, [width, 1])), 0));
+    const bias = tf.neg(tf.sum(tf.mul(kernel, tf.tensor2d(scale.mean, [d, 1])), 0));
     projection.setWeights([kernel, tf.add(bias, tf.tensor1d(fitted.bias))]);
   });
 }
 
-/** What goes into a layer, for some rows. */
+function labelsOf(set: TrainingSet, rows: Uint32Array, classes: number): Float32Array {
+  const labels = new Float32Array(rows.length * classes);
+  for (const [i, row] of rows.entries()) labels.set(set.labels.subarray(row * classes, (row + 1) * classes), i * classes); // prettier-ignore
+  return labels;
+}
+
+/** What goes into a layer for some rows, in views one after another; one view is the image as it is. */
 async function featuresBefore(
   layers: tfl.LayersModel,
   layer: tfl.layers.Layer,
   inputs: Inputs,
   rows: Uint32Array,
+  views: number,
 ): Promise<Float32Array> {
   const before = layer.input as tfl.SymbolicTensor;
   const isInput = layers.inputs.some(({ id }) => id === before.id);
   const body = isInput ? undefined : tfl.model({ inputs: layers.inputs, outputs: before });
-  const found = new Float32Array(rows.length * (before.shape[1] as number));
+  const found = new Float32Array(rows.length * views * (before.shape[1] as number));
   let at = 0;
-  for (const part of evenly(rows, Math.ceil(rows.length / AT_ONCE), 1)) {
-    const shard = await inputs.plain(part);
-    const values = 'features' in shard ? shard.features : Float32Array.from(shard.images);
+  const repeated = Uint32Array.from({ length: rows.length * views }, (_, i) => rows[Math.floor(i / views)]);
+  for (const part of evenly(repeated, Math.ceil(repeated.length / AT_ONCE), 1)) {
+    const shard = views === 1 ? await inputs.plain(part) : await inputs.varied(part, `fit ${at}`);
+    const values = 'features' in shard ? shard.features : variedImages(shard);
     const [, ...shape] = layers.inputs[0].shape as number[];
     const made = body && tf.tidy(() => body.apply(tf.tensor(values, [part.length, ...shape]), { training: false }) as tf.Tensor); // prettier-ignore
     const block = made ? ((await made.data()) as Float32Array) : values;

@@ -66,8 +66,8 @@ export function replicaOf(model: tfl.LayersModel): Replica {
     if ('features' in shard) return tf.tensor2d(shard.features, [shard.features.length / shard.width, shard.width]);
     const { images, size, ranges, seed } = shard;
     const n = images.length / (3 * size * size);
-    if (ranges && last?.key !== seed) last = { key: seed, input: variedImages(shard, ranges) };
-    return tf.tensor4d(ranges ? last!.input : Float32Array.from(images), [n, size, size, 3]);
+    if (last?.key !== seed || !ranges) last = { key: seed, input: variedImages(shard) };
+    return tf.tensor4d(last.input, [n, size, size, 3]);
   };
   const applied = (shard: Shard, training: boolean): tf.Tensor[] => {
     const outputs = model.apply(inputOf(shard), { training }) as tf.Tensor | tf.Tensor[];
@@ -110,7 +110,9 @@ function scoreOf(outputs: tf.Tensor[], objective: Objective): tf.Scalar {
   return tf.addN(parts) as tf.Scalar;
 }
 
-function variedImages({ images, size, seed }: ImageShard, ranges: Ranges): Float32Array {
+/** Pixels of a shard as they go into the network, `[n, size, size, 3]`, 0–255: varied, where it says so. */
+export function variedImages({ images, size, ranges, seed }: ImageShard): Float32Array {
+  if (!ranges) return Float32Array.from(images);
   const random = randomFor(seed, 'augmentation');
   const each = 3 * size * size;
   const out = new Float32Array(images.length);
