@@ -115,7 +115,7 @@ async function openFile(path: string, output: string | undefined): Promise<Opene
     const names = model.outputs.map(({ sourceLayer }) => sourceLayer.name);
     const wanted = output ?? names.find((_, i) => model.outputs[i].shape.length === 2) ?? names[0];
     try {
-      return { kind: 'layers', sha256: sha256(bytes), model: await exportLayers(model, wanted) };
+      return { kind: 'layers', sha256: hashOf(bytes), model: await exportLayers(model, wanted) };
     } catch (error) {
       throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
     } finally {
@@ -123,7 +123,7 @@ async function openFile(path: string, output: string | undefined): Promise<Opene
     }
   }
   const bytes = await readFile(path);
-  return { kind: 'onnx', sha256: sha256([bytes]), model: soundModel(bytes, path) };
+  return { kind: 'onnx', sha256: hashOf([bytes]), model: soundModel(bytes, path) };
 }
 
 function soundModel(bytes: Uint8Array, path: string): OnnxModel {
@@ -133,7 +133,7 @@ function soundModel(bytes: Uint8Array, path: string): OnnxModel {
   return model;
 }
 
-function sha256(blocks: readonly Uint8Array[]): string {
+function hashOf(blocks: readonly Uint8Array[]): string {
   const hash = createHash('sha256');
   for (const block of blocks) hash.update(block);
   return hash.digest('hex');
@@ -175,8 +175,7 @@ function imageInput(
 }
 
 function sideOf(path: string, rows: number | string, cols: number | string, asked: number | undefined): number {
-  const [fixed] = [rows, cols].filter((length) => typeof length === 'number');
-  const side = fixed ?? asked;
+  const side = [rows, cols].find((length) => typeof length === 'number') ?? asked;
   if (side === undefined)
     throw new Error(`${path} takes images of any size: say which by the option inputSize, such as 224`);
   if ([rows, cols].some((length) => typeof length === 'number' && length !== side))

@@ -178,5 +178,5 @@ export function parseOnnx(bytes: Uint8Array, path = 'the ONNX model'): OnnxModel
 
 /** The bytes of a model: the same for the same model. */
 export function onnxBytes(model: OnnxModel): Uint8Array {
-  return ModelProto.encode(model as unknown as Record<string, unknown>).finish();
+  return ModelProto.encode(model).finish();
 }

@@ -89,7 +89,7 @@ print(json.dumps([ints.ravel().tolist(), bits.ravel().tolist()]))`;
       const codes = packCodes(clustered(8, width, 2, `bits ${width}`), 'bit');
       const text = (row: number): string[] => {
         const each = Math.ceil(width / 8);
-        return [...codeBytes(codes).subarray(row * each, (row + 1) * each)].flatMap((byte) => [...byte.toString(2).padStart(8, '0')]); // prettier-ignore
+        return [...codeBytes(codes).subarray(row * each, (row + 1) * each)].flatMap((byte) => byte.toString(2).padStart(8, '0').split('')); // prettier-ignore
       };
       for (let j = 0; j < 8; j++) {
         const [a, b] = [text(0), text(j)];

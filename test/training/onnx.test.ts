@@ -24,7 +24,7 @@ nodes = [
 values = helper.make_tensor('w', TensorProto.FLOAT, [2], [1.0, 2.0])
 sparse = helper.make_sparse_tensor(values, helper.make_tensor('i', TensorProto.INT64, [2], [0, 5]), [6])
 initializers = [helper.make_tensor('axes', TensorProto.INT64, [1], [-1]), helper.make_tensor('d', TensorProto.DOUBLE, [2], [1e300, -0.0]), helper.make_tensor('u', TensorProto.UINT64, [1], [2 ** 64 - 1])]
-graph = helper.make_graph(nodes, 'rich', [helper.make_tensor_value_info('x', TensorProto.FLOAT, [0])], [helper.make_tensor_value_info('y', TensorProto.FLOAT, ['n']), helper.make_tensor_value_info('z', TensorProto.FLOAT, None)], initializers, doc_string='graph', value_info=[helper.make_tensor_value_info('s', TensorProto.FLOAT, [])], sparse_initializer=[sparse])
+graph = helper.make_graph(nodes, 'rich', [helper.make_tensor_value_info('x', TensorProto.FLOAT, [0])], [helper.make_tensor_value_info('y', TensorProto.FLOAT, ['n']), helper.make_tensor_value_info('z', TensorProto.FLOAT, [])], initializers, doc_string='graph', value_info=[helper.make_tensor_value_info('s', TensorProto.FLOAT, [])], sparse_initializer=[sparse])
 function = helper.make_function('custom', 'Own', ['a', 'b', 'c', 'd'], ['e'], [helper.make_node('Identity', ['a'], ['e'])], [helper.make_opsetid('', 15)], ['words'])
 model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 15), helper.make_opsetid('custom', 1)], functions=[function], producer_name='oracle', model_version=-3, doc_string='')
 helper.set_model_props(model, {'key': 'value'})
@@ -43,6 +43,7 @@ describe('training: ONNX files', () => {
     pythonOnnx(`${richModel}\nopen(sys.argv[1], 'wb').write(model.SerializeToString())`, path);
     await writeFile(again, onnxBytes(await readOnnx(path)));
     assert.equal(pythonOnnx(`${richModel}\nprint(json.dumps(onnx.load(sys.argv[1]) == model))`, again), true);
+    assert.deepEqual(checkOnnx(await readFile(path)), []);
     const later = Buffer.concat([await readFile(path), Buffer.from([0xf2, 0x3f, 2, 104, 105])]); // field 1022: 'hi'
     assert.ok(Buffer.from(onnxBytes(parseOnnx(later))).includes(Buffer.from([0xf2, 0x3f, 2, 104, 105])));
   });
