@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import sharp from 'sharp';
 import { readLayers } from './layersfile.ts';
-import { type OnnxModel, type OnnxValue, onnxBytes, opsetOf, parseOnnx, shapeOf, toNumber, typeName } from './onnx.ts';
+import { type OnnxModel, type OnnxValue, opsetOf, parseOnnx, shapeOf, toNumber, typeName } from './onnx.ts';
 import { checkOnnx } from './onnxcheck.ts';
 import { type Draft, constant, declare, emit, emitUnitLength, newDraft } from './onnxdraft.ts';
 import { exportLayers, renameOutput, translateModel } from './onnxexport.ts';
@@ -89,7 +89,7 @@ export async function openBackbone(path: string, options: BackboneOptions = {}):
   const { kind, sha256, model } = await openFile(path, options.output);
   const plan = await planOf(path, kind, model, options);
   const whole = fromPixels(model, plan);
-  const session = await openSession(onnxBytes(whole), path, options);
+  const session = await openSession(whole, path, options);
   try {
     const width = await widthOf(path, session, plan);
     if (whole.graph) whole.graph.output = [declare('features', 'float32', ['N', width])];
@@ -222,7 +222,7 @@ async function innerValue(
       `${path} makes no value ${name}: its outputs are ${graph?.output.map((value) => value.name).join(', ')}`,
     );
   const asked: OnnxValue = { name, type: { tensorType: { elemType: 1 } } };
-  const session = await openSession(onnxBytes({ ...model, graph: { ...graph, output: [asked] } }), path, options);
+  const session = await openSession({ ...model, graph: { ...graph, output: [asked] } }, path, options);
   const { shape } = session.output;
   await session.close();
   if (shape.length !== 2 && shape.length !== 4)

@@ -2,6 +2,8 @@
 import { availableParallelism } from 'node:os';
 import type { InferenceSession } from 'onnxruntime-node';
 import type { StepOptions } from '../ard/index.ts';
+import { type OnnxModel, onnxBytes } from './onnx.ts';
+import { withFloatWeights } from './onnxfold.ts';
 
 /** Options of reading images in batches. */
 export interface BatchOptions extends Omit<StepOptions, 'concurrency'> {
@@ -58,12 +60,12 @@ async function loadRuntime(load: () => Promise<unknown>): Promise<Runtime> {
  * @throws {RuntimeMissingError} when onnxruntime-node does not load
  * @throws {Error} naming `path`, when onnxruntime refuses the model
  */
-export async function openSession(bytes: Uint8Array, path: string, options: RuntimeOptions = {}): Promise<Session> {
+export async function openSession(model: OnnxModel, path: string, options: RuntimeOptions = {}): Promise<Session> {
   const { threads = availableParallelism(), load = () => import('onnxruntime-node') } = options;
   if (!Number.isInteger(threads) || threads < 1)
     throw new RangeError(`a positive whole number of threads is required, got ${threads}`);
   const runtime = await loadRuntime(load);
-  const session = await openWith(runtime, bytes, path, threads);
+  const session = await openWith(runtime, onnxBytes(withFloatWeights(model)), path, threads);
   const [{ name, type, shape }, output] = [tensorOf(session.inputMetadata), tensorOf(session.outputMetadata)];
   const input = { name, type: type as 'uint8' | 'float32', shape };
   const pixels = shape.slice(1).reduce<number>((product, length) => product * Number(length), 1);

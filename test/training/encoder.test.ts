@@ -1,11 +1,22 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tfl from '@tensorflow/tfjs-layers';
-import { type Encoder, RuntimeMissingError, exportEncoder, onnxBytes, openEncoder, parseOnnx, trainingBackend } from 'imagesim/training'; // prettier-ignore
+import { type Encoder, RuntimeMissingError, exportEncoder, onnxBytes, openEncoder, parseOnnx, readOnnx, trainingBackend } from 'imagesim/training'; // prettier-ignore
+import { withFloatWeights } from '../../kernel-lib/training/onnxfold.ts';
 import { exportLayers } from '../../kernel-lib/training/onnxexport.ts';
-import { chain, difference, encoderNetwork, networkOf, noise, onWeb, predicted, pythonFaults } from './networks.ts';
+import {
+  chain,
+  difference,
+  encoderNetwork,
+  networkOf,
+  noise,
+  onWeb,
+  predicted,
+  pythonFaults,
+  pythonOnnx,
+} from './networks.ts';
 
 const size = 33;
 const width = 12;
@@ -62,6 +73,35 @@ describe('training: the ONNX encoder', () => {
     await writeFile(file, onnxBytes(await exportEncoder(raw)));
     const opened = await openEncoder(file);
     assert.ok(difference(await opened.encode(images), await encoder.encode(images)) < 1e-6);
+    await opened.close();
+  });
+
+  it('runs weights kept in bytes as onnxruntime-web does, which knows nothing of our folding', async () => {
+    const code = `
+g = numpy.random.RandomState(2)
+byte = lambda name, shape, kind: numpy_helper.from_array(g.randint(0, 100, shape).astype(kind), name)
+floats = lambda name, values: numpy_helper.from_array(numpy.array(values, dtype=numpy.float32), name)
+nodes = [
+    helper.make_node('Cast', ['image'], ['x'], to=TensorProto.FLOAT), helper.make_node('Transpose', ['x'], ['t'], perm=[0, 3, 1, 2]),
+    helper.make_node('DequantizeLinear', ['w1', 's1', 'z1'], ['f1']), helper.make_node('Conv', ['t', 'f1'], ['c']), helper.make_node('Relu', ['c'], ['r']),
+    helper.make_node('GlobalAveragePool', ['r'], ['p']), helper.make_node('Flatten', ['p'], ['q']),
+    helper.make_node('DequantizeLinear', ['w2', 's2', 'z2'], ['f2'], axis=0), helper.make_node('Gemm', ['q', 'f2'], ['e'], transB=1),
+    helper.make_node('DequantizeLinear', ['w3', 's3'], ['f3'], axis=-1), helper.make_node('MatMul', ['e', 'f3'], ['m']),
+    helper.make_node('LpNormalization', ['m'], ['embedding'], axis=1),
+]
+weights = [byte('w1', [5, 3, 3, 3], 'uint8'), floats('s1', 0.01), numpy_helper.from_array(numpy.array(50, 'uint8'), 'z1'),
+    byte('w2', [4, 5], 'int8'), floats('s2', [0.1, 0.2, 0.3, 0.4]), numpy_helper.from_array(numpy.array([1, 60, 30, -7], 'int8'), 'z2'),
+    byte('w3', [4, 6], 'int8'), floats('s3', [0.1, 0.2, 0.3, -0.4, 0.5, 0.6])]
+graph = helper.make_graph(nodes, 'bytes', [helper.make_tensor_value_info('image', TensorProto.UINT8, ['N', 33, 33, 3])], [helper.make_tensor_value_info('embedding', TensorProto.FLOAT, ['N', 6])], weights)
+model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 13)])
+model.ir_version = 7
+open(sys.argv[1], 'wb').write(model.SerializeToString())`;
+    const file = join(folder, 'bytes.onnx');
+    pythonOnnx(code, file);
+    const opened = await openEncoder(file);
+    assert.ok(difference(await opened.encode(images), await onWeb(await readFile(file), images)) < 1e-6);
+    const folded = withFloatWeights(await readOnnx(file)).graph?.node.map(({ opType }) => opType);
+    assert.deepEqual(folded, ['Cast', 'Transpose', 'Conv', 'Relu', 'GlobalAveragePool', 'Flatten', 'Gemm', 'MatMul', 'LpNormalization']); // prettier-ignore
     await opened.close();
   });
 

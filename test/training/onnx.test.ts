@@ -168,7 +168,7 @@ describe('training: export to ONNX', () => {
       const exported = await exportLayers(model, '');
       assert.deepEqual(checkOnnx(exported), []);
       const [bytes, images] = [onnxBytes(exported), noise(2 * shape.reduce((a, b) => a * b), what)];
-      const session = await openSession(bytes, what, { threads: 1 });
+      const session = await openSession(exported, what, { threads: 1 });
       const expected = predicted(model, images);
       assert.ok(
         difference(await session.run(images), expected) < 1e-5,
