@@ -1,5 +1,9 @@
 /** Embeddings in fewer bytes: a byte or a bit each number, and what search loses by it. */
-import type { Vectors } from '../similarity/index.ts';
+/** Embeddings of one width, one after another: `[n, width]`, each row of unit length; the `Vectors` of `imagesim/similarity`. */
+export interface Rows {
+  values: Float32Array;
+  width: number;
+}
 
 /**
  * How an embedding is kept: `float32`, 4 bytes a number; `int8`, a byte each; `bit`, an eighth of a byte each.
@@ -34,7 +38,7 @@ export interface CodeOptions {
 }
 
 /** The mean of rows, one number a column. */
-export function meanOf({ values, width }: Vectors): Float32Array {
+export function meanOf({ values, width }: Rows): Float32Array {
   const n = values.length / width;
   const sums = new Float64Array(width);
   for (let i = 0; i < values.length; i++) sums[i % width] += values[i];
@@ -46,7 +50,7 @@ export function meanOf({ values, width }: Vectors): Float32Array {
  *
  * @throws {RangeError} when the numbers are no whole rows, one is not finite, or the mean is of another width
  */
-export function packCodes(vectors: Vectors, kind: CodeKind, { mean }: CodeOptions = {}): Codes {
+export function packCodes(vectors: Rows, kind: CodeKind, { mean }: CodeOptions = {}): Codes {
   const { values, width } = vectors;
   const n = values.length / width;
   if (!Number.isInteger(width) || width < 1 || !Number.isInteger(n))
@@ -61,7 +65,7 @@ export function packCodes(vectors: Vectors, kind: CodeKind, { mean }: CodeOption
   return { kind, width, n, values: signs(vectors, n, mean), ...(mean && { mean: mean.slice() }) };
 }
 
-function quantised({ values, width }: Vectors, n: number): Int8Array {
+function quantised({ values, width }: Rows, n: number): Int8Array {
   const packed = new Int8Array(values.length);
   for (let row = 0; row < n; row++) {
     let most = 0;
@@ -84,7 +88,7 @@ function withScales(codes: Codes): Codes {
   return { ...codes, scales };
 }
 
-function signs({ values, width }: Vectors, n: number, mean: Float32Array | undefined): Uint32Array {
+function signs({ values, width }: Rows, n: number, mean: Float32Array | undefined): Uint32Array {
   const words = Math.ceil(width / 32);
   const packed = new Uint32Array(n * words);
   for (let row = 0, at = 0; row < n; row++) {
@@ -127,7 +131,7 @@ export function codesFrom(bytes: Uint8Array, kind: CodeKind, width: number, { me
  *
  * @returns `[n, width]`, each row of unit length
  */
-export function unpackCodes({ kind, values, width, n, scales }: Codes): Vectors {
+export function unpackCodes({ kind, values, width, n, scales }: Codes): Rows {
   if (kind === 'float32') return { values: Float32Array.from(values), width };
   if (kind === 'int8')
     return { values: Float32Array.from(values, (value, i) => value * (scales?.[Math.floor(i / width)] ?? 0)), width };
@@ -205,7 +209,7 @@ export interface CodeLossOptions extends CodeOptions {
  * @returns one entry a kind, float32 first
  * @throws {RangeError} when there are fewer than two rows
  */
-export function codeLoss(vectors: Vectors, options: CodeLossOptions = {}): CodeLoss[] {
+export function codeLoss(vectors: Rows, options: CodeLossOptions = {}): CodeLoss[] {
   const { k = 10, isAlike, questions = 1000, mean = meanOf(vectors) } = options;
   const n = vectors.values.length / vectors.width;
   if (!(n >= 2)) throw new RangeError(`codeLoss requires at least two rows, got ${n}`);
