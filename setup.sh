@@ -4,7 +4,7 @@
 #   ./setup.sh              what the notebooks need, for the role chosen last; at first that is the datamaker's
 #   ./setup.sh datamaker    the same, for the machine that makes data
 #   ./setup.sh trainer      for the machine that trains: and @tensorflow/tfjs-node-gpu, CUDA and cuDNN, or what it does without them
-#   ./setup.sh test         and what the tests need: gdal-bin, osmium-tool, libjpeg-turbo-progs, chromium, python3-rasterio, openssh-server
+#   ./setup.sh test         and what the tests need: gdal-bin, osmium-tool, libjpeg-turbo-progs, chromium, python3-rasterio, python3-onnx, openssh-server
 #
 # Data goes to $IMAGESIM_DATA, else to /home/ubuntu/data.
 set -euo pipefail
@@ -239,12 +239,14 @@ lay_out_data() {
 # --- what only the tests need
 
 install_test_tools() {
-  local packages=()
+  local packages=() module
   command -v gdalinfo >/dev/null || packages+=(gdal-bin)
   command -v osmium >/dev/null || packages+=(osmium-tool)
   command -v jpegtran >/dev/null || packages+=(libjpeg-turbo-progs)
   [[ -n $(type -P chromium chromium-browser google-chrome) ]] || packages+=("$(chromium_package)")
-  /usr/bin/python3 -c 'import sys; from importlib.util import find_spec; sys.exit(find_spec("rasterio") is None)' || packages+=(python3-rasterio)
+  for module in rasterio onnx; do
+    /usr/bin/python3 -c 'import sys; from importlib.util import find_spec; sys.exit(find_spec(sys.argv[1]) is None)' "$module" || packages+=("python3-$module")
+  done
   [[ ${#packages[@]} == 0 ]] || apt_install "${packages[@]}"
   [[ -x /usr/sbin/sshd && -n $(type -P ssh) ]] || install_ssh
 }

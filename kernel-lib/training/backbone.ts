@@ -4,29 +4,12 @@ import { readFile } from 'node:fs/promises';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import sharp from 'sharp';
 import { readLayers } from './layersfile.ts';
-import { type OnnxModel, type OnnxValue, onnxBytes, opsetOf, parseOnnx, shapeOf, toNumber, typeName } from './onnx.ts';
+import { type BackboneOptions, type Plan, fromPixels, planOf } from './backboneplan.ts';
+import { type OnnxModel, opsetOf, parseOnnx, shapeOf } from './onnx.ts';
 import { checkOnnx } from './onnxcheck.ts';
-import { type Draft, constant, declare, emit, emitUnitLength, newDraft } from './onnxdraft.ts';
+import { declare, emitUnitLength, newDraft } from './onnxdraft.ts';
 import { exportLayers, renameOutput, translateModel } from './onnxexport.ts';
-import { prefixed } from './onnxrename.ts';
-import { type BatchOptions, type RuntimeOptions, type Session, openSession, runBatches } from './onnxsession.ts';
-
-/**
- * What a network wants of a pixel 0–255: `x · scale + offset`; or, as torchvision writes it, `(x / 255 − mean) / std` for each of red, green and blue.
- */
-export type PixelScale =
-  | { scale: number; offset: number }
-  | { mean: readonly [number, number, number]; std: readonly [number, number, number] };
-
-/** Options of {@link openBackbone}. */
-export interface BackboneOptions extends RuntimeOptions {
-  /** What it wants of pixels. Default: `(x − 127.5) / 127.5`, that is −1 to 1. */
-  pixels?: PixelScale | undefined;
-  /** Rows and columns, where the file leaves them open. Default: as the file says. */
-  inputSize?: number | undefined;
-  /** Which value is the features: an output, or any value inside an ONNX file. Default: the first output of two axes, else of four. */
-  output?: string | undefined;
-}
+import { type BatchOptions, type Session, openSession, runBatches } from './onnxsession.ts';
 
 /** A pretrained network that is ready: images to features. */
 export interface Backbone {
@@ -67,17 +50,6 @@ interface Opened {
   model: OnnxModel;
 }
 
-/** How pixels go into a file's network and features come out. */
-interface Plan {
-  input: OnnxValue;
-  /** Images a run, where the file fixes them. */
-  batch: number | undefined;
-  isBandsFirst: boolean;
-  inputSize: number;
-  output: { name: string; rank: number };
-  pixels: PixelScale;
-}
-
 /**
  * Opens a pretrained image network: an ONNX file, or a tfjs layers model (its folder, or its `model.json`).
  *
@@ -91,7 +63,7 @@ export async function openBackbone(path: string, options: BackboneOptions = {}):
   const { kind, sha256, model } = await openFile(path, options.output);
   const plan = await planOf(path, kind, model, options);
   const whole = fromPixels(model, plan);
-  const session = await openSession(onnxBytes(whole), path, options);
+  const session = await openSession(whole, path, options);
   try {
     const width = await widthOf(path, session, plan);
     if (whole.graph) whole.graph.output = [declare('features', 'float32', ['N', width])];
@@ -118,7 +90,7 @@ async function openFile(path: string, output: string | undefined): Promise<Opene
     const names = model.outputs.map(({ sourceLayer }) => sourceLayer.name);
     const wanted = output ?? names.find((_, i) => model.outputs[i].shape.length === 2) ?? names[0];
     try {
-      return { kind: 'layers', sha256: sha256(bytes), model: await exportLayers(model, wanted) };
+      return { kind: 'layers', sha256: hashOf(bytes), model: await exportLayers(model, wanted) };
     } catch (error) {
       throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
     } finally {
@@ -126,7 +98,7 @@ async function openFile(path: string, output: string | undefined): Promise<Opene
     }
   }
   const bytes = await readFile(path);
-  return { kind: 'onnx', sha256: sha256([bytes]), model: soundModel(bytes, path) };
+  return { kind: 'onnx', sha256: hashOf([bytes]), model: soundModel(bytes, path) };
 }
 
 function soundModel(bytes: Uint8Array, path: string): OnnxModel {
@@ -136,154 +108,10 @@ function soundModel(bytes: Uint8Array, path: string): OnnxModel {
   return model;
 }
 
-function sha256(blocks: readonly Uint8Array[]): string {
+function hashOf(blocks: readonly Uint8Array[]): string {
   const hash = createHash('sha256');
   for (const block of blocks) hash.update(block);
   return hash.digest('hex');
-}
-
-async function planOf(path: string, kind: Backbone['kind'], model: OnnxModel, options: BackboneOptions): Promise<Plan> {
-  const { pixels = { scale: 1 / 127.5, offset: -1 }, inputSize } = options;
-  const numbers = 'scale' in pixels ? [pixels.scale, pixels.offset] : [...pixels.mean, ...pixels.std];
-  if (!numbers.every(Number.isFinite) || ('std' in pixels && pixels.std.includes(0)))
-    throw new RangeError(`openBackbone requires finite pixel scales and no std of zero, got ${numbers.join(', ')}`);
-  const image = imageInput(path, model, inputSize);
-  const output = await outputOf(path, model, kind === 'layers' ? undefined : options.output, options);
-  return { ...image, output, pixels };
-}
-
-/** The input that takes images. Weights may be listed as inputs too: they are none. */
-function imageInput(
-  path: string,
-  { graph }: OnnxModel,
-  asked: number | undefined,
-): Pick<Plan, 'input' | 'batch' | 'isBandsFirst' | 'inputSize'> {
-  const weights = new Set(graph?.initializer.map(({ name }) => name));
-  const inputs = (graph?.input ?? []).filter(({ name }) => !weights.has(name));
-  const [input] = inputs;
-  const shape = (input && shapeOf(input)) ?? [];
-  const isBandsFirst = shape[1] === 3;
-  const found = inputs.map(
-    (value) => `${value.name} ${typeName(value.type?.tensorType?.elemType)} [${shapeOf(value)?.join(', ')}]`,
-  );
-  if (inputs.length !== 1 || shape.length !== 4 || (!isBandsFirst && shape[3] !== 3))
-    throw new Error(
-      `${path} takes ${found.join(' and ') || 'nothing'}: expected one input of images, [N, 3, size, size] or [N, size, size, 3]`,
-    );
-  if (input.type?.tensorType?.elemType !== 1)
-    throw new Error(`${path} takes ${found.join()}: expected float32; export the network in single precision`);
-  const [rows, cols] = isBandsFirst ? shape.slice(2) : shape.slice(1, 3);
-  const batch = typeof shape[0] === 'number' ? shape[0] : undefined;
-  return { input, batch, isBandsFirst, inputSize: sideOf(path, rows, cols, asked) };
-}
-
-function sideOf(path: string, rows: number | string, cols: number | string, asked: number | undefined): number {
-  const [fixed] = [rows, cols].filter((length) => typeof length === 'number');
-  const side = fixed ?? asked;
-  if (side === undefined)
-    throw new Error(`${path} takes images of any size: say which by the option inputSize, such as 224`);
-  if ([rows, cols].some((length) => typeof length === 'number' && length !== side))
-    throw new Error(`${path} takes images of ${rows} × ${cols} pixels: expected as many rows as columns`);
-  if (asked !== undefined && asked !== side)
-    throw new RangeError(
-      `${path} takes images of ${side} × ${side} pixels, and inputSize is ${asked}: leave the option away`,
-    );
-  if (!Number.isInteger(side) || side < 1)
-    throw new RangeError(`inputSize of ${path} is ${side}: expected a positive whole number`);
-  return side;
-}
-
-async function outputOf(
-  path: string,
-  model: OnnxModel,
-  asked: string | undefined,
-  options: RuntimeOptions,
-): Promise<Plan['output']> {
-  const outputs = model.graph?.output ?? [];
-  if (asked !== undefined && !outputs.some(({ name }) => name === asked))
-    return innerValue(path, model, asked, options);
-  const named = outputs.filter(({ name }) => asked === undefined || name === asked);
-  const ranks = named.map((value) => shapeOf(value)?.length);
-  const place = ranks.includes(2) ? ranks.indexOf(2) : ranks.indexOf(4);
-  const found = named.map((value) => `${value.name} [${shapeOf(value)?.join(', ')}]`).join(' and ');
-  if (place < 0)
-    throw new Error(
-      `${path} gives ${found}: expected features of two axes or four; name another value by the option output`,
-    );
-  return { name: named[place].name ?? '', rank: ranks[place] ?? 0 };
-}
-
-/** A value inside the network. Its shape is asked of onnxruntime, for most files do not say. */
-async function innerValue(
-  path: string,
-  model: OnnxModel,
-  name: string,
-  options: RuntimeOptions,
-): Promise<Plan['output']> {
-  const { graph } = model;
-  if (!graph?.node.some(({ output }) => output.includes(name)))
-    throw new Error(
-      `${path} makes no value ${name}: its outputs are ${graph?.output.map((value) => value.name).join(', ')}`,
-    );
-  const asked: OnnxValue = { name, type: { tensorType: { elemType: 1 } } };
-  const session = await openSession(onnxBytes({ ...model, graph: { ...graph, output: [asked] } }), path, options);
-  const { shape } = session.output;
-  await session.close();
-  if (shape.length !== 2 && shape.length !== 4)
-    throw new Error(`${name} of ${path} is [${shape.join(', ')}]: expected features of two axes or four`);
-  return { name, rank: shape.length };
-}
-
-/** The network between the pixels of its images and its features. Its own names get a prefix. */
-function fromPixels(model: OnnxModel, plan: Plan): OnnxModel {
-  const { inputSize, output, isBandsFirst, batch } = plan;
-  const graph = prefixed(model, 'backbone/');
-  const draft = newDraft(['image', 'features']);
-  emitPixels(draft, plan, `backbone/${plan.input.name}`);
-  draft.nodes.push(...graph.node);
-  const made = `backbone/${output.name}`;
-  const pooled = output.rank === 2 ? made : emitMean(draft, made, isBandsFirst);
-  draft.nodes.push({ name: 'features', opType: 'Identity', input: [pooled], output: ['features'], attribute: [] });
-  return {
-    ...model,
-    irVersion: Math.max(8, toNumber(model.irVersion)),
-    graph: {
-      ...graph,
-      node: draft.nodes,
-      initializer: [...graph.initializer, ...draft.initializers],
-      input: [declare('image', 'uint8', [batch ?? 'N', inputSize, inputSize, 3])],
-      output: [declare('features', 'float32', [batch ?? 'N', 'width'])],
-    },
-  };
-}
-
-/** Adds what turns bytes into the network's own input. */
-function emitPixels(draft: Draft, { isBandsFirst, pixels }: Plan, input: string): void {
-  const floats = emit(draft, 'Cast', ['image'], 'image/float', { to: 1 });
-  const x = isBandsFirst ? emit(draft, 'Transpose', [floats], 'image/bands', { perm: [0, 3, 1, 2] }) : floats;
-  const bands = [0, 1, 2];
-  const factor = bands.map((band) => ('scale' in pixels ? pixels.scale : 1 / (255 * pixels.std[band])));
-  const addend = bands.map((band) => ('scale' in pixels ? pixels.offset : -pixels.mean[band] / pixels.std[band]));
-  const dims = isBandsFirst ? [3, 1, 1] : [3];
-  const scaled = emit(
-    draft,
-    'Mul',
-    [x, constant(draft, 'image/factor', dims, Float32Array.from(factor))],
-    'image/scaled',
-  );
-  const addendName = constant(draft, 'image/addend', dims, Float32Array.from(addend));
-  draft.nodes.push({
-    name: 'image/normalised',
-    opType: 'Add',
-    input: [scaled, addendName],
-    output: [input],
-    attribute: [],
-  });
-}
-
-function emitMean(draft: Draft, images: string, isBandsFirst: boolean): string {
-  const x = isBandsFirst ? images : emit(draft, 'Transpose', [images], 'features/bands', { perm: [0, 3, 1, 2] });
-  return emit(draft, 'Flatten', [emit(draft, 'GlobalAveragePool', [x], 'features/mean')], 'features/flat');
 }
 
 /** The number of features: as onnxruntime infers it, else of a black image. */

@@ -1,12 +1,18 @@
 /** Embeddings in fewer bytes: a byte or a bit each number, and what search loses by it. */
-import type { Vectors } from '../similarity/index.ts';
+/** Embeddings of one width, one after another: `[n, width]`, each row of unit length; the `Vectors` of `imagesim/similarity`. */
+export interface Rows {
+  values: Float32Array;
+  width: number;
+}
 
 /**
  * How an embedding is kept: `float32`, 4 bytes a number; `int8`, a byte each; `bit`, an eighth of a byte each.
  *
- * `int8` is symmetric, with a scale of its own for each row: its largest number becomes ±127. The scale need not be kept, for a row is of unit length.
+ * `int8` is symmetric, with a scale of its own for each row: its largest number becomes ±127. The scale need not be kept, for a row is of unit length. On
+ * MobileNet's 1024 features of 420 RSSCN7 scenes 99.5 % of the ten nearest stay (with one scale of 1 / 127 for all rows, 97.4 %), and mAP to four digits.
  *
- * `bit` says whether a number is above the mean of a reference set, which makes each bit about as often one as zero; without it, above zero.
+ * `bit` says whether a number is above the mean of a reference set; without it, above zero. On the same features mAP falls from .590 to .551 centred, and to
+ * .413 about zero: rectified features are all positive. Of the ten nearest 57 % stay: bits are for a first choice among many rows.
  */
 export type CodeKind = 'float32' | 'int8' | 'bit';
 
@@ -32,7 +38,7 @@ export interface CodeOptions {
 }
 
 /** The mean of rows, one number a column. */
-export function meanOf({ values, width }: Vectors): Float32Array {
+export function meanOf({ values, width }: Rows): Float32Array {
   const n = values.length / width;
   const sums = new Float64Array(width);
   for (let i = 0; i < values.length; i++) sums[i % width] += values[i];
@@ -44,7 +50,7 @@ export function meanOf({ values, width }: Vectors): Float32Array {
  *
  * @throws {RangeError} when the numbers are no whole rows, one is not finite, or the mean is of another width
  */
-export function packCodes(vectors: Vectors, kind: CodeKind, { mean }: CodeOptions = {}): Codes {
+export function packCodes(vectors: Rows, kind: CodeKind, { mean }: CodeOptions = {}): Codes {
   const { values, width } = vectors;
   const n = values.length / width;
   if (!Number.isInteger(width) || width < 1 || !Number.isInteger(n))
@@ -59,7 +65,7 @@ export function packCodes(vectors: Vectors, kind: CodeKind, { mean }: CodeOption
   return { kind, width, n, values: signs(vectors, n, mean), ...(mean && { mean: mean.slice() }) };
 }
 
-function quantised({ values, width }: Vectors, n: number): Int8Array {
+function quantised({ values, width }: Rows, n: number): Int8Array {
   const packed = new Int8Array(values.length);
   for (let row = 0; row < n; row++) {
     let most = 0;
@@ -82,7 +88,7 @@ function withScales(codes: Codes): Codes {
   return { ...codes, scales };
 }
 
-function signs({ values, width }: Vectors, n: number, mean: Float32Array | undefined): Uint32Array {
+function signs({ values, width }: Rows, n: number, mean: Float32Array | undefined): Uint32Array {
   const words = Math.ceil(width / 32);
   const packed = new Uint32Array(n * words);
   for (let row = 0, at = 0; row < n; row++) {
@@ -125,7 +131,7 @@ export function codesFrom(bytes: Uint8Array, kind: CodeKind, width: number, { me
  *
  * @returns `[n, width]`, each row of unit length
  */
-export function unpackCodes({ kind, values, width, n, scales }: Codes): Vectors {
+export function unpackCodes({ kind, values, width, n, scales }: Codes): Rows {
   if (kind === 'float32') return { values: Float32Array.from(values), width };
   if (kind === 'int8')
     return { values: Float32Array.from(values, (value, i) => value * (scales?.[Math.floor(i / width)] ?? 0)), width };
@@ -137,22 +143,33 @@ export function unpackCodes({ kind, values, width, n, scales }: Codes): Vectors 
 
 /** How alike two rows are, −1 to 1: the cosine; of bits 1 − 2 × the share that differ. */
 export function codeSimilarity(a: Codes, i: number, b: Codes, j: number): number {
-  if (a.kind === 'bit') return 1 - (2 * hamming(a, i, b, j)) / a.width;
-  const sum = dot(a.values, i * a.width, b.values, j * b.width, a.width);
-  return a.scales && b.scales ? sum * a.scales[i] * b.scales[j] : sum;
+  const { width } = a;
+  if (a.kind === 'bit') return 1 - (2 * hamming(a, i, b, j)) / width;
+  if (a.kind === 'float32') return dotOfFloats(a.values as Float32Array, i * width, b.values as Float32Array, j * width, width); // prettier-ignore
+  const sum = dotOfIntegers(a.values as Int8Array, i * width, b.values as Int8Array, j * width, width);
+  return sum * (a.scales?.[i] ?? 0) * (b.scales?.[j] ?? 0);
 }
 
-function dot(a: Codes['values'], from: number, b: Codes['values'], start: number, width: number): number {
+// Two functions, for one that sees arrays of both kinds runs more slowly.
+
+function dotOfFloats(a: Float32Array, from: number, b: Float32Array, start: number, width: number): number {
   let sum = 0;
   for (let k = 0; k < width; k++) sum += a[from + k] * b[start + k];
+  return sum;
+}
+
+function dotOfIntegers(a: Int8Array, from: number, b: Int8Array, start: number, width: number): number {
+  let sum = 0;
+  for (let k = 0; k < width; k++) sum = (sum + a[from + k] * b[start + k]) | 0;
   return sum;
 }
 
 /** Number of bits in which two rows differ. */
 export function hamming(a: Codes, i: number, b: Codes, j: number): number {
   const words = Math.ceil(a.width / 32);
+  const [left, right] = [a.values as Uint32Array, b.values as Uint32Array];
   let count = 0;
-  for (let k = 0; k < words; k++) count += ones(a.values[i * words + k] ^ b.values[j * words + k]);
+  for (let k = 0; k < words; k++) count += ones(left[i * words + k] ^ right[j * words + k]);
   return count;
 }
 
@@ -192,7 +209,7 @@ export interface CodeLossOptions extends CodeOptions {
  * @returns one entry a kind, float32 first
  * @throws {RangeError} when there are fewer than two rows
  */
-export function codeLoss(vectors: Vectors, options: CodeLossOptions = {}): CodeLoss[] {
+export function codeLoss(vectors: Rows, options: CodeLossOptions = {}): CodeLoss[] {
   const { k = 10, isAlike, questions = 1000, mean = meanOf(vectors) } = options;
   const n = vectors.values.length / vectors.width;
   if (!(n >= 2)) throw new RangeError(`codeLoss requires at least two rows, got ${n}`);

@@ -38,9 +38,10 @@ export async function openEncoder(path: string, options: RuntimeOptions = {}): P
       },
     );
   });
-  const [fault] = checkOnnx(parseOnnx(bytes, path));
+  const model = parseOnnx(bytes, path);
+  const [fault] = checkOnnx(model);
   if (fault !== undefined) throw new Error(`${path} is damaged: ${fault}; export the encoder again`);
-  const session = await openSession(bytes, path, options);
+  const session = await openSession(model, path, options);
   try {
     return encoderOf(path, session);
   } catch (error) {

@@ -25,17 +25,11 @@ export { checkOnnx } from './onnxcheck.ts';
 export { type ExportOptions, exportEncoder } from './onnxexport.ts';
 export { type BatchOptions, type RuntimeOptions, RuntimeMissingError } from './onnxsession.ts';
 export { type Encoder, openEncoder } from './encoder.ts';
-export {
-  type Backbone,
-  type BackboneOptions,
-  type FeatureOptions,
-  type PixelScale,
-  appendHead,
-  openBackbone,
-} from './backbone.ts';
+export { type Backbone, type FeatureOptions, appendHead, openBackbone } from './backbone.ts';
+export type { BackboneOptions, PixelScale } from './backboneplan.ts';
 export { type LayersFile, readLayers } from './layersfile.ts';
 export {
-  type CodeKind, type CodeLoss, type CodeLossOptions, type CodeOptions, type Codes,
+  type CodeKind, type CodeLoss, type CodeLossOptions, type CodeOptions, type Codes, type Rows,
   codeBytes, codeLoss, codeSimilarity, codesFrom, hamming, meanOf, packCodes, unpackCodes,
 } from './codes.ts'; // prettier-ignore
 export { colourHistograms } from './histogram.ts';

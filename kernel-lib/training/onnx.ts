@@ -1,5 +1,6 @@
 /** ONNX files: read, changed and written without loss. Fields that this version does not know are kept as they are. */
 import { readFile } from 'node:fs/promises';
+import protobuf from 'protobufjs';
 import { ModelProto } from './onnxschema.ts';
 
 /** A 64-bit integer: read as an object, and written from either. */
@@ -157,7 +158,9 @@ export async function readOnnx(path: string): Promise<OnnxModel> {
 export function parseOnnx(bytes: Uint8Array, path = 'the ONNX model'): OnnxModel {
   let model: OnnxModel;
   try {
-    model = ModelProto.decode(bytes) as unknown as OnnxModel;
+    const reader = protobuf.Reader.create(bytes);
+    reader.discardUnknown = false; // fields of a later version
+    model = ModelProto.decode(reader) as unknown as OnnxModel;
   } catch (error) {
     throw new Error(
       `${path} is no whole ONNX file (${bytes.length} bytes, ${(error as Error).message}): fetch it again`,
@@ -175,5 +178,5 @@ export function parseOnnx(bytes: Uint8Array, path = 'the ONNX model'): OnnxModel
 
 /** The bytes of a model: the same for the same model. */
 export function onnxBytes(model: OnnxModel): Uint8Array {
-  return ModelProto.encode(ModelProto.create(model as unknown as Record<string, unknown>)).finish();
+  return ModelProto.encode(model).finish();
 }

@@ -58,7 +58,7 @@ export function checkOnnx(model: OnnxModel | Uint8Array): string[] {
   const read = model instanceof Uint8Array ? parseOnnx(model) : model;
   const faults = versionFaults(read);
   if (!read.graph) return [...faults, 'the model has no graph'];
-  return [...faults, ...graphFaults(read.graph, 'the graph', new Set(), domainsOf(read))];
+  return [...faults, ...graphFaults(read.graph, 'the graph', undefined, domainsOf(read))];
 }
 
 function domainsOf({ opsetImport }: OnnxModel): Set<string> {
@@ -81,8 +81,13 @@ function twice(names: readonly string[]): string[] {
   return [...new Set(names.filter((name, i) => names.indexOf(name) < i))];
 }
 
-/** @param outer names that a graph around this one makes */
-function graphFaults(graph: OnnxGraph, where: string, outer: ReadonlySet<string>, domains: Set<string>): string[] {
+/** @param outer names that a graph around this one makes; none around the main one, which alone must declare types and shapes */
+function graphFaults(
+  graph: OnnxGraph,
+  where: string,
+  outer: ReadonlySet<string> | undefined,
+  domains: Set<string>,
+): string[] {
   const faults = graph.name ? [] : [`${where} has no name`];
   const initializers = graph.initializer.map(({ name = '' }) => name);
   const sparse = (graph.sparseInitializer ?? []).map(({ values }) => values?.name ?? '');
@@ -91,15 +96,15 @@ function graphFaults(graph: OnnxGraph, where: string, outer: ReadonlySet<string>
   for (const name of twice([...initializers, ...sparse])) faults.push(`${where} has the weights ${name} twice`);
   for (const tensor of graph.initializer)
     faults.push(...tensorFaults(tensor, `weights ${tensor.name || 'without a name'}`, true));
-  for (const value of graph.input) faults.push(...valueFaults(value, 'input'));
-  const made = new Set([...outer, ...inputs, ...initializers, ...sparse]);
+  for (const value of graph.input) faults.push(...valueFaults(value, 'input', !outer));
+  const made = new Set([...(outer ?? []), ...inputs, ...initializers, ...sparse]);
   for (const [i, node] of graph.node.entries()) faults.push(...nodeFaults(node, i, made, domains));
   if (graph.output.length === 0) faults.push(`${where} has no output`);
   for (const value of graph.output) {
-    faults.push(...valueFaults(value, 'output'));
+    faults.push(...valueFaults(value, 'output', !outer));
     if (value.name && !made.has(value.name)) faults.push(`output ${value.name} is made by no node`);
   }
-  for (const name of twice(graph.output.map(({ name = '' }) => name)))
+  for (const name of twice(graph.output.map((value) => value.name ?? '')))
     faults.push(`${where} has the output ${name} twice`);
   return faults;
 }
@@ -118,7 +123,7 @@ function nodeFaults(node: OnnxNode, index: number, made: Set<string>, domains: S
   for (const name of node.output) {
     if (name && made.has(name)) faults.push(`${where} makes ${name} once more`);
   }
-  for (const name of twice(node.attribute.map(({ name: attribute = '' }) => attribute)))
+  for (const name of twice(node.attribute.map((attribute) => attribute.name ?? '')))
     faults.push(`${where} has the attribute ${name} twice`);
   for (const attribute of node.attribute) faults.push(...attributeFaults(attribute, where, made, domains));
   for (const name of node.output) if (name) made.add(name);
@@ -182,9 +187,10 @@ function lengthFaults(
   return found === values ? [] : [`${where}: ${found} values, where its shape asks for ${values}`];
 }
 
-function valueFaults(value: OnnxValue, what: 'input' | 'output'): string[] {
+function valueFaults(value: OnnxValue, what: 'input' | 'output', isMain: boolean): string[] {
   const { name, type } = value;
   if (!name) return [`an ${what} has no name`];
+  if (!isMain) return [];
   if (!type || !isSet(value, 'type')) return [`${what} ${name} has no type`];
   const { tensorType } = type;
   if (!tensorType || !isSet(type, 'tensorType')) return []; // a sequence or a map

@@ -134,7 +134,7 @@ function nameOf(walk: Walk, tensor: tfl.SymbolicTensor, shape: number[]): string
   if ('layers' in layer) return nestedModel(walk, tensor, layer as unknown as tfl.LayersModel);
   if (shape.some((length) => length === null))
     throw new TypeError(
-      `cannot export layer ${layer.name}: its shape varies with the image; build the network for a fixed size`,
+      `cannot export layer ${layer.name}: its shape is left open; build the network for a fixed size, and reshape without −1`,
     );
   if (layer.getClassName() === 'BatchNormalization' && canFold(walk, before)) {
     const folded = normalisationOf(useOf(walk, tensor, [], shape));

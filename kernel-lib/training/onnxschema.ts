@@ -133,9 +133,9 @@ function messageOf(fields: Fields): protobuf.IType {
   const entries = Object.entries(fields).map(([name, [id, written]]): [string, protobuf.IField] => {
     const [type, list] = written.split('[');
     if (list === undefined) return [name, { id, type }];
-    return [name, { id, type, rule: 'repeated', options: { packed: list === 'packed]' } } as protobuf.IField];
+    return [name, { id, type, rule: 'repeated', options: { packed: list === 'packed]' } }];
   });
-  return { edition: 'proto2', fields: Object.fromEntries(entries) } as protobuf.IType; // proto2: a zero that is written stays written
+  return { edition: 'proto2', fields: Object.fromEntries(entries) }; // proto2: a zero that is written stays written
 }
 
 /** The whole of a file. */

@@ -2,6 +2,8 @@
 import { availableParallelism } from 'node:os';
 import type { InferenceSession } from 'onnxruntime-node';
 import type { StepOptions } from '../ard/index.ts';
+import { type OnnxModel, onnxBytes } from './onnx.ts';
+import { withFloatWeights } from './onnxfold.ts';
 
 /** Options of reading images in batches. */
 export interface BatchOptions extends Omit<StepOptions, 'concurrency'> {
@@ -29,8 +31,8 @@ export interface Session {
   input: { name: string; type: 'uint8' | 'float32'; shape: readonly (number | string)[] };
   output: { name: string; shape: readonly (number | string)[] };
   /** @param images bytes of whole images of the input's size @returns the first output, its rows one after another */
-  run(images: Uint8Array): Promise<Float32Array>;
-  close(): Promise<void>;
+  run: (images: Uint8Array) => Promise<Float32Array>;
+  close: () => Promise<void>;
 }
 
 async function loadRuntime(load: () => Promise<unknown>): Promise<Runtime> {
@@ -58,14 +60,13 @@ async function loadRuntime(load: () => Promise<unknown>): Promise<Runtime> {
  * @throws {RuntimeMissingError} when onnxruntime-node does not load
  * @throws {Error} naming `path`, when onnxruntime refuses the model
  */
-export async function openSession(bytes: Uint8Array, path: string, options: RuntimeOptions = {}): Promise<Session> {
+export async function openSession(model: OnnxModel, path: string, options: RuntimeOptions = {}): Promise<Session> {
   const { threads = availableParallelism(), load = () => import('onnxruntime-node') } = options;
   if (!Number.isInteger(threads) || threads < 1)
     throw new RangeError(`a positive whole number of threads is required, got ${threads}`);
   const runtime = await loadRuntime(load);
-  const session = await openWith(runtime, bytes, path, threads);
-  const [{ name, type, shape }] = session.inputMetadata.filter((value) => value.isTensor);
-  const [output] = session.outputMetadata.filter((value) => value.isTensor);
+  const session = await openWith(runtime, onnxBytes(withFloatWeights(model)), path, threads);
+  const [{ name, type, shape }, output] = [tensorOf(session.inputMetadata), tensorOf(session.outputMetadata)];
   const input = { name, type: type as 'uint8' | 'float32', shape };
   const pixels = shape.slice(1).reduce<number>((product, length) => product * Number(length), 1);
   return {
@@ -82,6 +83,12 @@ export async function openSession(bytes: Uint8Array, path: string, options: Runt
     },
     close: () => session.release(),
   };
+}
+
+function tensorOf(values: readonly InferenceSession.ValueMetadata[]): InferenceSession.TensorValueMetadata {
+  const found = values.find((value) => value.isTensor);
+  if (!found) throw new Error('the model takes or gives no tensor: export it again');
+  return found;
 }
 
 async function openWith(
