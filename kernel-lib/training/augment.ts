@@ -11,8 +11,10 @@ export interface Augmentation {
   symmetries?: boolean | undefined;
   /** Largest shift along each axis, as a part of the image's size; the edge is mirrored. Default: 0.1. */
   shift?: number | undefined;
-  /** Smallest part of the image's side that is cut out and enlarged, 0–1; 1 leaves it whole. Default: 1. */
+  /** Smallest part of the image's side that is seen, enlarged to all of it, 0–1. Default: 1. */
   crop?: number | undefined;
+  /** Largest part of the side that is seen, 1–1.9: what is beyond the edge is the image again, as in a mirror. Default: 1. */
+  reach?: number | undefined;
   /** Largest change of all bands alike, as a part of 255. Default: 0.05. */
   brightness?: number | undefined;
   /** Largest relative change of the spread about the image's mean. Default: 0.1. */
@@ -29,10 +31,10 @@ export interface Augmentation {
 export type Ranges = { [Name in keyof Augmentation]-?: Exclude<Augmentation[Name], undefined> };
 
 /** Ranges that leave an image as it is. */
-export const UNVARIED: Ranges = { symmetries: false, shift: 0, crop: 1, brightness: 0, contrast: 0, colour: 0, haze: 0, blur: 0 }; // prettier-ignore
-const DEFAULTS: Ranges = { symmetries: true, shift: 0.1, crop: 1, brightness: 0.05, contrast: 0.1, colour: 0.03, haze: 0.1, blur: 0.7 }; // prettier-ignore
+export const UNVARIED: Ranges = { symmetries: false, shift: 0, crop: 1, reach: 1, brightness: 0, contrast: 0, colour: 0, haze: 0, blur: 0 }; // prettier-ignore
+const DEFAULTS: Ranges = { symmetries: true, shift: 0.1, crop: 1, reach: 1, brightness: 0.05, contrast: 0.1, colour: 0.03, haze: 0.1, blur: 0.7 }; // prettier-ignore
 /** What two views of one chip may differ by where nothing but the views teaches. */
-export const STRONG: Ranges = { ...DEFAULTS, shift: 0, crop: 0.4, brightness: 0.1, contrast: 0.2, colour: 0.06 };
+export const STRONG: Ranges = { ...DEFAULTS, shift: 0, crop: 0.6, reach: 1.5, brightness: 0.2, contrast: 0.3, colour: 0.1, haze: 0.2 };
 
 /** Haze seen from above scatters more of the short waves: its colour on a scale of 0–255. */
 const HAZE = [215, 225, 240];
@@ -47,6 +49,8 @@ export function rangesOf(given: Augmentation, defaults: Ranges = DEFAULTS): Rang
   }
   if (!(ranges.crop > 0 && ranges.crop <= 1))
     throw new RangeError(`augmentation takes crop above 0 and up to 1, got ${ranges.crop}`);
+  if (!(ranges.reach >= 1 && ranges.reach <= 1.9))
+    throw new RangeError(`augmentation takes reach from 1 to 1.9, got ${ranges.reach}`);
   return ranges;
 }
 
@@ -78,7 +82,7 @@ export function varyImage(image: Uint8Array, out: Float32Array, size: number, ra
 
 function drawn(ranges: Ranges, size: number, random: () => number): Variation {
   const within = (largest: number): number => (2 * random() - 1) * largest;
-  const side = Math.sqrt(ranges.crop ** 2 + random() * (1 - ranges.crop ** 2)); // areas are as likely, large and small
+  const side = Math.sqrt(ranges.crop ** 2 + random() * (ranges.reach ** 2 - ranges.crop ** 2)); // areas are as likely, large and small
   const axis = (): Float32Array => {
     const mirror = ranges.symmetries && random() < 0.5;
     const room = (1 - side) * (size - 1);

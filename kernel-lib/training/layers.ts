@@ -48,6 +48,8 @@ export interface NetworkSpec {
   seed: number | string;
 }
 
+/** How much of the running batch statistics each batch leaves. */
+export const BATCH_MEMORY = 0.9;
 /** Steepness of the heads: they see an embedding of this length, so that a cosine of one can say yes firmly. */
 const HEAD_SCALE = 8;
 
@@ -94,8 +96,8 @@ function bodyOf({ inputSize, body }: NetworkSpec, backbone: tfl.LayersModel | un
 }
 
 /**
- * Strided convolutions. What is pooled is of every one of them, not of the last alone: the early ones tell colours and textures, by how far
- * each filter answers on the mean and how far it answers against.
+ * Strided convolutions. What is pooled is of every one of them, not of the last alone: the early ones tell colours and textures, which say more
+ * of a place than most of what a small network learns above them.
  */
 function convolutions(inputs: tfl.SymbolicTensor, widths: readonly number[]): BodyLayers {
   let x = chained(inputs, [tfl.layers.rescaling({ scale: 1 / 127.5, offset: -1, name: 'centred' })]);
@@ -104,16 +106,12 @@ function convolutions(inputs: tfl.SymbolicTensor, widths: readonly number[]): Bo
   for (const [i, filters] of widths.entries()) {
     const layers = block(filters, i + 1);
     fresh.push(...layers);
-    const answers = chained(x, layers);
-    x = chained(answers, [tfl.layers.reLU({ name: `relu${i + 1}` })]);
+    x = chained(x, layers);
     means.push(chained(x, [tfl.layers.globalAveragePooling2d({ name: `mean${i + 1}` })]));
-    means.push(chained(answers, MODE === 'c' ? [tfl.layers.rescaling({ scale: -1, name: `against${i + 1}` }), tfl.layers.reLU({ name: `relu_against${i + 1}` }), tfl.layers.globalAveragePooling2d({ name: `mean_against${i + 1}` })] : []));
-    if (MODE === 'a') means.pop();
-    if (MODE === 'b') { means.pop(); means.push(chained(tfl.layers.multiply({}).apply([x, x]) as tfl.SymbolicTensor, [tfl.layers.globalAveragePooling2d({})])); }
   }
-  return { inputs, pooled: tfl.layers.concatenate({ name: 'pooled' }).apply(MODE === 'z' ? means.slice(-2, -1) : means) as tfl.SymbolicTensor, fresh };
+  const pooled = means.length === 1 ? means[0] : tfl.layers.concatenate({ name: 'pooled' }).apply(means);
+  return { inputs, pooled: pooled as tfl.SymbolicTensor, fresh };
 }
-const MODE: string = 'a';
 
 /** A hidden layer, or none, on the features of a frozen backbone. */
 function headOn(width: number, hidden: number): BodyLayers {
@@ -137,13 +135,14 @@ function chained(x: tfl.SymbolicTensor, layers: readonly tfl.layers.Layer[]): tf
   return layers.reduce((tensor, layer) => layer.apply(tensor) as tfl.SymbolicTensor, x);
 }
 
-/** A 3 × 3 convolution by a step of two and batch normalisation. */
+/** A 3 × 3 convolution by a step of two, batch normalisation and ReLU. */
 function block(filters: number, index: number): tfl.layers.Layer[] {
   return [
     tfl.layers.conv2d({
       filters, kernelSize: 3, strides: 2, padding: 'same', useBias: false, kernelInitializer: 'zeros', name: `convolution${index}`,
     }),
-    tfl.layers.batchNormalization({ momentum: 0.9, name: `norm${index}` }),
+    tfl.layers.batchNormalization({ momentum: BATCH_MEMORY, name: `norm${index}` }),
+    tfl.layers.reLU({ name: `relu${index}` }),
   ]; // prettier-ignore
 }
 
@@ -183,7 +182,7 @@ function normal(random: () => number): number {
 interface Behind {
   layers: tfl.LayersModel;
   backbone: Backbone | undefined;
-  /** Whether a head has learnt, and so takes features as they are: new weights are drawn for scaled ones. */
+  /** Whether it has been trained: a head then takes features as they are, while new weights are drawn for scaled ones. */
   learnt: boolean;
 }
 
@@ -245,6 +244,15 @@ function changeFirst(layers: tfl.LayersModel, change: (kernel: tf.Tensor, bias: 
     const [kernel, bias] = first.getWeights();
     first.setWeights(change(kernel, bias));
   });
+}
+
+/** Whether a network has been trained, here or before it was saved. */
+export function hasLearnt(network: Network): boolean {
+  return behind(network).learnt;
+}
+
+export function markLearnt(network: Network): void {
+  behind(network).learnt = true;
 }
 
 /** The frozen network that a network stands on. @throws {Error} when its file was not opened with the network */

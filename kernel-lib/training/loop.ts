@@ -6,7 +6,7 @@ import { type Backend, readyBackend } from './backend.ts';
 import { type RunState, freshState, readCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { type Feed, feedOf } from './feed.ts';
 import { type FeatureScale, type Inputs, featureInputs, featuresOf, imageInputs, scaleOf } from './inputs.ts';
-import { backboneOf, foldScale, layersOf, projector, unfoldScale } from './layers.ts';
+import { backboneOf, foldScale, hasLearnt, layersOf, markLearnt, projector, unfoldScale } from './layers.ts';
 import { LOSSES, type LossName, binaryCrossEntropy, targetsOf } from './losses.ts';
 import type { Network } from './network.ts';
 import { fitNetwork } from './projection.ts';
@@ -75,6 +75,7 @@ export async function train(network: Network, set: TrainingSet, options: TrainOp
   try {
     await runEpochs({ network, set, options, settings, team, feed, watched, state, decays, description });
     setWeightValues(model, options.validation ? state.best : state.weights);
+    markLearnt(network);
     if (settings.fit && !learnsLabels(settings)) await fitNetwork(network, set, inputs, settings, false);
     return state.log;
   } finally {
@@ -191,7 +192,7 @@ async function runEpoch(run: Run): Promise<EpochLog> {
     const step = state.step;
     next = step + 1 < batches.length ? ahead(feed.batch(batches[step + 1], epoch, step + 1)) : undefined;
     const start = performance.now();
-    const loss = await trainStep(run.team, state, batch, settings, { learningRate: rateAt(run, epoch, step / batches.length), decays: run.decays }); // prettier-ignore
+    const loss = await trainStep(run.team, state, batch, settings, { learningRate: rateAt(run, epoch, step / batches.length), decays: run.decays, fresh: isFresh(run) }); // prettier-ignore
     requireFinite(loss, run, epoch, step);
     state.seconds += (performance.now() - start) / 1000;
     state.lossSum += loss * batch.targets.n;
@@ -206,6 +207,11 @@ async function runEpoch(run: Run): Promise<EpochLog> {
   return dollarsPerHour === undefined
     ? entry
     : { ...entry, dollars: (dollarsPerHour * (performance.now() - began)) / 3_600_000 };
+}
+
+/** Whether no batch has been seen yet by layers that were drawn anew. */
+function isFresh({ network, state }: Run): boolean {
+  return network.body.kind === 'convolutions' && state.adam.steps === 0 && !hasLearnt(network);
 }
 
 /** A promise that is awaited later: it may fail before. */

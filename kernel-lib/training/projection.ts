@@ -1,7 +1,7 @@
 /** Fits the layer before a network's embedding to a set, without a gradient. */
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import { fitDiscriminant, fitProjection } from './fit.ts';
+import { type Projection, fitDiscriminant, fitProjection } from './fit.ts';
 import { type FeatureScale, type Inputs, scaleOf } from './inputs.ts';
 import { layersOf } from './layers.ts';
 import type { Network } from './network.ts';
@@ -41,7 +41,7 @@ export async function fitNetwork(
   const width = network.embeddingWidth;
   const fitted = byLabels
     ? await fitProjection(plain, d, { width, labels: labelsOf(set, rows, classes), classes, seed })
-    : await fitDiscriminant(plain, d, views, width);
+    : await fitEarly(plain, d, views, network);
   tf.tidy(() => {
     const kernel = tf.div(
       tf.tensor2d(fitted.kernel, [d, width]),
@@ -50,6 +50,17 @@ export async function fitNetwork(
     const bias = tf.neg(tf.sum(tf.mul(kernel, tf.tensor2d(scale.mean, [d, 1])), 0));
     projection.setWeights([kernel, tf.add(bias, tf.tensor1d(fitted.bias))]);
   });
+}
+
+/** Without labels the last convolution, which has learnt the least, tells least: it is left out, its weights zero. */
+async function fitEarly(features: Float32Array, d: number, views: number, { body, embeddingWidth }: Network): Promise<Projection> {
+  const last = body.kind === 'convolutions' && body.widths.length > 2 ? body.widths[body.widths.length - 1] : 0;
+  const used = d - last;
+  const early = features.filter((_, i) => i % d < used);
+  const { kernel, bias } = await fitDiscriminant(early, used, views, embeddingWidth);
+  const whole = new Float32Array(d * embeddingWidth);
+  whole.set(kernel);
+  return { kernel: whole, bias };
 }
 
 function labelsOf(set: TrainingSet, rows: Uint32Array, classes: number): Float32Array {
