@@ -38,7 +38,7 @@ export async function cropBlocks(
   const work = async (row: [number, number[]][]): Promise<number[]> => {
     const cropped = (await pool.run(task(row))) as Cropped;
     if (cropped.fault) throw faultOf(raster.path, cropped.fault);
-    if ('onChip' in sink) for (const { chip, jpeg } of cropped.jpegs) sink.onChip(chip, jpeg);
+    if ('onChip' in sink) for (const made of cropped.jpegs) sink.onChip(made.chip, made.jpeg);
     return cropped.rest;
   };
   const rest = await eachUnit(rowsOf(blocks), 'rows', work, { signal, concurrency: workers + 1 });

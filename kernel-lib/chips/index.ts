@@ -14,7 +14,16 @@ export {
   readValidity,
   validFractions,
 } from './nodata.ts';
-export { type Chip, type ChipFormat, type CutOptions, chipCells, chipFile, cutTile, datesOfCell, readChips } from './cut.ts';
+export {
+  type Chip,
+  type ChipFormat,
+  type CutOptions,
+  chipCells,
+  chipFile,
+  cutTile,
+  datesOfCell,
+  readChips,
+} from './cut.ts';
 export { type UncutCell, type UncutTile, type UncutZone, NotIndexedError, openUncut, uncutZone } from './uncut.ts';
 export { type CropOptions, cropQuarters } from './jpegcrop.ts';
 export { STRETCH } from './product.ts';

@@ -38,3 +38,6 @@ export {
   type CodeKind, type CodeLoss, type CodeLossOptions, type CodeOptions, type Codes,
   codeBytes, codeLoss, codeSimilarity, codesFrom, hamming, meanOf, packCodes, unpackCodes,
 } from './codes.ts'; // prettier-ignore
+export { type ListedModel, findModel, listModels } from './name.ts';
+export { type EncodeChipsOptions, type EncodeReport, encodeChips } from './encodechips.ts';
+export { type Embeddings, type PartFacts, embeddingParts, readEmbeddings } from './part.ts';
