@@ -2,9 +2,15 @@
 import { createHash } from 'node:crypto';
 import { eachUnit } from '../ard/index.ts';
 import { NotIndexedError, type UncutCell, type UncutTile, type UncutZone, decodeImage, openUncut, uncutZone } from '../chips/index.ts'; // prettier-ignore
-import { type CellSource, type ChipFault, type ChipName, type ZoneSource, byName, joined } from './zonesource.ts';
-
-const DECODED_AT_ONCE = 6;
+import {
+  ALL_AT_ONCE,
+  type CellSource,
+  type ChipFault,
+  type ChipName,
+  type ZoneSource,
+  byName,
+  joined,
+} from './zonesource.ts';
 
 /** The real chips of a zone's tiles, straight out of their rasters. */
 export async function ardSource(dataPath: string, zone: number): Promise<ZoneSource> {
@@ -60,7 +66,7 @@ async function readChips(
     try {
       const files = await tile.read(indices, signal);
       const decode = (_: ChipName, at: number): Promise<Buffer> => decodeImage(files.get(indices[at])!, size);
-      images.push(...(await eachUnit(some, 'images', decode, { signal, concurrency: DECODED_AT_ONCE })));
+      images.push(...(await eachUnit(some, 'images', decode, { signal, concurrency: ALL_AT_ONCE })));
       chips.push(...some);
     } catch (error) {
       signal?.throwIfAborted();

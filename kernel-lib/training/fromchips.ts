@@ -4,10 +4,15 @@ import { join } from 'node:path';
 import { dataRoot, eachUnit, paddedZone } from '../ard/index.ts';
 import { type Chip, chipCells, datesOfCell, decodeImage, recordedChips } from '../chips/index.ts';
 import { hashChips } from '../datasets/index.ts';
-import { type CellSource, type ChipFault, type ChipName, type ZoneSource, byName, joined } from './zonesource.ts';
-
-/** Chips decoded at once: half again as many as cores of a small machine, so that none waits for the disk. */
-const READ_AT_ONCE = 6;
+import {
+  ALL_AT_ONCE,
+  type CellSource,
+  type ChipFault,
+  type ChipName,
+  type ZoneSource,
+  byName,
+  joined,
+} from './zonesource.ts';
 
 /** The chips of a zone as they lie under `chips/<zone>`. Those whose tile has gone are left out, as they are of datasets. */
 export async function chipSource(dataPath: string, zone: number): Promise<ZoneSource> {
@@ -47,7 +52,7 @@ async function openCell(chipDir: string, quadkey: string, chips: readonly Chip[]
       const [read, faults]: [ChipName[], ChipFault[]] = [[], []];
       const images = await eachUnit(wanted, 'images', (chip) => decoded(chip, paths.get(keyOf(chip))!, size), {
         signal,
-        concurrency: READ_AT_ONCE,
+        concurrency: ALL_AT_ONCE,
       });
       const whole = images.filter((image, index) => {
         if (image instanceof Uint8Array) return read.push(wanted[index]) > 0;

@@ -48,6 +48,9 @@ export interface ZoneSource {
   failed: string[];
 }
 
+/** Images of a batch are handed to the decoding threads all at once: these go on while a run of the encoder holds the event loop. */
+export const ALL_AT_ONCE: number = Number.POSITIVE_INFINITY;
+
 /** Order of rows: by date, acquisition and id. */
 export function byName(a: ChipName, b: ChipName): number {
   return textOf(a) < textOf(b) ? -1 : 1;
