@@ -149,7 +149,13 @@ async function evaluateSample(backbone: Backbone | undefined, part: number): Pro
       places: chosen.map(({ id }) => id),
       weights: Float32Array.from(chosen, ({ weight }) => weight),
     }); // prettier-ignore
-    const run = async (what: string, size: number, build: Omit<NetworkOptions, 'classes'>, options: TrainOptions): Promise<void> => { // prettier-ignore
+    const run = async (
+      what: string,
+      size: number,
+      build: Omit<NetworkOptions, 'classes'>,
+      options: TrainOptions,
+    ): Promise<void> => {
+      // prettier-ignore
       const start = performance.now();
       const network: Network = await buildNetwork({ inputSize: size, ...build, classes });
       const set = await setOf(held, size);

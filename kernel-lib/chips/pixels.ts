@@ -20,12 +20,7 @@ export async function readPixels(
     paths,
     'images',
     async (path, index) => {
-      const image = sharp(path)
-        .resize(size, size, { fit: 'fill', kernel: 'linear' })
-        .toColourspace('srgb')
-        .removeAlpha()
-        .raw();
-      const bytes = await image.toBuffer().catch((error: unknown) => {
+      const bytes = await decodeImage(path, size).catch((error: unknown) => {
         throw new Error(`cannot read the image ${path}: ${String(error)}; cut it again`, { cause: error });
       });
       pixels.set(bytes, index * each);
@@ -33,4 +28,20 @@ export async function readPixels(
     { concurrency: 4, ...options },
   );
   return pixels;
+}
+
+/**
+ * Pixels of one image, as {@link readPixels} reads them.
+ *
+ * @param image its path, or the bytes of its file
+ * @returns `[row, col, band]`, uint8
+ * @throws whatever sharp finds
+ */
+export function decodeImage(image: string | Uint8Array, size: number): Promise<Buffer> {
+  return sharp(image)
+    .resize(size, size, { fit: 'fill', kernel: 'linear' })
+    .toColourspace('srgb')
+    .removeAlpha()
+    .raw()
+    .toBuffer();
 }

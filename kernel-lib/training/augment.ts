@@ -34,7 +34,16 @@ export type Ranges = { [Name in keyof Augmentation]-?: Exclude<Augmentation[Name
 export const UNVARIED: Ranges = { symmetries: false, shift: 0, crop: 1, reach: 1, brightness: 0, contrast: 0, colour: 0, haze: 0, blur: 0 }; // prettier-ignore
 const DEFAULTS: Ranges = { symmetries: true, shift: 0.1, crop: 1, reach: 1, brightness: 0.05, contrast: 0.1, colour: 0.03, haze: 0.1, blur: 0.7 }; // prettier-ignore
 /** What two views of one chip may differ by where nothing but the views teaches. */
-export const STRONG: Ranges = { ...DEFAULTS, shift: 0, crop: 0.6, reach: 1.5, brightness: 0.2, contrast: 0.3, colour: 0.1, haze: 0.2 };
+export const STRONG: Ranges = {
+  ...DEFAULTS,
+  shift: 0,
+  crop: 0.6,
+  reach: 1.5,
+  brightness: 0.2,
+  contrast: 0.3,
+  colour: 0.1,
+  haze: 0.2,
+};
 
 /** Haze seen from above scatters more of the short waves: its colour on a scale of 0–255. */
 const HAZE = [215, 225, 240];
@@ -43,7 +52,15 @@ const HAZE = [215, 225, 240];
 export function rangesOf(given: Augmentation, defaults: Ranges = DEFAULTS): Ranges {
   const said = Object.entries(given).filter(([, value]) => value !== undefined);
   const ranges: Ranges = { ...defaults, ...(Object.fromEntries(said) as Partial<Ranges>) };
-  for (const [name, most] of [['shift', 0.5], ['brightness', 1], ['contrast', 1], ['colour', 1], ['haze', 1], ['blur', 8]] as const) { // prettier-ignore
+  for (const [name, most] of [
+    ['shift', 0.5],
+    ['brightness', 1],
+    ['contrast', 1],
+    ['colour', 1],
+    ['haze', 1],
+    ['blur', 8],
+  ] as const) {
+    // prettier-ignore
     if (!(ranges[name] >= 0 && ranges[name] <= most))
       throw new RangeError(`augmentation takes ${name} from 0 to ${most}, got ${ranges[name]}`);
   }
@@ -73,7 +90,13 @@ interface Variation {
  * @param image `[size, size, 3]`, 0–255
  * @param out takes `[size, size, 3]`, 0–255
  */
-export function varyImage(image: Uint8Array, out: Float32Array, size: number, ranges: Ranges, random: () => number): void {
+export function varyImage(
+  image: Uint8Array,
+  out: Float32Array,
+  size: number,
+  ranges: Ranges,
+  random: () => number,
+): void {
   const variation = drawn(ranges, size, random);
   resample(image, out, size, variation);
   if (variation.blur > 0.2) blur(out, size, variation.blur); // less is not to be seen

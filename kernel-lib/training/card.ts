@@ -50,7 +50,13 @@ const scored = z.object({ value: z.number(), low: z.number(), high: z.number() }
 const pretrained = { backbone: z.string(), sha256: z.string().length(64) };
 const body = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('convolutions'), widths: z.array(count).min(1) }),
-  z.object({ kind: z.literal('frozen'), ...pretrained, stages: z.boolean(), width: count, hidden: z.number().int().min(0) }),
+  z.object({
+    kind: z.literal('frozen'),
+    ...pretrained,
+    stages: z.boolean(),
+    width: count,
+    hidden: z.number().int().min(0),
+  }),
   z.object({ kind: z.literal('tuned'), ...pretrained, scale: z.number(), offset: z.number() }),
 ]);
 const schema = z.object({

@@ -102,9 +102,7 @@ function centred(labels: Float32Array, classes: number): Float32Array {
     sum[i % classes] += label;
     known[i % classes]++;
   }
-  return labels.map((label, i) =>
-    Number.isNaN(label) ? 0 : label - sum[i % classes] / known[i % classes],
-  );
+  return labels.map((label, i) => (Number.isNaN(label) ? 0 : label - sum[i % classes] / known[i % classes]));
 }
 
 /** Solves `(xᵀx + strength) w = right` for every column by conjugate gradients (Hestenes & Stiefel 1952). */
@@ -193,7 +191,12 @@ async function matrixOf(tensor: tf.Tensor2D, rows: number, columns: number): Pro
  * @returns a layer for such features; rows come out with a mean of zero
  * @see Fisher 1936; Fukunaga 1990, Introduction to statistical pattern recognition, ch. 10
  */
-export async function fitDiscriminant(features: Float32Array, d: number, views: number, width: number): Promise<Projection> {
+export async function fitDiscriminant(
+  features: Float32Array,
+  d: number,
+  views: number,
+  width: number,
+): Promise<Projection> {
   const n = features.length / d / views;
   const means = meansOf(features, d, views);
   const apart = features.map((value, i) => value - means[Math.floor(i / (d * views)) * d + (i % d)]);

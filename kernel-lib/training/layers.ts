@@ -119,9 +119,7 @@ function convolutions(inputs: tfl.SymbolicTensor, widths: readonly number[]): Bo
 function headOn(width: number, hidden: number): BodyLayers {
   const inputs = tfl.input({ shape: [width], name: 'features' });
   if (hidden === 0) return { inputs, pooled: inputs, fresh: [] };
-  const fresh = [
-    tfl.layers.dense({ units: hidden, activation: 'relu', kernelInitializer: 'zeros', name: 'hidden' }),
-  ];
+  const fresh = [tfl.layers.dense({ units: hidden, activation: 'relu', kernelInitializer: 'zeros', name: 'hidden' })];
   return { inputs, pooled: chained(inputs, fresh), fresh };
 }
 
@@ -219,7 +217,10 @@ export function layersOf(network: Network): tfl.LayersModel {
  *
  * @param scale mean and deviation of each feature
  */
-export function foldScale(network: Network, { mean, deviation }: { mean: Float32Array; deviation: Float32Array }): void {
+export function foldScale(
+  network: Network,
+  { mean, deviation }: { mean: Float32Array; deviation: Float32Array },
+): void {
   const found = behind(network);
   found.learnt = true;
   changeFirst(found.layers, (kernel, bias) => {
@@ -229,7 +230,10 @@ export function foldScale(network: Network, { mean, deviation }: { mean: Float32
 }
 
 /** Undoes {@link foldScale} with whatever scale, for a head that has learnt: it is to be trained on, on scaled features. */
-export function unfoldScale(network: Network, { mean, deviation }: { mean: Float32Array; deviation: Float32Array }): void {
+export function unfoldScale(
+  network: Network,
+  { mean, deviation }: { mean: Float32Array; deviation: Float32Array },
+): void {
   const found = behind(network);
   if (!found.learnt) return;
   changeFirst(found.layers, (kernel, bias) => [
@@ -263,7 +267,9 @@ export function backboneOf(network: Network): Backbone {
   if (backbone) return backbone;
   const { body } = network;
   const name = body.kind === 'frozen' ? body.backbone : 'a backbone';
-  throw new Error(`the network stands on ${name}, which is not open: open it with openBackbone, and load the model with it`);
+  throw new Error(
+    `the network stands on ${name}, which is not open: open it with openBackbone, and load the model with it`,
+  );
 }
 
 function behind(network: Network): Behind {

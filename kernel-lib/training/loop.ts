@@ -201,7 +201,13 @@ async function runEpoch(run: Run): Promise<EpochLog> {
     options.onProgress?.({ done: epoch - 1, total, unit: 'epochs', note: `epoch ${epoch}, batch ${step + 1} of ${batches.length}, loss ${loss.toFixed(3)}` }); // prettier-ignore
   }
   const { lossSum, images, seconds } = state;
-  const entry = { epoch, loss: lossSum / images, ...(await validated(run)), seconds, imagesPerSecond: images / seconds };
+  const entry = {
+    epoch,
+    loss: lossSum / images,
+    ...(await validated(run)),
+    seconds,
+    imagesPerSecond: images / seconds,
+  };
   Object.assign(state, { step: 0, lossSum: 0, images: 0, seconds: 0 });
   const { dollarsPerHour } = options;
   return dollarsPerHour === undefined

@@ -234,7 +234,14 @@ function valuesOf(tensor: tf.Tensor): Float32Array {
 }
 
 /** The negative of a pair; −1 where every other image is like `i`. */
-function semiHard(cosines: Float32Array, alike: Float32Array, samePlace: Float32Array, n: number, i: number, j: number): number {
+function semiHard(
+  cosines: Float32Array,
+  alike: Float32Array,
+  samePlace: Float32Array,
+  n: number,
+  i: number,
+  j: number,
+): number {
   const positive = cosines[i * n + j];
   let [best, farthest] = [-1, -1];
   for (let k = 0; k < n; k++) {

@@ -196,7 +196,11 @@ async function scoredOn(
       histogramMAP: histogram.meanAveragePrecision,
       histogramRarityWeightedMAP: histogram.rarityWeighted,
       histogramPrecisionAt10: histogram.precisionAtTen,
-      ...(plain && { backboneMAP: plain.meanAveragePrecision, backboneRarityWeightedMAP: plain.rarityWeighted, backbonePrecisionAt10: plain.precisionAtTen }),
+      ...(plain && {
+        backboneMAP: plain.meanAveragePrecision,
+        backboneRarityWeightedMAP: plain.rarityWeighted,
+        backbonePrecisionAt10: plain.precisionAtTen,
+      }),
       chanceMAP: own.chance,
       scoredChips: chosen.length,
       scoredClasses: own.classes,

@@ -48,7 +48,10 @@ function take({ id, request }: Envelope): void {
   turn = turn.then(async () => {
     const reply = await answer(request).then(
       (value): Reply => ({ id, answer: value }),
-      (error: unknown): Reply => ({ id, error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
+      (error: unknown): Reply => ({
+        id,
+        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      }),
     );
     if (parentPort) parentPort.postMessage(reply, 'answer' in reply ? buffersOf(reply.answer) : []);
     else process.send!(reply);

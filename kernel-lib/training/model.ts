@@ -125,7 +125,8 @@ export async function exportNetwork(network: Network): Promise<OnnxModel> {
 async function encoderFile(network: Network): Promise<Buffer> {
   const encoder = await exportNetwork(network);
   const [fault] = checkOnnx(encoder);
-  if (fault !== undefined) throw new Error(`the network makes an encoder.onnx that is not sound: ${fault}; tell us of it`);
+  if (fault !== undefined)
+    throw new Error(`the network makes an encoder.onnx that is not sound: ${fault}; tell us of it`);
   return Buffer.from(onnxBytes(encoder));
 }
 

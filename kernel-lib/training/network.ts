@@ -109,7 +109,9 @@ function checkSpec({ inputSize, classes, embeddingWidth, body }: NetworkSpec, ba
   if (!Number.isInteger(inputSize) || inputSize < 16)
     throw new RangeError(`buildNetwork requires an input size of at least 16 pixels, got ${inputSize}`);
   if (backbone && inputSize !== backbone.inputSize)
-    throw new RangeError(`${backbone.path} takes images of ${backbone.inputSize} pixels, buildNetwork got ${inputSize}`);
+    throw new RangeError(
+      `${backbone.path} takes images of ${backbone.inputSize} pixels, buildNetwork got ${inputSize}`,
+    );
   if (classes.length === 0)
     throw new RangeError('buildNetwork requires at least one class, got none: name them in the order of the labels');
   const twice = classes.find((name, i) => classes.indexOf(name) !== i);

@@ -43,17 +43,19 @@ export async function fitNetwork(
     ? await fitProjection(plain, d, { width, labels: labelsOf(set, rows, classes), classes, seed })
     : await fitEarly(plain, d, views, network);
   tf.tidy(() => {
-    const kernel = tf.div(
-      tf.tensor2d(fitted.kernel, [d, width]),
-      tf.tensor2d(scale.deviation, [d, 1]),
-    );
+    const kernel = tf.div(tf.tensor2d(fitted.kernel, [d, width]), tf.tensor2d(scale.deviation, [d, 1]));
     const bias = tf.neg(tf.sum(tf.mul(kernel, tf.tensor2d(scale.mean, [d, 1])), 0));
     projection.setWeights([kernel, tf.add(bias, tf.tensor1d(fitted.bias))]);
   });
 }
 
 /** Without labels the last convolution, which has learnt the least, tells least: it is left out, its weights zero. */
-async function fitEarly(features: Float32Array, d: number, views: number, { body, embeddingWidth }: Network): Promise<Projection> {
+async function fitEarly(
+  features: Float32Array,
+  d: number,
+  views: number,
+  { body, embeddingWidth }: Network,
+): Promise<Projection> {
   const last = body.kind === 'convolutions' && body.widths.length > 2 ? body.widths[body.widths.length - 1] : 0;
   const used = d - last;
   const early = features.filter((_, i) => i % d < used);

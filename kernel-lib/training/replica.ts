@@ -104,8 +104,7 @@ export function replicaOf(model: tfl.LayersModel): Replica {
 
 /** A number whose gradients are those wanted: the shard's loss, or its outputs along the gradients that came back for them. */
 function scoreOf(outputs: tf.Tensor[], objective: Objective): tf.Scalar {
-  if ('present' in objective)
-    return binaryCrossEntropy(outputs[1] as tf.Tensor2D, objective.present, objective.counts);
+  if ('present' in objective) return binaryCrossEntropy(outputs[1] as tf.Tensor2D, objective.present, objective.counts);
   const parts = outputs.map((output, i) => tf.sum(tf.mul(output, tf.tensor(objective.outputs[i], output.shape))));
   return tf.addN(parts) as tf.Scalar;
 }

@@ -46,7 +46,13 @@ export function retrieval(set: RetrievalSet): ClassRetrieval[] {
   return scores;
 }
 
-function emptyScore(label: string, labels: Float32Array, k: number, classes: number, places: readonly string[] | undefined): ClassRetrieval {
+function emptyScore(
+  label: string,
+  labels: Float32Array,
+  k: number,
+  classes: number,
+  places: readonly string[] | undefined,
+): ClassRetrieval {
   const n = labels.length / classes;
   const rows = Array.from({ length: n }, (_, i) => i);
   const having = rows.filter((i) => labels[i * classes + k] === 1);
@@ -80,7 +86,14 @@ function rankingOf({ embeddings, width, places }: RetrievalSet, i: number, n: nu
   return Uint32Array.from(others).sort((a, b) => similarity[b] - similarity[a] || a - b);
 }
 
-function scoreQuery(score: ClassRetrieval, ranking: Uint32Array, labels: Float32Array, k: number, classes: number, query: number): void {
+function scoreQuery(
+  score: ClassRetrieval,
+  ranking: Uint32Array,
+  labels: Float32Array,
+  k: number,
+  classes: number,
+  query: number,
+): void {
   let [rank, hits, sum, early] = [0, 0, 0, 0];
   for (const answer of ranking) {
     const label = labels[answer * classes + k];
@@ -142,7 +155,17 @@ export interface RetrievalScores {
  */
 export function retrievalScores(
   scored: readonly ClassRetrieval[],
-  { rarity, places, draws = 1000, seed = 1 }: { rarity?: Float32Array | undefined; places?: readonly string[] | undefined; draws?: number; seed?: number | string } = {},
+  {
+    rarity,
+    places,
+    draws = 1000,
+    seed = 1,
+  }: {
+    rarity?: Float32Array | undefined;
+    places?: readonly string[] | undefined;
+    draws?: number;
+    seed?: number | string;
+  } = {},
 ): RetrievalScores {
   const used = scored.flatMap((score, k) => (score.reason === undefined ? [{ score, weight: rarity?.[k] ?? 1 }] : []));
   const names = [...new Set(used.flatMap(({ score }) => Array.from(score.queries, (query) => places?.[query] ?? String(query))))]; // prettier-ignore

@@ -57,7 +57,12 @@ export function groupsOf(labels: Float32Array, classes: number): Uint32Array[] {
  * @param balance 0–1
  * @see Mahajan et al. 2018, Exploring the limits of weakly supervised pretraining, arXiv:1805.00932
  */
-export function balancedRows(groups: readonly Uint32Array[], n: number, balance: number, random: () => number): Uint32Array {
+export function balancedRows(
+  groups: readonly Uint32Array[],
+  n: number,
+  balance: number,
+  random: () => number,
+): Uint32Array {
   if (balance === 0) return shuffled(n, random);
   const queues = groups.map((group) => ({ order: shuffle(group.slice(), random), at: 0 }));
   const ends: number[] = [];
@@ -78,16 +83,23 @@ export function balancedRows(groups: readonly Uint32Array[], n: number, balance:
  *
  * @param places what ground each image shows; images of the same ground have the same
  */
-export function withPartners(rows: Uint32Array, places: readonly string[] | undefined, random: () => number): Uint32Array {
+export function withPartners(
+  rows: Uint32Array,
+  places: readonly string[] | undefined,
+  random: () => number,
+): Uint32Array {
   const others = new Map<string, number[]>();
   for (const [row, place] of (places ?? []).entries()) {
     const known = others.get(place);
     if (known) known.push(row);
     else others.set(place, [row]);
   }
-  return rows.reduce((pairs, row, i) => {
-    const same = places ? others.get(places[row])!.filter((other) => other !== row) : [];
-    pairs.set([row, same.length > 0 ? same[Math.floor(random() * same.length)] : row], 2 * i);
-    return pairs;
-  }, new Uint32Array(2 * rows.length));
+  return rows.reduce(
+    (pairs, row, i) => {
+      const same = places ? others.get(places[row])!.filter((other) => other !== row) : [];
+      pairs.set([row, same.length > 0 ? same[Math.floor(random() * same.length)] : row], 2 * i);
+      return pairs;
+    },
+    new Uint32Array(2 * rows.length),
+  );
 }

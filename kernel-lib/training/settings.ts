@@ -191,7 +191,8 @@ export function settingsOf({ classes }: Network, options: TrainOptions): Setting
 function checkedLosses(losses: Partial<Record<LossName, number>>): Partial<Record<LossName, number>> {
   const used = Object.entries(losses).filter(([, weight]) => weight !== 0);
   for (const [name, weight] of used) {
-    if (!(name in LOSSES)) throw new RangeError(`train knows the losses ${Object.keys(LOSSES).join(', ')}, got ${name}`);
+    if (!(name in LOSSES))
+      throw new RangeError(`train knows the losses ${Object.keys(LOSSES).join(', ')}, got ${name}`);
     if (!(weight > 0 && weight < Infinity)) throw new RangeError(`the loss ${name} counts zero or more, got ${weight}`);
   }
   if (used.length === 0) throw new RangeError('train requires at least one loss that counts, got none');

@@ -36,5 +36,7 @@ export async function augmentedViews(
 }
 
 function png(pixels: Uint8Array, size: number): Promise<Uint8Array> {
-  return sharp(pixels, { raw: { width: size, height: size, channels: 3 } }).png().toBuffer();
+  return sharp(pixels, { raw: { width: size, height: size, channels: 3 } })
+    .png()
+    .toBuffer();
 }

@@ -35,7 +35,11 @@ describe('training: from a dataset version to a model version', () => {
 
   it('makes a model with its scores, beside those of a colour histogram, and names the classes left out', async () => {
     const left: string[] = [];
-    const { card, network, folder: made } = await trainModel(folder, {
+    const {
+      card,
+      network,
+      folder: made,
+    } = await trainModel(folder, {
       ...options,
       onLeft: (classes) => left.push(...classes.map(({ label }) => label)),
     });
