@@ -89,8 +89,7 @@ async function ridgeWeights(
   });
   const solved = await matrixOf(weights, d, classes);
   if (classes <= most) return solved;
-  const covariance = await covarianceOf(x, solved);
-  const { vectors } = sortedEigen(covariance);
+  const { vectors } = sortedEigen(await covarianceOf(x, solved));
   return solved.mmul(vectors.subMatrix(0, classes - 1, 0, most - 1));
 }
 
@@ -102,9 +101,7 @@ function centred(labels: Float32Array, classes: number): Float32Array {
     sum[i % classes] += label;
     known[i % classes]++;
   }
-  return labels.map((label, i) =>
-    Number.isNaN(label) ? 0 : label - sum[i % classes] / known[i % classes],
-  );
+  return labels.map((label, i) => (Number.isNaN(label) ? 0 : label - sum[i % classes] / known[i % classes]));
 }
 
 /** Solves `(xᵀx + strength) w = right` for every column by conjugate gradients (Hestenes & Stiefel 1952). */
@@ -121,7 +118,7 @@ function solveRidge(x: tf.Tensor2D, right: tf.Tensor2D, strength: tf.Scalar): tf
       const left = tf.sub(residual, tf.mul(image, step)) as tf.Tensor2D;
       const after = dot(left, left);
       const turned = tf.add(left, tf.mul(direction, tf.div(after, tf.add(length, 1e-30)))) as tf.Tensor2D;
-      return [tf.add(weights, tf.mul(direction, step)) as tf.Tensor2D, left, turned, after];
+      return [tf.add(weights, tf.mul(direction, step)), left, turned, after];
     });
     [weights, residual, direction, length] = [nextWeights, nextResidual, nextDirection, nextLength];
   }
@@ -193,7 +190,12 @@ async function matrixOf(tensor: tf.Tensor2D, rows: number, columns: number): Pro
  * @returns a layer for such features; rows come out with a mean of zero
  * @see Fisher 1936; Fukunaga 1990, Introduction to statistical pattern recognition, ch. 10
  */
-export async function fitDiscriminant(features: Float32Array, d: number, views: number, width: number): Promise<Projection> {
+export async function fitDiscriminant(
+  features: Float32Array,
+  d: number,
+  views: number,
+  width: number,
+): Promise<Projection> {
   const n = features.length / d / views;
   const means = meansOf(features, d, views);
   const apart = features.map((value, i) => value - means[Math.floor(i / (d * views)) * d + (i % d)]);

@@ -24,6 +24,11 @@ export function batchesOf(order: Uint32Array, batchSize: number): Uint32Array[] 
   return evenly(order, Math.ceil(order.length / batchSize), 1);
 }
 
+/** As {@link batchesOf}, for pairs that stay together. */
+export function pairBatchesOf(pairs: Uint32Array, batchSize: number): Uint32Array[] {
+  return evenly(pairs, Math.ceil(pairs.length / 2 / Math.floor(batchSize / 2)), 2);
+}
+
 /** Cuts `order` into `parts` of as many rows as can be, each a multiple of `step`; fewer parts where there are not so many rows. */
 export function evenly(order: Uint32Array, parts: number, step: number): Uint32Array[] {
   const units = order.length / step;
@@ -57,7 +62,12 @@ export function groupsOf(labels: Float32Array, classes: number): Uint32Array[] {
  * @param balance 0–1
  * @see Mahajan et al. 2018, Exploring the limits of weakly supervised pretraining, arXiv:1805.00932
  */
-export function balancedRows(groups: readonly Uint32Array[], n: number, balance: number, random: () => number): Uint32Array {
+export function balancedRows(
+  groups: readonly Uint32Array[],
+  n: number,
+  balance: number,
+  random: () => number,
+): Uint32Array {
   if (balance === 0) return shuffled(n, random);
   const queues = groups.map((group) => ({ order: shuffle(group.slice(), random), at: 0 }));
   const ends: number[] = [];
@@ -78,16 +88,23 @@ export function balancedRows(groups: readonly Uint32Array[], n: number, balance:
  *
  * @param places what ground each image shows; images of the same ground have the same
  */
-export function withPartners(rows: Uint32Array, places: readonly string[] | undefined, random: () => number): Uint32Array {
+export function withPartners(
+  rows: Uint32Array,
+  places: readonly string[] | undefined,
+  random: () => number,
+): Uint32Array {
   const others = new Map<string, number[]>();
   for (const [row, place] of (places ?? []).entries()) {
     const known = others.get(place);
     if (known) known.push(row);
     else others.set(place, [row]);
   }
-  return rows.reduce((pairs, row, i) => {
-    const same = places ? others.get(places[row])!.filter((other) => other !== row) : [];
-    pairs.set([row, same.length > 0 ? same[Math.floor(random() * same.length)] : row], 2 * i);
-    return pairs;
-  }, new Uint32Array(2 * rows.length));
+  return rows.reduce(
+    (pairs, row, i) => {
+      const same = places ? others.get(places[row])!.filter((other) => other !== row) : [];
+      pairs.set([row, same.length > 0 ? same[Math.floor(random() * same.length)] : row], 2 * i);
+      return pairs;
+    },
+    new Uint32Array(2 * rows.length),
+  );
 }
