@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import sharp from 'sharp';
 import { readLayers } from './layersfile.ts';
-import { type BackboneOptions, type Plan, fromPixels, planOf } from './backboneplan.ts';
+import { type BackboneOptions, type PixelScale, type Plan, fromPixels, planOf } from './backboneplan.ts';
 import { type OnnxModel, opsetOf, parseOnnx, shapeOf } from './onnx.ts';
 import { checkOnnx } from './onnxcheck.ts';
 import { declare, emitUnitLength, newDraft } from './onnxdraft.ts';
