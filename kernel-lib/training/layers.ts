@@ -200,8 +200,10 @@ export function asNetwork(spec: NetworkSpec, layers: tfl.LayersModel, backbone?:
     0,
   );
   const dispose = (): void => {
-    kept.get(network)?.layers.dispose();
-    kept.delete(network);
+    if (!kept.delete(network)) return;
+    const nested = layers.layers.filter((layer) => 'layers' in layer);
+    layers.dispose();
+    for (const model of nested) model.dispose(); // tfjs counts a model twice that is a layer of another
   };
   const network: Network = { ...spec, parameters, dispose };
   kept.set(network, { layers, backbone, learnt });
@@ -245,6 +247,11 @@ function changeFirst(layers: tfl.LayersModel, change: (kernel: tf.Tensor, bias: 
     const [kernel, bias] = first.getWeights();
     first.setWeights(change(kernel, bias));
   });
+}
+
+/** Whether a head has learnt, and so takes features as they are. */
+export function hasLearnt(network: Network): boolean {
+  return behind(network).learnt;
 }
 
 /** The frozen network that a network stands on. @throws {Error} when its file was not opened with the network */
