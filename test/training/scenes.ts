@@ -17,7 +17,11 @@ export const textureCount: number = textures.length;
  *
  * @returns images `[n, size, size, 3]`, labels `[n, 4]`, the textures in turn
  */
-export function texturedScenes(n: number, size: number, seed: string): TrainingSet & { textures: number[] } {
+export function texturedScenes(
+  n: number,
+  size: number,
+  seed: string,
+): TrainingSet & { images: Uint8Array; textures: number[] } {
   const random = seedrandom.alea(seed);
   const images = new Uint8Array(n * size * size * 3);
   const labels = new Float32Array(n * textureCount);
