@@ -91,7 +91,7 @@ function replicaOf(model: tfl.LayersModel): Replica {
         tf.variableGrads(() => scoreOf(applied(shard, true), objective), variables),
       );
       const left = others.map((weight) => tf.clone(weight.read()));
-      const ordered = variables.map(({ name }) => grads[name]);
+      const ordered = variables.map((variable) => grads[variable.name] ?? tf.zerosLike(variable)); // a weight may have no part in it
       const [[loss], ...values] = await taken([value, ...ordered, ...left]);
       return {
         gradients: joined(values.slice(0, ordered.length)),

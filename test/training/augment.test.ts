@@ -115,7 +115,10 @@ describe('training: augmentation', () => {
     assert.ok(bright.every((value) => Math.abs(value - 100) <= 25.51) && Math.max(...bright) > 120 && Math.min(...bright) < 80); // prettier-ignore
     const tinted = varied(grey, 4, { colour: 0.1 });
     assert.ok(tinted.every((image) => image.every((value) => Math.abs(value - 100) <= 10.01)));
-    assert.ok(tinted.some(([red, green]) => Math.abs(red - green) > 5), 'bands apart from each other');
+    assert.ok(
+      tinted.some(([red, green]) => Math.abs(red - green) > 5),
+      'bands apart from each other',
+    );
     const two = Uint8Array.from({ length: 4 * 4 * 3 }, (_, i) => (i % 6 < 3 ? 80 : 120));
     for (const image of varied(two, 4, { contrast: 0.2 })) {
       assert.ok(Math.abs(image[0] + image[3] - 200) < 1e-3, 'about the mean');
@@ -135,8 +138,7 @@ describe('training: augmentation', () => {
 
   it('never leaves 0–255, whatever is varied most', () => {
     const most = { ...STRONG, shift: 0.5, crop: 0.1, brightness: 1, contrast: 1, colour: 1, haze: 1, blur: 8 };
-    for (const image of varied(noise(12), 12, most, 200))
-      assert.ok(image.every((value) => value >= 0 && value <= 255));
+    for (const image of varied(noise(12), 12, most, 200)) assert.ok(image.every((value) => value >= 0 && value <= 255));
   });
 
   it('refuses what is out of its range, by name, at the door of training', async () => {

@@ -93,7 +93,10 @@ describe('training: network', () => {
     ];
     for (const [change, message] of cases)
       await assert.rejects(buildNetwork({ inputSize: 32, classes, ...change }), { name: 'RangeError', message });
-    await assert.rejects(buildNetwork({ classes, tune: true }), /can train only a backbone further, and was given none/);
+    await assert.rejects(
+      buildNetwork({ classes, tune: true }),
+      /can train only a backbone further, and was given none/,
+    );
   });
 
   it('refuses bytes that are no images, batches of no image, and use after it is disposed of', async () => {
@@ -260,7 +263,11 @@ describe('training: loop', () => {
     const cases: [object, object, RegExp][] = [
       [{ labels: new Float32Array(0), images: new Uint8Array(0) }, {}, /the training set is empty: choose splits that hold chips/], // prettier-ignore
       [{ labels: labels.subarray(1) }, {}, /labels of the training set: 47 values are no rows of 4 classes/],
-      [{ images: images.subarray(3) }, {}, /36861 bytes, where 12 rows of labels ask for 36864: give 32 × 32 × 3 bytes/],
+      [
+        { images: images.subarray(3) },
+        {},
+        /36861 bytes, where 12 rows of labels ask for 36864: give 32 × 32 × 3 bytes/,
+      ],
       [{ labels: labels.map(() => NaN) }, {}, /the training set has no known label: nothing can be learnt from 12 images/], // prettier-ignore
       [{ labels: labels.map((label, i) => (i % 4 === 2 ? 0 : label)) }, {}, /no example of texture 2: leave the class out/], // prettier-ignore
       [{ labels: labels.map((label) => label / 2) }, {}, /labels of the training set are 1, 0 or NaN for unknown, got 0\.5/], // prettier-ignore

@@ -49,9 +49,18 @@ describe('training: batches', () => {
   });
 
   it('of pairs hold no more than the batch size, odd or even', () => {
-    for (const [n, size] of [[10, 5], [64, 16], [6, 4], [46, 7]]) { // prettier-ignore
+    for (const [n, size] of [
+      [10, 5],
+      [64, 16],
+      [6, 4],
+      [46, 7],
+    ]) {
+      // prettier-ignore
       const batches = pairBatchesOf(Uint32Array.from(numbers(n)), size);
-      assert.ok(batches.every(({ length }) => length % 2 === 0 && length > 0 && length <= size), `${n} by ${size}`);
+      assert.ok(
+        batches.every(({ length }) => length % 2 === 0 && length > 0 && length <= size),
+        `${n} by ${size}`,
+      );
       assert.deepEqual(batches.flatMap((batch) => [...batch]), numbers(n)); // prettier-ignore
     }
   });
