@@ -200,10 +200,7 @@ export function asNetwork(spec: NetworkSpec, layers: tfl.LayersModel, backbone?:
     0,
   );
   const dispose = (): void => {
-    if (!kept.delete(network)) return;
-    const nested = layers.layers.filter((layer) => 'layers' in layer);
-    layers.dispose();
-    for (const model of nested) model.dispose(); // tfjs counts a model twice that is a layer of another
+    if (kept.delete(network)) layers.dispose();
   };
   const network: Network = { ...spec, parameters, dispose };
   kept.set(network, { layers, backbone, learnt });

@@ -7,7 +7,7 @@ import { type RunState, freshState, readCheckpoint, writeCheckpoint } from './ch
 import { type Feed, feedOf, gathered } from './feed.ts';
 import { type FeatureScale, type Inputs, featureInputs, featuresOf, imageInputs, scaleOf } from './inputs.ts';
 import { backboneOf, foldScale, hasLearnt, layersOf, projector, unfoldScale } from './layers.ts';
-import { binaryCrossEntropy, targetsOf } from './losses.ts';
+import { binaryCrossEntropy, knownLabels } from './losses.ts';
 import type { Network } from './network.ts';
 import { fitNetwork } from './projection.ts';
 import { joined, setWeightValues, weightValues } from './replica.ts';
@@ -279,21 +279,13 @@ function requireFinite(loss: number, { settings, options }: Run, epoch: number, 
 
 /** Scores of the validation set: the same images each time. */
 async function validated(run: Run): Promise<Pick<EpochLog, 'validationLoss' | 'validationMap'>> {
-  const { network, settings, options, state, team, watched } = run;
+  const { network, settings, options, watched } = run;
   const set = options.validation;
   if (!set || !watched) return {};
   const classes = network.classes.length;
   const n = set.labels.length / classes;
   const rows = shuffled(n, randomFor(settings.seed, 'validation')).slice(0, SCORED).sort();
-  await team.setWeights(state.weights);
-  const parts = evenly(rows, Math.ceil(rows.length / AT_ONCE), 1);
-  const outputs: Float32Array[][] = [];
-  for (let at = 0; at < parts.length; at += team.size) {
-    const round = parts.slice(at, at + team.size);
-    const shards = await Promise.all(round.map((part) => watched.plain(part)));
-    outputs.push(...(await team.outputs(shards, false)));
-  }
-  const [embeddings, logits] = [0, 1].map((output) => joined(outputs.map((part) => part[output])));
+  const [embeddings, logits] = await plainOutputs(run, watched, rows);
   const labels = gathered(set.labels, rows, classes);
   const places = set.places && Array.from(rows, (row) => set.places![row]);
   const scores = retrieval({ embeddings, width: network.embeddingWidth, labels, classes: network.classes, places });
@@ -301,11 +293,33 @@ async function validated(run: Run): Promise<Pick<EpochLog, 'validationLoss' | 'v
   const found = means.length === 0 ? {} : { validationMap: meanOf(means) };
   if (!('entropy' in settings.losses)) return found;
   const weights = Float32Array.from(rows, (row) => set.weights?.[row] ?? 1);
-  const targets = targetsOf({ labels, weights, classWeights: settings.classWeights, rarity: new Float32Array(classes), places: rows }); // prettier-ignore
-  const value = binaryCrossEntropy(tf.tensor2d(logits, [rows.length, classes]), targets.present, targets.counts);
-  const [validationLoss] = await value.data();
+  return { ...found, validationLoss: await entropyOf(logits, { labels, weights, classWeights: settings.classWeights }) };
+}
+
+/** What the network gives for some rows as they are. */
+async function plainOutputs({ team, state }: Run, inputs: Inputs, rows: Uint32Array): Promise<Float32Array[]> {
+  await team.setWeights(state.weights);
+  const parts = evenly(rows, Math.ceil(rows.length / AT_ONCE), 1);
+  const outputs: Float32Array[][] = [];
+  for (let at = 0; at < parts.length; at += team.size) {
+    const round = parts.slice(at, at + team.size);
+    const shards = await Promise.all(round.map((part) => inputs.plain(part)));
+    outputs.push(...(await team.outputs(shards, false)));
+  }
+  return outputs[0].map((_, output) => joined(outputs.map((part) => part[output])));
+}
+
+async function entropyOf(
+  logits: Float32Array,
+  { labels, weights, classWeights }: { labels: Float32Array; weights: Float32Array; classWeights: Float32Array },
+): Promise<number> {
+  const { present, counts } = knownLabels(labels, weights, classWeights);
+  const value = tf.tidy(() =>
+    binaryCrossEntropy(tf.tensor2d(logits, [weights.length, classWeights.length]), present, counts),
+  );
+  const [loss] = await value.data();
   value.dispose();
-  return { ...found, validationLoss };
+  return loss;
 }
 
 function meanOf(values: ArrayLike<number>): number {

@@ -54,20 +54,32 @@ export interface LabelledBatch {
 
 /** A batch's labels, ready for the losses. */
 export function targetsOf({ labels, weights, classWeights, rarity, places }: LabelledBatch): Targets {
-  const [n, classes] = [weights.length, classWeights.length];
-  const counts = labels.map((label, i) =>
-    Number.isNaN(label) ? 0 : weights[Math.floor(i / classes)] * classWeights[i % classes],
-  );
-  const total = counts.reduce((sum, count) => sum + count, 0);
+  const n = weights.length;
   const samePlace = new Float32Array(n * n);
   for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) samePlace[i * n + j] = places[i] === places[j] ? 1 : 0;
   return {
     n,
-    present: labels.map((label) => label || 0),
-    counts: total > 0 ? counts.map((count) => count / total) : counts,
+    ...knownLabels(labels, weights, classWeights),
     alike: likenesses(labels, n, rarity),
     samePlace,
     weights,
+  };
+}
+
+/** Labels as the cross-entropy takes them; see {@link Targets}. */
+export function knownLabels(
+  labels: Float32Array,
+  weights: Float32Array,
+  classWeights: Float32Array,
+): Pick<Targets, 'present' | 'counts'> {
+  const classes = classWeights.length;
+  const counts = labels.map((label, i) =>
+    Number.isNaN(label) ? 0 : weights[Math.floor(i / classes)] * classWeights[i % classes],
+  );
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  return {
+    present: labels.map((label) => label || 0),
+    counts: total > 0 ? counts.map((count) => count / total) : counts,
   };
 }
 
