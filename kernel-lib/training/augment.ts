@@ -11,8 +11,10 @@ export interface Augmentation {
   symmetries?: boolean | undefined;
   /** Largest shift along each axis, as a part of the image's size; the edge is mirrored. Default: 0.1. */
   shift?: number | undefined;
-  /** Smallest part of the image's side that is cut out and enlarged, 0–1; 1 leaves it whole. Default: 1. */
+  /** Smallest part of the image's side that is seen, enlarged to all of it, 0–1. Default: 1. */
   crop?: number | undefined;
+  /** Largest part of the side that is seen, 1–1.9: what is beyond the edge is the image again, as in a mirror. Default: 1. */
+  reach?: number | undefined;
   /** Largest change of all bands alike, as a part of 255. Default: 0.05. */
   brightness?: number | undefined;
   /** Largest relative change of the spread about the image's mean. Default: 0.1. */
@@ -29,10 +31,19 @@ export interface Augmentation {
 export type Ranges = { [Name in keyof Augmentation]-?: Exclude<Augmentation[Name], undefined> };
 
 /** Ranges that leave an image as it is. */
-export const UNVARIED: Ranges = { symmetries: false, shift: 0, crop: 1, brightness: 0, contrast: 0, colour: 0, haze: 0, blur: 0 }; // prettier-ignore
-const DEFAULTS: Ranges = { symmetries: true, shift: 0.1, crop: 1, brightness: 0.05, contrast: 0.1, colour: 0.03, haze: 0.1, blur: 0.7 }; // prettier-ignore
+export const UNVARIED: Ranges = { symmetries: false, shift: 0, crop: 1, reach: 1, brightness: 0, contrast: 0, colour: 0, haze: 0, blur: 0 }; // prettier-ignore
+const DEFAULTS: Ranges = { symmetries: true, shift: 0.1, crop: 1, reach: 1, brightness: 0.05, contrast: 0.1, colour: 0.03, haze: 0.1, blur: 0.7 }; // prettier-ignore
 /** What two views of one chip may differ by where nothing but the views teaches. */
-export const STRONG: Ranges = { ...DEFAULTS, shift: 0, crop: 0.4, brightness: 0.1, contrast: 0.2, colour: 0.06 };
+export const STRONG: Ranges = {
+  ...DEFAULTS,
+  shift: 0,
+  crop: 0.6,
+  reach: 1.5,
+  brightness: 0.2,
+  contrast: 0.3,
+  colour: 0.1,
+  haze: 0.2,
+};
 
 /** Haze seen from above scatters more of the short waves: its colour on a scale of 0–255. */
 const HAZE = [215, 225, 240];
@@ -41,12 +52,22 @@ const HAZE = [215, 225, 240];
 export function rangesOf(given: Augmentation, defaults: Ranges = DEFAULTS): Ranges {
   const said = Object.entries(given).filter(([, value]) => value !== undefined);
   const ranges: Ranges = { ...defaults, ...(Object.fromEntries(said) as Partial<Ranges>) };
-  for (const [name, most] of [['shift', 0.5], ['brightness', 1], ['contrast', 1], ['colour', 1], ['haze', 1], ['blur', 8]] as const) { // prettier-ignore
+  for (const [name, most] of [
+    ['shift', 0.5],
+    ['brightness', 1],
+    ['contrast', 1],
+    ['colour', 1],
+    ['haze', 1],
+    ['blur', 8],
+  ] as const) {
+    // prettier-ignore
     if (!(ranges[name] >= 0 && ranges[name] <= most))
       throw new RangeError(`augmentation takes ${name} from 0 to ${most}, got ${ranges[name]}`);
   }
   if (!(ranges.crop > 0 && ranges.crop <= 1))
     throw new RangeError(`augmentation takes crop above 0 and up to 1, got ${ranges.crop}`);
+  if (!(ranges.reach >= 1 && ranges.reach <= 1.9))
+    throw new RangeError(`augmentation takes reach from 1 to 1.9, got ${ranges.reach}`);
   return ranges;
 }
 
@@ -69,7 +90,13 @@ interface Variation {
  * @param image `[size, size, 3]`, 0–255
  * @param out takes `[size, size, 3]`, 0–255
  */
-export function varyImage(image: Uint8Array, out: Float32Array, size: number, ranges: Ranges, random: () => number): void {
+export function varyImage(
+  image: Uint8Array,
+  out: Float32Array,
+  size: number,
+  ranges: Ranges,
+  random: () => number,
+): void {
   const variation = drawn(ranges, size, random);
   resample(image, out, size, variation);
   if (variation.blur > 0.2) blur(out, size, variation.blur); // less is not to be seen
@@ -78,7 +105,7 @@ export function varyImage(image: Uint8Array, out: Float32Array, size: number, ra
 
 function drawn(ranges: Ranges, size: number, random: () => number): Variation {
   const within = (largest: number): number => (2 * random() - 1) * largest;
-  const side = Math.sqrt(ranges.crop ** 2 + random() * (1 - ranges.crop ** 2)); // areas are as likely, large and small
+  const side = Math.sqrt(ranges.crop ** 2 + random() * (ranges.reach ** 2 - ranges.crop ** 2)); // areas are as likely, large and small
   const axis = (): Float32Array => {
     const mirror = ranges.symmetries && random() < 0.5;
     const room = (1 - side) * (size - 1);

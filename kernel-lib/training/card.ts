@@ -94,5 +94,5 @@ function describeBody(made: Body): string {
   }
   if (made.kind === 'tuned') return `${made.backbone.split('/').at(-1)!}, trained further`;
   const filters = `${made.widths.length} strided 3 × 3 convolutions (${made.widths.join(', ')})`;
-  return `${filters}, each with batch normalisation and ReLU; mean over the image`;
+  return `${filters}, each with batch normalisation and ReLU; the means of all over the image`;
 }

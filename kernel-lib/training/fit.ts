@@ -181,7 +181,7 @@ async function matrixOf(tensor: tf.Tensor2D, rows: number, columns: number): Pro
 
 /**
  * Fits a dense layer that tells places apart whatever their views: what differs between views of one place counts little, by how much
- * it does, and of what is left come the axes along which places vary most.
+ * it does, and of what is left come the axes along which places vary most, the more the further they vary.
  *
  * Linear discriminant analysis with a class a place: features are whitened by their covariance within places, then the means
  * of places by their principal components.
@@ -204,9 +204,10 @@ export async function fitDiscriminant(
   const whitening = within.vectors.clone();
   for (let axis = 0; axis < d; axis++) whitening.mulColumn(axis, (Math.max(0, within.values[axis]) + SHRINKAGE * mean + 1e-12) ** -0.5); // prettier-ignore
   const between = await covariance(means, d);
-  const { vectors } = sortedEigen(whitening.transpose().mmul(between).mmul(whitening));
+  const { values, vectors } = sortedEigen(whitening.transpose().mmul(between).mmul(whitening));
   const kept = Math.min(width - 1, d, n - 1);
   const axes = whitening.mmul(vectors.subMatrix(0, d - 1, 0, kept - 1));
+  for (let axis = 0; axis < kept; axis++) axes.mulColumn(axis, Math.max(0, values[axis]) ** EVENING); // prettier-ignore
   const kernel = axes.mmul(meanFree(width).subMatrix(0, kept - 1, 0, width - 1));
   return { kernel: Float32Array.from(kernel.to1DArray()), bias: new Float32Array(width) };
 }

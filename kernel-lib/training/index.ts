@@ -47,3 +47,5 @@ export {
   stopTraining,
   trainingStatus,
 } from './job.ts';
+export { type ComparedModel, compareModels } from './compare.ts';
+export { type ViewOptions, augmentedViews } from './views.ts';

@@ -48,6 +48,8 @@ export interface NetworkSpec {
   seed: number | string;
 }
 
+/** How much of the running batch statistics each batch leaves. */
+export const BATCH_MEMORY = 0.9;
 /** Steepness of the heads: they see an embedding of this length, so that a cosine of one can say yes firmly. */
 const HEAD_SCALE = 8;
 
@@ -94,8 +96,8 @@ function bodyOf({ inputSize, body }: NetworkSpec, backbone: tfl.LayersModel | un
 }
 
 /**
- * Strided convolutions. What is pooled is of every one of them, not of the last alone: the early ones tell colours and textures, by how far
- * each filter answers on the mean and how far it answers against.
+ * Strided convolutions. What is pooled is of every one of them, not of the last alone: the early ones tell colours and textures, which say more
+ * of a place than most of what a small network learns above them.
  */
 function convolutions(inputs: tfl.SymbolicTensor, widths: readonly number[]): BodyLayers {
   let x = chained(inputs, [tfl.layers.rescaling({ scale: 1 / 127.5, offset: -1, name: 'centred' })]);
@@ -104,24 +106,18 @@ function convolutions(inputs: tfl.SymbolicTensor, widths: readonly number[]): Bo
   for (const [i, filters] of widths.entries()) {
     const layers = block(filters, i + 1);
     fresh.push(...layers);
-    const answers = chained(x, layers);
-    x = chained(answers, [tfl.layers.reLU({ name: `relu${i + 1}` })]);
+    x = chained(x, layers);
     means.push(chained(x, [tfl.layers.globalAveragePooling2d({ name: `mean${i + 1}` })]));
-    means.push(chained(answers, MODE === 'c' ? [tfl.layers.rescaling({ scale: -1, name: `against${i + 1}` }), tfl.layers.reLU({ name: `relu_against${i + 1}` }), tfl.layers.globalAveragePooling2d({ name: `mean_against${i + 1}` })] : []));
-    if (MODE === 'a') means.pop();
-    if (MODE === 'b') { means.pop(); means.push(chained(tfl.layers.multiply({}).apply([x, x]) as tfl.SymbolicTensor, [tfl.layers.globalAveragePooling2d({})])); }
   }
-  return { inputs, pooled: tfl.layers.concatenate({ name: 'pooled' }).apply(MODE === 'z' ? means.slice(-2, -1) : means) as tfl.SymbolicTensor, fresh };
+  const pooled = means.length === 1 ? means[0] : tfl.layers.concatenate({ name: 'pooled' }).apply(means);
+  return { inputs, pooled: pooled as tfl.SymbolicTensor, fresh };
 }
-const MODE: string = 'a';
 
 /** A hidden layer, or none, on the features of a frozen backbone. */
 function headOn(width: number, hidden: number): BodyLayers {
   const inputs = tfl.input({ shape: [width], name: 'features' });
   if (hidden === 0) return { inputs, pooled: inputs, fresh: [] };
-  const fresh = [
-    tfl.layers.dense({ units: hidden, activation: 'relu', kernelInitializer: 'zeros', name: 'hidden' }),
-  ];
+  const fresh = [tfl.layers.dense({ units: hidden, activation: 'relu', kernelInitializer: 'zeros', name: 'hidden' })];
   return { inputs, pooled: chained(inputs, fresh), fresh };
 }
 
@@ -137,13 +133,14 @@ function chained(x: tfl.SymbolicTensor, layers: readonly tfl.layers.Layer[]): tf
   return layers.reduce((tensor, layer) => layer.apply(tensor) as tfl.SymbolicTensor, x);
 }
 
-/** A 3 × 3 convolution by a step of two and batch normalisation. */
+/** A 3 × 3 convolution by a step of two, batch normalisation and ReLU. */
 function block(filters: number, index: number): tfl.layers.Layer[] {
   return [
     tfl.layers.conv2d({
       filters, kernelSize: 3, strides: 2, padding: 'same', useBias: false, kernelInitializer: 'zeros', name: `convolution${index}`,
     }),
-    tfl.layers.batchNormalization({ momentum: 0.9, name: `norm${index}` }),
+    tfl.layers.batchNormalization({ momentum: BATCH_MEMORY, name: `norm${index}` }),
+    tfl.layers.reLU({ name: `relu${index}` }),
   ]; // prettier-ignore
 }
 
@@ -183,7 +180,7 @@ function normal(random: () => number): number {
 interface Behind {
   layers: tfl.LayersModel;
   backbone: Backbone | undefined;
-  /** Whether a head has learnt, and so takes features as they are: new weights are drawn for scaled ones. */
+  /** Whether it has been trained: a head then takes features as they are, while new weights are drawn for scaled ones. */
   learnt: boolean;
 }
 
@@ -217,7 +214,10 @@ export function layersOf(network: Network): tfl.LayersModel {
  *
  * @param scale mean and deviation of each feature
  */
-export function foldScale(network: Network, { mean, deviation }: { mean: Float32Array; deviation: Float32Array }): void {
+export function foldScale(
+  network: Network,
+  { mean, deviation }: { mean: Float32Array; deviation: Float32Array },
+): void {
   const found = behind(network);
   found.learnt = true;
   changeFirst(found.layers, (kernel, bias) => {
@@ -227,7 +227,10 @@ export function foldScale(network: Network, { mean, deviation }: { mean: Float32
 }
 
 /** Undoes {@link foldScale} with whatever scale, for a head that has learnt: it is to be trained on, on scaled features. */
-export function unfoldScale(network: Network, { mean, deviation }: { mean: Float32Array; deviation: Float32Array }): void {
+export function unfoldScale(
+  network: Network,
+  { mean, deviation }: { mean: Float32Array; deviation: Float32Array },
+): void {
   const found = behind(network);
   if (!found.learnt) return;
   changeFirst(found.layers, (kernel, bias) => [
@@ -246,9 +249,13 @@ function changeFirst(layers: tfl.LayersModel, change: (kernel: tf.Tensor, bias: 
   });
 }
 
-/** Whether a head has learnt, and so takes features as they are. */
+/** Whether a network has been trained, here or before it was saved. */
 export function hasLearnt(network: Network): boolean {
   return behind(network).learnt;
+}
+
+export function markLearnt(network: Network): void {
+  behind(network).learnt = true;
 }
 
 /** The frozen network that a network stands on. @throws {Error} when its file was not opened with the network */
@@ -257,7 +264,9 @@ export function backboneOf(network: Network): Backbone {
   if (backbone) return backbone;
   const { body } = network;
   const name = body.kind === 'frozen' ? body.backbone : 'a backbone';
-  throw new Error(`the network stands on ${name}, which is not open: open it with openBackbone, and load the model with it`);
+  throw new Error(
+    `the network stands on ${name}, which is not open: open it with openBackbone, and load the model with it`,
+  );
 }
 
 function behind(network: Network): Behind {

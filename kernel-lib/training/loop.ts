@@ -6,7 +6,7 @@ import { type Backend, readyBackend } from './backend.ts';
 import { type RunState, freshState, readCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { type Feed, feedOf, gathered } from './feed.ts';
 import { type FeatureScale, type Inputs, featureInputs, featuresOf, imageInputs, scaleOf } from './inputs.ts';
-import { backboneOf, foldScale, hasLearnt, layersOf, projector, unfoldScale } from './layers.ts';
+import { backboneOf, foldScale, hasLearnt, layersOf, markLearnt, projector, unfoldScale } from './layers.ts';
 import { binaryCrossEntropy, knownLabels } from './losses.ts';
 import type { Network } from './network.ts';
 import { fitNetwork } from './projection.ts';
@@ -100,6 +100,7 @@ async function learn(
   }
   if (settings.fit && !learnsLabels(settings)) await fitNetwork(network, set, inputs, settings, false);
   if (scale) foldScale(network, scale);
+  markLearnt(network);
   return state.log;
 }
 
@@ -228,7 +229,7 @@ async function runEpoch(run: Run): Promise<EpochLog> {
     const step = state.step;
     next = step + 1 < batches.length ? ahead(feed.batch(batches[step + 1], epoch, step + 1)) : undefined;
     const start = performance.now();
-    const loss = await trainStep(run.team, state, batch, settings, { learningRate: rateAt(run, epoch, step / batches.length), decays: run.decays }); // prettier-ignore
+    const loss = await trainStep(run.team, state, batch, settings, { learningRate: rateAt(run, epoch, step / batches.length), decays: run.decays, fresh: isFresh(run) }); // prettier-ignore
     requireFinite(loss, run, epoch, step);
     state.seconds += (performance.now() - start) / 1000;
     state.lossSum += loss * batch.targets.n;
@@ -249,6 +250,11 @@ async function runEpoch(run: Run): Promise<EpochLog> {
   return dollarsPerHour === undefined
     ? entry
     : { ...entry, dollars: (dollarsPerHour * (performance.now() - began)) / 3_600_000 };
+}
+
+/** Whether no batch has been seen yet by layers that were drawn anew. */
+function isFresh({ network, state }: Run): boolean {
+  return network.body.kind === 'convolutions' && state.adam.steps === 0 && !hasLearnt(network);
 }
 
 /** A promise that is awaited later: it may fail before. */
@@ -293,7 +299,10 @@ async function validated(run: Run): Promise<Pick<EpochLog, 'validationLoss' | 'v
   const found = means.length === 0 ? {} : { validationMap: meanOf(means) };
   if (!('entropy' in settings.losses)) return found;
   const weights = Float32Array.from(rows, (row) => set.weights?.[row] ?? 1);
-  return { ...found, validationLoss: await entropyOf(logits, { labels, weights, classWeights: settings.classWeights }) };
+  return {
+    ...found,
+    validationLoss: await entropyOf(logits, { labels, weights, classWeights: settings.classWeights }),
+  };
 }
 
 /** What the network gives for some rows as they are. */

@@ -195,7 +195,12 @@ async function scoredOn(
       precisionAt10: own.precisionAtTen,
       histogramMAP: histogram.meanAveragePrecision,
       histogramRarityWeightedMAP: histogram.rarityWeighted,
-      ...(plain && { backboneMAP: plain.meanAveragePrecision }),
+      histogramPrecisionAt10: histogram.precisionAtTen,
+      ...(plain && {
+        backboneMAP: plain.meanAveragePrecision,
+        backboneRarityWeightedMAP: plain.rarityWeighted,
+        backbonePrecisionAt10: plain.precisionAtTen,
+      }),
       chanceMAP: own.chance,
       scoredChips: chosen.length,
       scoredClasses: own.classes,

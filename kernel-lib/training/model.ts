@@ -120,7 +120,8 @@ async function encoderFile(network: Network): Promise<Buffer> {
   const layers = layersOf(network);
   const encoder = network.body.kind === 'frozen' ? await appendHead(backboneOf(network), layers) : await exportEncoder(layers); // prettier-ignore
   const [fault] = checkOnnx(encoder);
-  if (fault !== undefined) throw new Error(`the network makes an encoder.onnx that is not sound: ${fault}; tell us of it`);
+  if (fault !== undefined)
+    throw new Error(`the network makes an encoder.onnx that is not sound: ${fault}; tell us of it`);
   return Buffer.from(onnxBytes(encoder));
 }
 

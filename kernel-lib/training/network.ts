@@ -52,7 +52,7 @@ export interface Weights {
 
 /**
  * Builds a network for square RGB images. From scratch: strided 3 × 3 convolutions, each with batch normalisation and ReLU, and the
- * mean over the image. On a backbone: what that says of the image, and a hidden layer. Then a dense layer to an embedding of
+ * mean of each over the image. On a backbone: what that says of the image, and a hidden layer. Then a dense layer to an embedding of
  * unit length, and on it one sigmoid head a class.
  *
  * It takes pixels as they are, 0–255, and normalises inside. Embeddings are compared by their dot product, which is the cosine.
@@ -109,7 +109,9 @@ function checkSpec({ inputSize, classes, embeddingWidth, body }: NetworkSpec, ba
   if (!Number.isInteger(inputSize) || inputSize < 16)
     throw new RangeError(`buildNetwork requires an input size of at least 16 pixels, got ${inputSize}`);
   if (backbone && inputSize !== backbone.inputSize)
-    throw new RangeError(`${backbone.path} takes images of ${backbone.inputSize} pixels, buildNetwork got ${inputSize}`);
+    throw new RangeError(
+      `${backbone.path} takes images of ${backbone.inputSize} pixels, buildNetwork got ${inputSize}`,
+    );
   if (classes.length === 0)
     throw new RangeError('buildNetwork requires at least one class, got none: name them in the order of the labels');
   const twice = classes.find((name, i) => classes.indexOf(name) !== i);

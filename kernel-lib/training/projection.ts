@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { gathered } from './feed.ts';
-import { fitDiscriminant, fitProjection } from './fit.ts';
+import { type Projection, fitDiscriminant, fitProjection } from './fit.ts';
 import { type FeatureScale, type Inputs, scaleOf } from './inputs.ts';
 import { layersOf } from './layers.ts';
 import type { Network } from './network.ts';
@@ -42,12 +42,28 @@ export async function fitNetwork(
   const width = network.embeddingWidth;
   const fitted = byLabels
     ? await fitProjection(plain, d, { width, labels: gathered(set.labels, rows, classes), classes, seed })
-    : await fitDiscriminant(plain, d, views, width);
+    : await fitEarly(plain, d, views, network);
   tf.tidy(() => {
     const kernel = tf.div(tf.tensor2d(fitted.kernel, [d, width]), tf.tensor2d(scale.deviation, [d, 1]));
     const bias = tf.neg(tf.sum(tf.mul(kernel, tf.tensor2d(scale.mean, [d, 1])), 0));
     projection.setWeights([kernel, tf.add(bias, tf.tensor1d(fitted.bias))]);
   });
+}
+
+/** Without labels the last convolution, which has learnt the least, tells least: it is left out, its weights zero. */
+async function fitEarly(
+  features: Float32Array,
+  d: number,
+  views: number,
+  { body, embeddingWidth }: Network,
+): Promise<Projection> {
+  const last = body.kind === 'convolutions' && body.widths.length > 2 ? body.widths[body.widths.length - 1] : 0;
+  const used = d - last;
+  const early = features.filter((_, i) => i % d < used);
+  const { kernel, bias } = await fitDiscriminant(early, used, views, embeddingWidth);
+  const whole = new Float32Array(d * embeddingWidth);
+  whole.set(kernel);
+  return { kernel: whole, bias };
 }
 
 /** What goes into a layer for some rows, in views one after another; one view is the image as it is. */

@@ -1,5 +1,6 @@
 /** One step of training: a batch's shards at the team's members, their gradients added up here, in order. */
 import { adamStep } from './adam.ts';
+import { BATCH_MEMORY } from './layers.ts';
 import type { RunState } from './checkpoint.ts';
 import { type Targets, lossGradients } from './losses.ts';
 import { type Objective, type Shard, type ShardGradients, joined } from './replica.ts';
@@ -12,6 +13,15 @@ export interface Batch {
   /** Images of each shard. */
   sizes: number[];
   targets: Targets;
+}
+
+/** How a step goes. */
+export interface StepRate {
+  learningRate: number;
+  /** 1 for each trained weight that decays. */
+  decays: Uint8Array;
+  /** Whether batch statistics are still those that a network is built with: the first batch's then replace them. */
+  fresh: boolean;
 }
 
 /**
@@ -31,7 +41,7 @@ export async function trainStep(
   state: RunState,
   batch: Batch,
   settings: Settings,
-  { learningRate, decays }: { learningRate: number; decays: Uint8Array },
+  { learningRate, decays, fresh }: StepRate,
 ): Promise<number> {
   await team.setWeights(state.weights);
   const { loss, objectives } = await objectivesOf(team, batch, settings);
@@ -41,7 +51,10 @@ export async function trainStep(
   const trained = state.weights.subarray(0, decays.length);
   const gradients = summed(parts.map((part) => part.gradients));
   const isSound = adamStep(trained, gradients, decays, state.adam, { learningRate, decay: settings.decay });
-  state.weights.set(meanStatistics(parts, batch.sizes), decays.length);
+  const statistics = meanStatistics(parts, batch.sizes);
+  const before = state.weights.subarray(decays.length);
+  if (fresh) for (let k = 0; k < before.length; k++) statistics[k] = before[k] + (statistics[k] - before[k]) / (1 - BATCH_MEMORY); // prettier-ignore
+  before.set(statistics);
   return isSound ? total : Number.NaN;
 }
 

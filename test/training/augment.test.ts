@@ -80,6 +80,21 @@ describe('training: augmentation', () => {
     assert.ok(Math.abs(mean - 0.625) < 0.1, `areas are even between 0.25 and 1, their mean is ${mean}`);
   });
 
+  it('shows the image smaller where it is to reach beyond its edge, which it goes on from as a mirror', () => {
+    const size = 20;
+    for (const image of varied(ramp(size), size, { reach: 1.5 })) {
+      const rows = Array.from({ length: size }, (_, row) => image[3 * row * size]);
+      const steps = rows.slice(1).map((row, i) => row - rows[i]);
+      const side = Math.max(...steps.map(Math.abs));
+      assert.ok(side >= 0.999 && side <= 1.501, `${side}`);
+      assert.ok(rows.every((row) => row >= 0 && row <= size - 1));
+      assert.ok(
+        steps.filter((step) => Math.abs(Math.abs(step) - side) > 1e-3).length <= 2,
+        'even but where an edge is',
+      );
+    }
+  });
+
   it('blurs with a Gaussian’s variance along rows and columns, and loses no light', () => {
     const size = 41;
     const point = new Uint8Array(size * size * 3);
@@ -105,7 +120,7 @@ describe('training: augmentation', () => {
 
   it('leaves a plain image plain, its edge too, however it is shifted, cut, turned and blurred', () => {
     const plain = new Uint8Array(9 * 9 * 3).fill(77);
-    for (const image of varied(plain, 9, { symmetries: true, shift: 0.5, crop: 0.3, blur: 8 }))
+    for (const image of varied(plain, 9, { symmetries: true, shift: 0.5, crop: 0.3, reach: 1.9, blur: 8 }))
       assert.ok(image.every((value) => Math.abs(value - 77) < 1e-3));
   });
 
@@ -137,7 +152,17 @@ describe('training: augmentation', () => {
   });
 
   it('never leaves 0–255, whatever is varied most', () => {
-    const most = { ...STRONG, shift: 0.5, crop: 0.1, brightness: 1, contrast: 1, colour: 1, haze: 1, blur: 8 };
+    const most = {
+      ...STRONG,
+      shift: 0.5,
+      crop: 0.1,
+      reach: 1.9,
+      brightness: 1,
+      contrast: 1,
+      colour: 1,
+      haze: 1,
+      blur: 8,
+    };
     for (const image of varied(noise(12), 12, most, 200)) assert.ok(image.every((value) => value >= 0 && value <= 255));
   });
 
@@ -147,6 +172,7 @@ describe('training: augmentation', () => {
     const wrong: [Augmentation, RegExp][] = [
       [{ shift: 0.6 }, /augmentation takes shift from 0 to 0\.5, got 0\.6/],
       [{ crop: 0 }, /augmentation takes crop above 0 and up to 1, got 0/],
+      [{ reach: 2 }, /augmentation takes reach from 1 to 1\.9, got 2/],
       [{ brightness: -1 }, /takes brightness from 0 to 1, got -1/],
       [{ contrast: 2 }, /takes contrast from 0 to 1, got 2/],
       [{ colour: NaN }, /takes colour from 0 to 1, got NaN/],

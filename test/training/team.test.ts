@@ -65,6 +65,7 @@ async function gradientOf(
   const loss = await trainStep(team, state, batch, settings(losses), {
     learningRate: 0,
     decays: new Uint8Array(trained),
+    fresh: false,
   });
   return { loss, gradient: Array.from(state.adam.first, (value) => value / (1 - 0.9)) };
 }
@@ -167,7 +168,7 @@ describe('training: team', () => {
         0,
       );
       const state = freshState(weights.slice(), trained);
-      await trainStep(team, state, { shards, sizes: [4, 8], targets }, settings({ entropy: 1 }), { learningRate: 0, decays: new Uint8Array(trained) }); // prettier-ignore
+      await trainStep(team, state, { shards, sizes: [4, 8], targets }, settings({ entropy: 1 }), { learningRate: 0, decays: new Uint8Array(trained), fresh: false }); // prettier-ignore
       // the same by tfjs here: each shard from the weights before, then the mean
       const alone: Float32Array[] = [];
       for (const shard of shards) {
