@@ -1,3 +1,4 @@
+import { constants } from 'node:buffer';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { type StepOptions, dataRoot, paddedZone, parseChip } from '../ard/index.ts';
@@ -56,7 +57,8 @@ export function openImages(
       `dataset ${manifest.name} ${manifest.version} has no row in ${splits.join(', ')}: split it so that it has`,
     );
   const each = size * size * 3;
-  const kept = chosen.length * each <= keepBytes ? new Uint8Array(chosen.length * each) : undefined;
+  const bytes = chosen.length * each;
+  const kept = bytes <= Math.min(keepBytes, constants.MAX_LENGTH) ? new Uint8Array(bytes) : undefined; // no array is longer
   const there = new Uint8Array(chosen.length);
   const load = async (wanted: readonly number[]): Promise<Uint8Array> =>
     readPixels(wanted.map((row) => rowPath(dataPath, chosen[row])), size, { concurrency: READ_AT_ONCE }); // prettier-ignore
@@ -72,17 +74,22 @@ export function openImages(
     for (const [i, row] of wanted.entries()) out.set(kept.subarray(row * each, (row + 1) * each), i * each);
     return out;
   };
-  const labels = Float32Array.from(
-    chosen.flatMap((row) => manifest.labels.map((label) => row.labels[label] ?? Number.NaN)),
-  );
   return {
     rows: chosen,
     size,
-    labels,
+    labels: labelsOf(chosen, manifest.labels),
     weights: Float32Array.from(chosen, ({ weight }) => weight),
     images: { identity: `${manifest.name} ${manifest.version} ${splits.join('+')} at ${size}`, read },
     places: chosen.map(({ id }) => id),
   };
+}
+
+/** `[rows, names]`: 1 present, 0 absent, NaN unknown. */
+function labelsOf(rows: readonly DatasetRow[], names: readonly string[]): Float32Array {
+  const labels = new Float32Array(rows.length * names.length);
+  let at = 0;
+  for (const row of rows) for (const name of names) labels[at++] = row.labels[name] ?? Number.NaN;
+  return labels;
 }
 
 /**

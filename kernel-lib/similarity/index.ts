@@ -15,7 +15,6 @@ export {
   type Question,
   type RetrievalReport,
   averagePrecision,
-  chancePrecision,
   labelAgreement,
   labelsOfRow,
   retrievalReport,

@@ -1,4 +1,5 @@
 import type { DatasetRow, Split } from '../datasets/index.ts';
+import { chancePrecision } from '../training/index.ts';
 import { type Vectors, nearest, rowsOf, vectorAt } from './nearest.ts';
 
 /** How well the chips with one label find each other. */
@@ -83,22 +84,6 @@ function scoreLabel(label: string, rows: readonly DatasetRow[], rankings: readon
     meanAveragePrecision: mean(averagePrecision),
     chance: mean((relevant) => chancePrecision(relevant.filter((answer) => answer === 1).length, relevant.length)),
   };
-}
-
-/**
- * Average precision that a ranking in random order has on average; somewhat above the share of what is relevant.
- *
- * @param relevant how many of the answers are relevant
- * @param n how many answers there are
- * @returns 0–1; 0 where nothing is relevant
- * @see Bestgen 2015, Exact expected average precision of the random baseline, PBML 103
- */
-export function chancePrecision(relevant: number, n: number): number {
-  if (relevant === 0) return 0;
-  if (n === 1) return 1;
-  let harmonic = 0;
-  for (let rank = 1; rank <= n; rank++) harmonic += 1 / rank;
-  return (harmonic + ((relevant - 1) * (n - harmonic)) / (n - 1)) / n;
 }
 
 /**

@@ -28,6 +28,7 @@ export function freshAdam(weights: number): AdamState {
  * @param weights changed in place
  * @param gradients as long as `weights`
  * @param decays 1 where decay applies (filters and matrices), 0 where not (biases, scales), one value a weight
+ * @returns whether all weights are numbers still
  * @see Kingma & Ba 2015, arXiv:1412.6980; Loshchilov & Hutter 2019, arXiv:1711.05101
  */
 export function adamStep(
@@ -36,11 +37,12 @@ export function adamStep(
   decays: Uint8Array,
   state: AdamState,
   { learningRate, decay }: AdamOptions,
-): void {
+): boolean {
   state.steps++;
   const { first, second, steps } = state;
   const rate = learningRate / (1 - MEMORY ** steps);
   const scale = 1 / (1 - SQUARE_MEMORY ** steps);
+  let zero = 0; // as long as no weight is infinite or no number
   for (let i = 0; i < weights.length; i++) {
     const gradient = gradients[i];
     const mean = MEMORY * first[i] + (1 - MEMORY) * gradient;
@@ -49,5 +51,7 @@ export function adamStep(
     second[i] = square;
     const kept = weights[i] * (1 - learningRate * decay * decays[i]);
     weights[i] = kept - (rate * mean) / (Math.sqrt(square * scale) + EPSILON);
+    zero += weights[i] - weights[i];
   }
+  return zero === 0;
 }

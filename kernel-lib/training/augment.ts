@@ -156,7 +156,7 @@ function resample(image: Uint8Array, out: Float32Array, size: number, { rows, co
   }
 }
 
-/** A Gaussian of three taps, rows then columns; its standard deviation is right up to about one pixel, more is repeated. */
+/** Blurs by three taps, rows then columns, again and again where one pass cannot blur so much: away from the edge the variance is a Gaussian's. */
 function blur(image: Float32Array, size: number, deviation: number): void {
   const times = Math.max(1, Math.ceil(deviation ** 2 / 0.6));
   const side = deviation ** 2 / times / 2;

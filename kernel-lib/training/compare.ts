@@ -27,7 +27,7 @@ export interface ComparedModel {
  */
 export async function compareModels(
   dataPath: string,
-  { losses: _, name, ...options }: ModelOptions,
+  { losses: _losses, name, ...options }: ModelOptions,
 ): Promise<ComparedModel[]> {
   const base = name ?? options.dataset.split('@')[0];
   const rows: ComparedModel[] = [];
@@ -48,7 +48,8 @@ export async function compareModels(
 }
 
 function rowOf(model: string, { metrics }: ModelCard, whose: '' | 'histogram' | 'backbone'): ComparedModel {
-  const metric = (name: string): Scored => metrics[whose === '' ? name : prefixed(whose, name)] as Scored; // prettier-ignore
+  const metric = (name: string): Scored | undefined =>
+    metrics[whose === '' ? name : prefixed(whose, name)] as Scored | undefined;
   const { value: mAP = Number.NaN, low = Number.NaN, high = Number.NaN } = metric('mAP') ?? {};
   return { model, mAP, low, high, rarityWeightedMAP: metric('rarityWeightedMAP')?.value ?? Number.NaN, precisionAt10: metric('precisionAt10')?.value ?? Number.NaN }; // prettier-ignore
 }

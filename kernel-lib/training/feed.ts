@@ -3,7 +3,7 @@ import type { Inputs } from './inputs.ts';
 import type { Network } from './network.ts';
 import type { Batch } from './step.ts';
 import { rarityOf, targetsOf } from './losses.ts';
-import { balancedRows, batchesOf, evenly, groupsOf, randomFor, withPartners } from './sampler.ts';
+import { balancedRows, batchesOf, evenly, groupsOf, pairBatchesOf, randomFor, withPartners } from './sampler.ts';
 import type { Settings, TrainingSet } from './settings.ts';
 
 /** Rows of `width` values, in the order of `rows`. */
@@ -11,6 +11,18 @@ export function gathered(values: Float32Array, rows: Uint32Array, width: number)
   const out = new Float32Array(rows.length * width);
   for (const [i, row] of rows.entries()) out.set(values.subarray(row * width, (row + 1) * width), i * width);
   return out;
+}
+
+/** A number for each place, the same for images of the same: the first row that shows it. */
+function placeNumbers(n: number, places: readonly string[] | undefined): Uint32Array {
+  const first = new Map<string, number>();
+  const numbers = Uint32Array.from({ length: n }, (_, row) => row);
+  for (const [row, place] of (places ?? []).entries()) {
+    const known = first.get(place);
+    if (known === undefined) first.set(place, row);
+    else numbers[row] = known;
+  }
+  return numbers;
 }
 
 /** The batches of every epoch of a run: which rows, and from a step on the batches themselves. */
@@ -28,20 +40,14 @@ export function feedOf(network: Network, set: TrainingSet, inputs: Inputs, setti
   const rarity = rarityOf(set.labels, classes);
   const groups = groupsOf(set.labels, classes);
   const { seed, balance, views, batchSize, shards, classWeights } = settings;
-  const known = new Map<string, number>();
-  const placeOf = (row: number): number => {
-    const name = set.places?.[row] ?? `${row}`;
-    const found = known.get(name);
-    if (found === undefined) known.set(name, row);
-    return found ?? row;
-  };
-  const places = Float64Array.from({ length: n }, (_, row) => placeOf(row));
+  const places = placeNumbers(n, set.places);
   return {
     batchesOf(epoch) {
       const random = randomFor(seed, `epoch ${epoch}`);
       const order = balancedRows(groups, n, balance, random);
-      const rows = views === 2 ? withPartners(order, set.places, random) : order;
-      return views === 2 ? evenly(rows, Math.ceil(rows.length / batchSize), 2) : batchesOf(rows, batchSize);
+      return views === 2
+        ? pairBatchesOf(withPartners(order, set.places, random), batchSize)
+        : batchesOf(order, batchSize);
     },
     async batch(rows, epoch, step) {
       const parts = evenly(rows, shards, views);

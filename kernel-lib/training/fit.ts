@@ -89,8 +89,7 @@ async function ridgeWeights(
   });
   const solved = await matrixOf(weights, d, classes);
   if (classes <= most) return solved;
-  const covariance = await covarianceOf(x, solved);
-  const { vectors } = sortedEigen(covariance);
+  const { vectors } = sortedEigen(await covarianceOf(x, solved));
   return solved.mmul(vectors.subMatrix(0, classes - 1, 0, most - 1));
 }
 
@@ -119,7 +118,7 @@ function solveRidge(x: tf.Tensor2D, right: tf.Tensor2D, strength: tf.Scalar): tf
       const left = tf.sub(residual, tf.mul(image, step)) as tf.Tensor2D;
       const after = dot(left, left);
       const turned = tf.add(left, tf.mul(direction, tf.div(after, tf.add(length, 1e-30)))) as tf.Tensor2D;
-      return [tf.add(weights, tf.mul(direction, step)) as tf.Tensor2D, left, turned, after];
+      return [tf.add(weights, tf.mul(direction, step)), left, turned, after];
     });
     [weights, residual, direction, length] = [nextWeights, nextResidual, nextDirection, nextLength];
   }

@@ -12,6 +12,7 @@ export {
   type ClassRetrieval,
   type RetrievalScores,
   type RetrievalSet,
+  type ScoreOptions,
   type Scored,
   chancePrecision,
   retrieval,

@@ -111,10 +111,11 @@ function variedView(network: Network, images: Uint8Array, ranges: Ranges, seed: 
 /** Mean and deviation of each feature over all views. A feature that hardly varies is not blown up: a twentieth of the mean deviation is added to each. */
 export function scaleOf({ values, width }: Features): FeatureScale {
   const [sum, squares] = [new Float64Array(width), new Float64Array(width)];
-  for (const [i, value] of values.entries()) sum[i % width] += value;
   const rows = values.length / width;
+  for (let row = 0, at = 0; row < rows; row++) for (let k = 0; k < width; k++, at++) sum[k] += values[at];
   const mean = Float32Array.from(sum, (total) => total / rows);
-  for (const [i, value] of values.entries()) squares[i % width] += (value - mean[i % width]) ** 2;
+  for (let row = 0, at = 0; row < rows; row++)
+    for (let k = 0; k < width; k++, at++) squares[k] += (values[at] - mean[k]) ** 2;
   const plain = Float32Array.from(squares, (total) => Math.sqrt(total / rows));
   const floor = (0.05 * plain.reduce((total, each) => total + each, 0)) / width || 1;
   return { mean, deviation: plain.map((each) => each + floor) };

@@ -133,7 +133,7 @@ async function logOf({ folder, run }: ModelPlace): Promise<EpochLog[]> {
 async function progressOf({ run }: ModelPlace): Promise<Progress | undefined> {
   const json = await readJson(join(run, 'progress.json')).catch(() => undefined);
   const { success, data } = progressSchema.safeParse(json);
-  return success ? (data as Progress) : undefined;
+  return success ? data : undefined;
 }
 
 async function lastWords({ run }: ModelPlace): Promise<string> {

@@ -199,8 +199,7 @@ export function asNetwork(spec: NetworkSpec, layers: tfl.LayersModel, backbone?:
     0,
   );
   const dispose = (): void => {
-    kept.get(network)?.layers.dispose();
-    kept.delete(network);
+    if (kept.delete(network)) layers.dispose();
   };
   const network: Network = { ...spec, parameters, dispose };
   kept.set(network, { layers, backbone, learnt });

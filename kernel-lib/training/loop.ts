@@ -4,17 +4,17 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import { writeWhole } from '../ard/index.ts';
 import { type Backend, readyBackend } from './backend.ts';
 import { type RunState, freshState, readCheckpoint, writeCheckpoint } from './checkpoint.ts';
-import { type Feed, feedOf } from './feed.ts';
+import { type Feed, feedOf, gathered } from './feed.ts';
 import { type FeatureScale, type Inputs, featureInputs, featuresOf, imageInputs, scaleOf } from './inputs.ts';
 import { backboneOf, foldScale, hasLearnt, layersOf, markLearnt, projector, unfoldScale } from './layers.ts';
-import { LOSSES, type LossName, binaryCrossEntropy, targetsOf } from './losses.ts';
+import { binaryCrossEntropy, knownLabels } from './losses.ts';
 import type { Network } from './network.ts';
 import { fitNetwork } from './projection.ts';
-import { setWeightValues, weightValues } from './replica.ts';
+import { joined, setWeightValues, weightValues } from './replica.ts';
 import { retrieval } from './retrieval.ts';
 import { evenly, shuffled, randomFor } from './sampler.ts';
 import {
-  type EpochLog, type Settings, type TrainOptions, type TrainingSet, checkClasses, checkSet, settingsOf,
+  type EpochLog, type Settings, type TrainOptions, type TrainingSet, checkClasses, checkSet, learnsLabels, settingsOf,
 } from './settings.ts'; // prettier-ignore
 import { type Seat, seatsOf } from './seats.ts';
 import { type Batch, trainStep } from './step.ts';
@@ -28,7 +28,6 @@ const AT_ONCE = 32;
 /** A network in training. */
 interface Run {
   network: Network;
-  set: TrainingSet;
   options: TrainOptions;
   settings: Settings;
   team: Team;
@@ -49,9 +48,9 @@ interface Run {
  * the number of shards, not on that of members. Ended, the network has the weights of the epoch with the best validation mAP,
  * or of the last one where there is no validation set.
  *
- * Aborted, it is left as it was before; with `checkpointPath` the state is written first, and a second run goes on from there to
- * the result of a run without a break. It does so only with the same network, data and options: a checkpoint of another run is
- * replaced after the first epoch, and `onProgress` says so.
+ * Aborted or failed, it is left as it was before; with `checkpointPath` an abort writes the state first, and a second run goes on
+ * from there to the result of a run without a break. It does so only with the same network, weights, data and options: a checkpoint
+ * of another run is replaced after the first epoch, and `onProgress` says so.
  *
  * @returns one entry an epoch, those of an earlier run included
  * @throws {RangeError} when shapes do not fit the network, a class has no example, or the loss is no longer a number
@@ -62,35 +61,66 @@ export async function train(network: Network, set: TrainingSet, options: TrainOp
   checkSet(network, set, 'the training set');
   checkClasses(network, set, settings);
   if (options.validation) checkSet(network, options.validation, 'the validation set');
+  const layers = layersOf(network);
   const backend = await readyBackend();
+  const before = await weightValues(layers);
+  try {
+    return await learn(network, before, set, options, settings, backend);
+  } catch (error) {
+    setWeightValues(layers, before);
+    throw error;
+  }
+}
+
+async function learn(
+  network: Network,
+  before: Float32Array,
+  set: TrainingSet,
+  options: TrainOptions,
+  settings: Settings,
+  backend: Backend,
+): Promise<EpochLog[]> {
+  const description = describeRun(network, before, set, options.validation, settings);
+  const resumed = await resumedState(description, options, settings);
   const { inputs, watched, scale } = await inputsOf(network, set, options, settings);
   if (scale) unfoldScale(network, scale);
-  if (fitsFirst(network, settings)) await fitNetwork(network, set, inputs, settings, true);
+  if (!resumed && fitsFirst(network, settings)) await fitNetwork(network, set, inputs, settings, true);
   const model = trainedModel(network, settings);
-  const description = describeRun(network, set, options.validation, settings);
-  const state = await startingState(model, description, options, settings);
-  const team = await openTeam(await seatsFor(backend, options, settings), JSON.stringify(model.toJSON(null, false)));
   const decays = decaysOf(model);
+  const state = resumed ?? freshState(await weightValues(model), decays.length);
   const feed = feedOf(network, set, inputs, settings);
   try {
-    await runEpochs({ network, set, options, settings, team, feed, watched, state, decays, description });
+    if (goesOn(state.log, settings))
+      await withTeam(await seatsFor(backend, options, settings), model, (team) =>
+        runEpochs({ network, options, settings, team, feed, watched, state, decays, description }),
+      );
     setWeightValues(model, options.validation ? state.best : state.weights);
-    markLearnt(network);
-    if (settings.fit && !learnsLabels(settings)) await fitNetwork(network, set, inputs, settings, false);
-    return state.log;
   } finally {
-    if (scale) foldScale(network, scale);
+    for (const layer of model.layers) if (layer.name.startsWith('projector')) layer.dispose();
+  }
+  if (settings.fit && !learnsLabels(settings)) await fitNetwork(network, set, inputs, settings, false);
+  if (scale) foldScale(network, scale);
+  markLearnt(network);
+  return state.log;
+}
+
+async function withTeam(
+  seats: readonly Seat[],
+  model: tfl.LayersModel,
+  work: (team: Team) => Promise<void>,
+): Promise<void> {
+  const team = await openTeam(seats, JSON.stringify(model.toJSON(null, false)));
+  try {
+    await work(team);
+  } finally {
     await team.close();
   }
 }
 
-function learnsLabels({ losses }: Settings): boolean {
-  return Object.keys(losses).some((name) => LOSSES[name as LossName].labels);
-}
-
 /** Whether training begins from a fit: a head without a hidden layer, which has not learnt yet. */
-function fitsFirst({ body }: Network, settings: Settings): boolean {
-  return settings.fit && body.kind === 'frozen' && body.hidden === 0 && learnsLabels(settings);
+function fitsFirst(network: Network, settings: Settings): boolean {
+  const { body } = network;
+  return settings.fit && body.kind === 'frozen' && body.hidden === 0 && learnsLabels(settings) && !hasLearnt(network);
 }
 
 async function seatsFor(backend: Backend, { members }: TrainOptions, { shards }: Settings): Promise<Seat[]> {
@@ -132,37 +162,44 @@ function decaysOf(model: tfl.LayersModel): Uint8Array {
   return Buffer.concat(parts);
 }
 
-async function startingState(
-  model: tfl.LayersModel,
+/** Where an earlier run stopped, if there was one. */
+async function resumedState(
   description: string,
   { checkpointPath, onProgress }: TrainOptions,
   { epochs }: Settings,
-): Promise<RunState> {
-  const fresh = freshState(await weightValues(model), decaysOf(model).length);
-  if (checkpointPath === undefined) return fresh;
+): Promise<RunState | undefined> {
+  if (checkpointPath === undefined) return undefined;
   const { state, ofAnotherRun } = await readCheckpoint(checkpointPath, description);
   if (ofAnotherRun)
     onProgress?.({ done: 0, total: epochs, unit: 'epochs', note: 'starts anew: the checkpoint is of another run' });
-  return state ?? fresh;
+  return state;
 }
 
 async function runEpochs(run: Run): Promise<void> {
   const { state, settings, options } = run;
   const { logPath, checkpointPath, onProgress } = options;
-  while (state.log.length < settings.epochs && !isStale(state.log, settings)) {
+  while (goesOn(state.log, settings)) {
     const entry = await runEpoch(run);
     state.log.push(entry);
     if (isBest(state.log)) state.best = state.weights.slice();
     if (logPath !== undefined) await writeWhole(logPath, state.log.map((line) => `${JSON.stringify(line)}\n`).join('')); // prettier-ignore
     if (checkpointPath !== undefined) await writeCheckpoint(checkpointPath, run.description, state);
-    onProgress?.({ done: entry.epoch, total: settings.epochs, unit: 'epochs', note: noteOf(entry) });
+    onProgress?.({ done: entry.epoch, total: settings.epochs, unit: 'epochs', note: noteOf(state.log, settings) });
   }
 }
 
-function noteOf({ loss, validationMap, imagesPerSecond, dollars }: EpochLog): string {
+function noteOf(log: readonly EpochLog[], { epochs }: Settings): string {
+  const { loss, validationMap, imagesPerSecond, dollars } = log[log.length - 1];
   const found = validationMap === undefined ? '' : `, validation mAP ${validationMap.toFixed(3)}`;
-  const cost = dollars === undefined ? '' : `, $${dollars.toFixed(2)} an epoch`;
+  const spent = log.reduce((sum, entry) => sum + (entry.dollars ?? 0), 0);
+  const toCome = (spent / log.length) * (epochs - log.length);
+  const cost = dollars === undefined ? '' : `, $${spent.toFixed(2)} so far, $${toCome.toFixed(2)} to come`;
   return `loss ${loss.toFixed(3)}${found}, ${imagesPerSecond.toFixed(0)} images/s${cost}`;
+}
+
+/** Whether there is another epoch to run. */
+function goesOn(log: readonly EpochLog[], settings: Settings): boolean {
+  return log.length < settings.epochs && !isStale(log, settings);
 }
 
 /** Whether the last epoch is better than all before it. */
@@ -248,33 +285,50 @@ function requireFinite(loss: number, { settings, options }: Run, epoch: number, 
 
 /** Scores of the validation set: the same images each time. */
 async function validated(run: Run): Promise<Pick<EpochLog, 'validationLoss' | 'validationMap'>> {
-  const { network, settings, options, state, team, watched } = run;
+  const { network, settings, options, watched } = run;
   const set = options.validation;
   if (!set || !watched) return {};
   const classes = network.classes.length;
   const n = set.labels.length / classes;
   const rows = shuffled(n, randomFor(settings.seed, 'validation')).slice(0, SCORED).sort();
-  await team.setWeights(state.weights);
-  const parts = evenly(rows, Math.ceil(rows.length / AT_ONCE), 1);
-  const outputs: Float32Array[][] = [];
-  for (let at = 0; at < parts.length; at += team.size) {
-    const round = parts.slice(at, at + team.size);
-    const shards = await Promise.all(round.map((part) => watched.plain(part)));
-    outputs.push(...(await team.outputs(shards, false)));
-  }
-  const [embeddings, logits] = [0, 1].map((output) => Float32Array.from(outputs.flatMap((part) => [...part[output]])));
-  const labels = Float32Array.from([...rows].flatMap((row) => [...set.labels.subarray(row * classes, (row + 1) * classes)])); // prettier-ignore
+  const [embeddings, logits] = await plainOutputs(run, watched, rows);
+  const labels = gathered(set.labels, rows, classes);
   const places = set.places && Array.from(rows, (row) => set.places![row]);
   const scores = retrieval({ embeddings, width: network.embeddingWidth, labels, classes: network.classes, places });
   const means = scores.filter(({ reason }) => reason === undefined).map(({ averagePrecision }) => meanOf(averagePrecision)); // prettier-ignore
   const found = means.length === 0 ? {} : { validationMap: meanOf(means) };
   if (!('entropy' in settings.losses)) return found;
   const weights = Float32Array.from(rows, (row) => set.weights?.[row] ?? 1);
-  const targets = targetsOf({ labels, weights, classWeights: settings.classWeights, rarity: new Float32Array(classes), places: rows }); // prettier-ignore
-  const value = binaryCrossEntropy(tf.tensor2d(logits, [rows.length, classes]), targets.present, targets.counts);
-  const [validationLoss] = await value.data();
+  return {
+    ...found,
+    validationLoss: await entropyOf(logits, { labels, weights, classWeights: settings.classWeights }),
+  };
+}
+
+/** What the network gives for some rows as they are. */
+async function plainOutputs({ team, state }: Run, inputs: Inputs, rows: Uint32Array): Promise<Float32Array[]> {
+  await team.setWeights(state.weights);
+  const parts = evenly(rows, Math.ceil(rows.length / AT_ONCE), 1);
+  const outputs: Float32Array[][] = [];
+  for (let at = 0; at < parts.length; at += team.size) {
+    const round = parts.slice(at, at + team.size);
+    const shards = await Promise.all(round.map((part) => inputs.plain(part)));
+    outputs.push(...(await team.outputs(shards, false)));
+  }
+  return outputs[0].map((_, output) => joined(outputs.map((part) => part[output])));
+}
+
+async function entropyOf(
+  logits: Float32Array,
+  { labels, weights, classWeights }: { labels: Float32Array; weights: Float32Array; classWeights: Float32Array },
+): Promise<number> {
+  const { present, counts } = knownLabels(labels, weights, classWeights);
+  const value = tf.tidy(() =>
+    binaryCrossEntropy(tf.tensor2d(logits, [weights.length, classWeights.length]), present, counts),
+  );
+  const [loss] = await value.data();
   value.dispose();
-  return { ...found, validationLoss };
+  return loss;
 }
 
 function meanOf(values: ArrayLike<number>): number {
@@ -284,12 +338,13 @@ function meanOf(values: ArrayLike<number>): number {
 /** What must agree for a checkpoint to be of this run: the data by its digests, for other pixels may come under the same names. */
 function describeRun(
   { inputSize, classes, embeddingWidth, body, seed }: Network,
+  before: Float32Array,
   set: TrainingSet,
   validation: TrainingSet | undefined,
   settings: Settings,
 ): string {
   return JSON.stringify({
-    network: { inputSize, classes, embeddingWidth, body, seed },
+    network: { inputSize, classes, embeddingWidth, body, seed, weights: sha256(before) },
     set: digestsOf(set),
     validation: validation && digestsOf(validation), // its scores are in the log, and choose the epoch
     ...settings,

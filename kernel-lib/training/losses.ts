@@ -54,39 +54,52 @@ export interface LabelledBatch {
 
 /** A batch's labels, ready for the losses. */
 export function targetsOf({ labels, weights, classWeights, rarity, places }: LabelledBatch): Targets {
-  const [n, classes] = [weights.length, classWeights.length];
-  const counts = labels.map((label, i) =>
-    Number.isNaN(label) ? 0 : weights[Math.floor(i / classes)] * classWeights[i % classes],
-  );
-  const total = counts.reduce((sum, count) => sum + count, 0);
-  const samePlace = Float32Array.from({ length: n * n }, (_, at) =>
-    Number(places[Math.floor(at / n)] === places[at % n]),
-  );
+  const n = weights.length;
+  const samePlace = new Float32Array(n * n);
+  for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) samePlace[i * n + j] = places[i] === places[j] ? 1 : 0;
   return {
     n,
-    present: labels.map((label) => label || 0),
-    counts: total > 0 ? counts.map((count) => count / total) : counts,
+    ...knownLabels(labels, weights, classWeights),
     alike: likenesses(labels, n, rarity),
     samePlace,
     weights,
   };
 }
 
+/** Labels as the cross-entropy takes them; see {@link Targets}. */
+export function knownLabels(
+  labels: Float32Array,
+  weights: Float32Array,
+  classWeights: Float32Array,
+): Pick<Targets, 'present' | 'counts'> {
+  const classes = classWeights.length;
+  const counts = labels.map((label, i) =>
+    Number.isNaN(label) ? 0 : weights[Math.floor(i / classes)] * classWeights[i % classes],
+  );
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  return {
+    present: labels.map((label) => label || 0),
+    counts: total > 0 ? counts.map((count) => count / total) : counts,
+  };
+}
+
 /**
- * How much it says that two images share a label: the logarithm of 1 + how many images have it not for each that has.
+ * How much it says that two images share a label: the more, the fewer have it.
  *
- * Inverse document frequency in the smoothed form `ln((1 + known) / (1 + present)) + 1` (scikit-learn's), so that the most
- * frequent label still says something.
+ * Inverse document frequency in the smoothed form, `ln((1 + known) / (1 + present)) + 1` as scikit-learn's TfidfTransformer
+ * has it, over the images of which the label is known: a label that all have still says something.
  *
  * @param labels `[n, classes]`: 1 present, 0 absent, NaN unknown
  * @returns `[classes]`, 1 and more
  */
 export function rarityOf(labels: Float32Array, classes: number): Float32Array {
   const [known, present] = [new Float64Array(classes), new Float64Array(classes)];
-  for (const [i, label] of labels.entries()) {
-    if (Number.isNaN(label)) continue;
-    known[i % classes]++;
-    present[i % classes] += label;
+  for (let row = 0, at = 0; row < labels.length / classes; row++) {
+    for (let k = 0; k < classes; k++, at++) {
+      if (Number.isNaN(labels[at])) continue;
+      known[k]++;
+      present[k] += labels[at];
+    }
   }
   return Float32Array.from(known, (count, k) => Math.log((1 + count) / (1 + present[k])) + 1);
 }
@@ -101,19 +114,25 @@ export function rarityOf(labels: Float32Array, classes: number): Float32Array {
 export function likenesses(labels: Float32Array, n: number, rarity: Float32Array): Float32Array {
   const classes = rarity.length;
   const alike = new Float32Array(n * n);
+  const shown = Array.from({ length: n }, (_, i) => classesShown(labels, i, classes)); // few: most pairs are done with at once
   for (let i = 0; i < n; i++) {
     for (let j = 0; j < i; j++) {
-      let [both, either] = [0, 0];
-      for (let k = 0; k < classes; k++) {
-        const [a, b] = [labels[i * classes + k], labels[j * classes + k]];
-        if (Number.isNaN(a) || Number.isNaN(b)) continue;
-        both += rarity[k] * Math.min(a, b);
-        either += rarity[k] * Math.max(a, b);
-      }
-      if (both > 0) alike[i * n + j] = alike[j * n + i] = both / either;
+      let both = 0;
+      for (const k of shown[i]) if (labels[j * classes + k] === 1) both += rarity[k];
+      if (both === 0) continue;
+      let either = both;
+      for (const k of shown[i]) if (labels[j * classes + k] === 0) either += rarity[k];
+      for (const k of shown[j]) if (labels[i * classes + k] === 0) either += rarity[k];
+      alike[i * n + j] = alike[j * n + i] = both / either;
     }
   }
   return alike;
+}
+
+function classesShown(labels: Float32Array, row: number, classes: number): number[] {
+  const shown: number[] = [];
+  for (let k = 0; k < classes; k++) if (labels[row * classes + k] === 1) shown.push(k);
+  return shown;
 }
 
 /**
@@ -186,10 +205,12 @@ export function tripletLoss(
   const signs = new Float32Array(n * n);
   let [total, active] = [0, 0];
   for (let i = 0; i < n; i++) {
+    const negatives = negativesOf(cosines, alike, samePlace, n, i);
+    if (negatives.length === 0) continue;
     for (let j = 0; j < n; j++) {
-      const weight = i === j ? 0 : weights[i] * alike[i * n + j];
-      const other = weight > 0 ? semiHard(cosines, alike, samePlace, n, i, j) : -1;
-      if (other < 0) continue;
+      const weight = weights[i] * alike[i * n + j];
+      if (weight === 0) continue;
+      const other = negatives[firstBelow(negatives, cosines[i * n + j], cosines, i * n)];
       total += weight;
       if (2 * (cosines[i * n + other] - cosines[i * n + j]) + margin <= 0) continue;
       active += weight;
@@ -200,7 +221,7 @@ export function tripletLoss(
   return tf.tidy(() => {
     if (total === 0) return tf.sum(tf.mul(vectors, 0));
     const sum = tf.sum(tf.mul(tf.matMul(vectors, vectors, false, true), tf.tensor2d(signs, [n, n])));
-    return tf.add(tf.mul(sum, 2 / total), (margin * active) / total) as tf.Scalar;
+    return tf.add(tf.mul(sum, 2 / total), (margin * active) / total);
   });
 }
 
@@ -233,24 +254,28 @@ function valuesOf(tensor: tf.Tensor): Float32Array {
   return sources.get(tensor) ?? (tensor.dataSync() as Float32Array);
 }
 
-/** The negative of a pair; −1 where every other image is like `i`. */
-function semiHard(
+/** Images that share no label with image `i`, nor its ground, the nearest first. */
+function negativesOf(
   cosines: Float32Array,
   alike: Float32Array,
   samePlace: Float32Array,
   n: number,
   i: number,
-  j: number,
-): number {
-  const positive = cosines[i * n + j];
-  let [best, farthest] = [-1, -1];
-  for (let k = 0; k < n; k++) {
-    if (k === i || alike[i * n + k] > 0 || samePlace[i * n + k] === 1) continue;
-    const cosine = cosines[i * n + k];
-    if (cosine < positive && (best < 0 || cosine > cosines[i * n + best])) best = k;
-    if (farthest < 0 || cosine < cosines[i * n + farthest]) farthest = k;
+): number[] {
+  const negatives: number[] = [];
+  for (let k = 0; k < n; k++) if (k !== i && alike[i * n + k] === 0 && samePlace[i * n + k] === 0) negatives.push(k);
+  return negatives.sort((a, b) => cosines[i * n + b] - cosines[i * n + a] || a - b);
+}
+
+/** The first of the negatives that is farther than the positive, found by halving; the last where none is. */
+function firstBelow(negatives: readonly number[], positive: number, cosines: Float32Array, row: number): number {
+  let [low, high] = [0, negatives.length - 1];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (cosines[row + negatives[middle]] < positive) high = middle;
+    else low = middle + 1;
   }
-  return best < 0 ? farthest : best;
+  return low;
 }
 
 /** Weights of the three parts of VICReg, as published. */
@@ -266,23 +291,24 @@ export function vicregLoss(projections: tf.Tensor2D): tf.Scalar {
   return tf.tidy(() => {
     const [n, width] = projections.shape;
     const paired = tf.reshape(projections, [n / 2, 2, width]);
-    const views = [0, 1].map((view) => tf.reshape(tf.slice(paired, [0, view, 0], [n / 2, 1, width]), [n / 2, width]) as tf.Tensor2D); // prettier-ignore
+    const views = [0, 1].map((view): tf.Tensor2D => tf.reshape(tf.slice(paired, [0, view, 0], [n / 2, 1, width]), [n / 2, width])); // prettier-ignore
     const invariance = tf.mean(tf.square(tf.sub(views[0], views[1])));
     const spreads = views.map((view) => spreadLosses(view));
     const [variance, covariance] = [0, 1].map((part) => tf.add(spreads[0][part], spreads[1][part]));
     return tf.add(
       tf.mul(invariance, INVARIANCE),
       tf.add(tf.mul(variance, VARIANCE / 2), tf.mul(covariance, COVARIANCE)),
-    ) as tf.Scalar;
+    );
   });
 }
 
 /** How far the standard deviations fall short of 1, and how large the covariances are. */
 function spreadLosses(view: tf.Tensor2D): [tf.Tensor, tf.Tensor] {
   const [n, width] = view.shape;
+  const degrees = Math.max(1, n - 1); // a batch may hold one place alone
   const centred = tf.sub(view, tf.mean(view, 0, true)) as tf.Tensor2D;
-  const deviations = tf.sqrt(tf.add(tf.div(tf.sum(tf.square(centred), 0), n - 1), 1e-4));
-  const covariances = tf.div(tf.matMul(centred, centred, true, false), n - 1);
+  const deviations = tf.sqrt(tf.add(tf.div(tf.sum(tf.square(centred), 0), degrees), 1e-4));
+  const covariances = tf.div(tf.matMul(centred, centred, true, false), degrees);
   const apart = tf.mul(covariances, tf.sub(1, tf.eye(width)));
   return [tf.mean(tf.relu(tf.sub(1, deviations))), tf.div(tf.sum(tf.square(apart)), width)];
 }

@@ -11,7 +11,7 @@ export type Request =
   | { ask: 'outputs'; shard: Shard; training: boolean }
   | { ask: 'gradients'; shard: Shard; objective: Objective };
 
-/** A numbered request or answer: they come back in order, but a death must find its own. */
+/** A numbered request: its answer carries the same number. */
 export interface Envelope {
   id: number;
   request: Request;
@@ -44,18 +44,17 @@ function buffersOf(value: unknown): ArrayBuffer[] {
 /** One request after another: a backend computes one thing at a time. */
 let turn: Promise<void> = Promise.resolve();
 
-function take({ id, request }: Envelope): void {
-  turn = turn.then(async () => {
-    const reply = await answer(request).then(
-      (value): Reply => ({ id, answer: value }),
-      (error: unknown): Reply => ({
-        id,
-        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
-      }),
-    );
-    if (parentPort) parentPort.postMessage(reply, 'answer' in reply ? buffersOf(reply.answer) : []);
-    else process.send!(reply);
-  });
+function take(envelope: Envelope): void {
+  turn = turn.then(() => reply(envelope));
+}
+
+async function reply({ id, request }: Envelope): Promise<void> {
+  const made = await answer(request).then(
+    (value): Reply => ({ id, answer: value }),
+    (error: unknown): Reply => ({ id, error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
+  );
+  if (parentPort) parentPort.postMessage(made, 'answer' in made ? buffersOf(made.answer) : []);
+  else process.send!(made);
 }
 
 if (parentPort) parentPort.on('message', take);

@@ -1,6 +1,7 @@
 /** Fits the layer before a network's embedding to a set, without a gradient. */
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
+import { gathered } from './feed.ts';
 import { type Projection, fitDiscriminant, fitProjection } from './fit.ts';
 import { type FeatureScale, type Inputs, scaleOf } from './inputs.ts';
 import { layersOf } from './layers.ts';
@@ -40,7 +41,7 @@ export async function fitNetwork(
   const plain = scaled(features, scale);
   const width = network.embeddingWidth;
   const fitted = byLabels
-    ? await fitProjection(plain, d, { width, labels: labelsOf(set, rows, classes), classes, seed })
+    ? await fitProjection(plain, d, { width, labels: gathered(set.labels, rows, classes), classes, seed })
     : await fitEarly(plain, d, views, network);
   tf.tidy(() => {
     const kernel = tf.div(tf.tensor2d(fitted.kernel, [d, width]), tf.tensor2d(scale.deviation, [d, 1]));
@@ -63,12 +64,6 @@ async function fitEarly(
   const whole = new Float32Array(d * embeddingWidth);
   whole.set(kernel);
   return { kernel: whole, bias };
-}
-
-function labelsOf(set: TrainingSet, rows: Uint32Array, classes: number): Float32Array {
-  const labels = new Float32Array(rows.length * classes);
-  for (const [i, row] of rows.entries()) labels.set(set.labels.subarray(row * classes, (row + 1) * classes), i * classes); // prettier-ignore
-  return labels;
 }
 
 /** What goes into a layer for some rows, in views one after another; one view is the image as it is. */

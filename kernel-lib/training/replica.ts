@@ -4,7 +4,6 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import { type Ranges, varyImage } from './augment.ts';
 import { binaryCrossEntropy } from './losses.ts';
 import { randomFor } from './sampler.ts';
-import './layers.ts'; // its own layers are known by name once it is loaded
 
 /** Part of a batch, as it travels to a member. */
 export type Shard = ImageShard | FeatureShard;
@@ -54,20 +53,20 @@ export async function openReplica(topology: string): Promise<Replica> {
   return replicaOf(model);
 }
 
-/** A replica that shares its weights with a model. */
-export function replicaOf(model: tfl.LayersModel): Replica {
+function replicaOf(model: tfl.LayersModel): Replica {
   const trained = model.trainableWeights;
   const others = model.nonTrainableWeights;
   const trainedSize = sizeOf(trained);
   let statistics = new Float32Array(0);
-  let last: { key: string; input: Float32Array } | undefined;
+  const varied = new Map<string, Float32Array>(); // by seed, for a step passes each shard through twice
 
   const inputOf = (shard: Shard): tf.Tensor => {
     if ('features' in shard) return tf.tensor2d(shard.features, [shard.features.length / shard.width, shard.width]);
     const { images, size, ranges, seed } = shard;
     const n = images.length / (3 * size * size);
-    if (last?.key !== seed || !ranges) last = { key: seed, input: variedImages(shard) };
-    return tf.tensor4d(last.input, [n, size, size, 3]);
+    const input = varied.get(seed) ?? variedImages(shard);
+    if (ranges) varied.set(seed, input);
+    return tf.tensor4d(input, [n, size, size, 3]);
   };
   const applied = (shard: Shard, training: boolean): tf.Tensor[] => {
     const outputs = model.apply(inputOf(shard), { training }) as tf.Tensor | tf.Tensor[];
@@ -75,6 +74,7 @@ export function replicaOf(model: tfl.LayersModel): Replica {
   };
   return {
     setWeights(values) {
+      varied.clear();
       write(trained, values.subarray(0, trainedSize));
       statistics = values.slice(trainedSize);
       write(others, statistics);
@@ -91,7 +91,7 @@ export function replicaOf(model: tfl.LayersModel): Replica {
         tf.variableGrads(() => scoreOf(applied(shard, true), objective), variables),
       );
       const left = others.map((weight) => tf.clone(weight.read()));
-      const ordered = variables.map(({ name }) => grads[name]);
+      const ordered = variables.map((variable) => grads[variable.name] ?? tf.zerosLike(variable)); // a weight may have no part in it
       const [[loss], ...values] = await taken([value, ...ordered, ...left]);
       return {
         gradients: joined(values.slice(0, ordered.length)),
@@ -152,12 +152,13 @@ async function taken(tensors: tf.Tensor[]): Promise<Float32Array[]> {
   return values.map((value) => Float32Array.from(value)); // a backend may hand out a view of its own memory
 }
 
-function joined(values: readonly Float32Array[]): Float32Array {
-  const all = new Float32Array(values.reduce((sum, { length }) => sum + length, 0));
+/** Arrays one after another. */
+export function joined(parts: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
-  for (const value of values) {
-    all.set(value, at);
-    at += value.length;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
   }
   return all;
 }

@@ -20,7 +20,7 @@ export interface ClassRetrieval {
   queries: Uint32Array;
   /** Average precision of each query's answers, 0–1; empty where the class cannot be scored. */
   averagePrecision: Float64Array;
-  /** Share of the ten nearest that have it, each query's. */
+  /** Share of the ten nearest that have it, each query's; of all where there are fewer. */
   precisionAtTen: Float64Array;
   /** What answers in random order would score on average, each query's. */
   chance: Float64Array;
@@ -41,7 +41,7 @@ export function retrieval(set: RetrievalSet): ClassRetrieval[] {
     const asking = scores.filter((score, k) => score.reason === undefined && labels[i * classes.length + k] === 1);
     if (asking.length === 0) continue;
     const ranking = rankingOf(set, i, n);
-    for (const score of asking) scoreQuery(score, ranking, labels, classes.indexOf(score.label), classes.length, i);
+    for (const score of asking) scoreQuery(score, ranking, set, i);
   }
   return scores;
 }
@@ -58,19 +58,21 @@ function emptyScore(
   const having = rows.filter((i) => labels[i * classes + k] === 1);
   const ground = new Set(having.map((i) => places?.[i] ?? String(i))).size;
   const known = rows.filter((i) => !Number.isNaN(labels[i * classes + k])).length;
-  const length = having.length;
-  const score = {
+  const blank = (length: number): ClassRetrieval => ({
     label,
     queries: Uint32Array.from(having),
     averagePrecision: new Float64Array(length),
     precisionAtTen: new Float64Array(length),
     chance: new Float64Array(length),
-  };
-  const none = { ...score, averagePrecision: new Float64Array(0) };
+  });
   if (ground < 2)
-    return { ...none, reason: `${ground} place${ground === 1 ? '' : 's'} with it among ${n} chips: two are needed` };
-  if (known === length) return { ...none, reason: 'every chip whose label is known has it: nothing can be told apart' };
-  return score;
+    return {
+      ...blank(0),
+      reason: `${ground} place${ground === 1 ? '' : 's'} with it among ${n} chips: two are needed`,
+    };
+  if (known === having.length)
+    return { ...blank(0), reason: 'every chip whose label is known has it: nothing can be told apart' };
+  return blank(having.length);
 }
 
 /** All other places by likeness to a row, the most alike first; equal ones in the order of their rows. */
@@ -89,14 +91,13 @@ function rankingOf({ embeddings, width, places }: RetrievalSet, i: number, n: nu
 function scoreQuery(
   score: ClassRetrieval,
   ranking: Uint32Array,
-  labels: Float32Array,
-  k: number,
-  classes: number,
+  { labels, classes }: RetrievalSet,
   query: number,
 ): void {
+  const k = classes.indexOf(score.label);
   let [rank, hits, sum, early] = [0, 0, 0, 0];
   for (const answer of ranking) {
-    const label = labels[answer * classes + k];
+    const label = labels[answer * classes.length + k];
     if (Number.isNaN(label)) continue;
     rank++;
     if (label !== 1) continue;
@@ -144,68 +145,91 @@ export interface RetrievalScores {
   classes: number;
 }
 
+/** Options of {@link retrievalScores}. */
+export interface ScoreOptions {
+  /** `[classes]`, as `rarityOf` gives it for the training set. Default: each the same. */
+  rarity?: Float32Array | undefined;
+  /** `[n]`, as in {@link RetrievalSet}. Default: each its own. */
+  places?: readonly string[] | undefined;
+  /** How often places are drawn anew. Default: 1000. */
+  draws?: number | undefined;
+  /** The same seed gives the same intervals. Default: 1. */
+  seed?: number | string | undefined;
+}
+
 /**
  * Retrieval over all classes, with bootstrap intervals: places are drawn anew, with all their queries.
  *
- * Percentile intervals of the query scores; the database of answers stays as it is.
+ * Percentile intervals of the query scores; the database of answers stays as it is. Figures are NaN where no class could be scored.
  *
  * @param scored as {@link retrieval} gives it
- * @param rarity `[classes]`, as `rarityOf` gives it for the training set. Default: each the same
- * @param places `[n]`, as in {@link RetrievalSet}
+ * @see Efron & Tibshirani 1993, An introduction to the bootstrap, ch. 13
  */
 export function retrievalScores(
   scored: readonly ClassRetrieval[],
-  {
-    rarity,
-    places,
-    draws = 1000,
-    seed = 1,
-  }: {
-    rarity?: Float32Array | undefined;
-    places?: readonly string[] | undefined;
-    draws?: number;
-    seed?: number | string;
-  } = {},
+  { rarity, places, draws = 1000, seed = 1 }: ScoreOptions = {},
 ): RetrievalScores {
-  const used = scored.flatMap((score, k) => (score.reason === undefined ? [{ score, weight: rarity?.[k] ?? 1 }] : []));
-  const names = [...new Set(used.flatMap(({ score }) => Array.from(score.queries, (query) => places?.[query] ?? String(query))))]; // prettier-ignore
-  const indexOf = new Map(names.map((name, i) => [name, i]));
-  const prepared = used.map(({ score, weight }) => ({
-    weight,
-    score,
-    place: Uint32Array.from(score.queries, (query) => indexOf.get(places?.[query] ?? String(query))!),
-  }));
+  const { parts, count } = partsOf(scored, rarity, places);
   const random = randomFor(seed, 'bootstrap');
-  const once = new Uint32Array(names.length).fill(1);
-  const resampled = Array.from({ length: draws }, () => drawnCounts(names.length, random));
-  type Of = (score: ClassRetrieval) => Float64Array;
-  const mean = (counts: Uint32Array, of: Of, weighted: boolean): number => {
-    let [sum, total] = [0, 0];
-    for (const { score, place, weight } of prepared) {
-      const values = of(score);
-      let [part, queries] = [0, 0];
-      for (let q = 0; q < values.length; q++) {
-        part += counts[place[q]] * values[q];
-        queries += counts[place[q]];
-      }
-      if (queries === 0) continue; // none of its places was drawn
-      sum += (weighted ? weight : 1) * (part / queries);
-      total += weighted ? weight : 1;
-    }
-    return sum / total;
-  };
-  const interval = (of: Of, weighted = false): Scored => {
-    const values = resampled.map((counts) => mean(counts, of, weighted)).sort((a, b) => a - b);
+  const once = new Uint32Array(count).fill(1);
+  const resampled = Array.from({ length: draws }, () => drawnCounts(count, random));
+  const interval = (of: Of, isWeighted = false): Scored => {
+    const values = resampled.map((drawn) => meanOver(parts, drawn, of, isWeighted)).sort((a, b) => a - b);
     const at = (share: number): number => values[Math.min(draws - 1, Math.floor(share * draws))];
-    return { value: mean(once, of, weighted), low: at(0.025), high: at(0.975) };
+    return { value: meanOver(parts, once, of, isWeighted), low: at(0.025), high: at(0.975) };
   };
   return {
     meanAveragePrecision: interval(({ averagePrecision }) => averagePrecision),
     rarityWeighted: interval(({ averagePrecision }) => averagePrecision, true),
     precisionAtTen: interval(({ precisionAtTen }) => precisionAtTen),
-    chance: mean(once, ({ chance }) => chance, false),
-    classes: used.length,
+    chance: meanOver(parts, once, ({ chance }) => chance, false),
+    classes: parts.length,
   };
+}
+
+/** A class that was scored. */
+interface Part {
+  score: ClassRetrieval;
+  weight: number;
+  /** Number of each query's place. */
+  place: Uint32Array;
+}
+
+/** Which of a class's figures is averaged. */
+type Of = (score: ClassRetrieval) => Float64Array;
+
+function partsOf(
+  scored: readonly ClassRetrieval[],
+  rarity: Float32Array | undefined,
+  places: readonly string[] | undefined,
+): { parts: Part[]; count: number } {
+  const numbers = new Map<string, number>();
+  const numberOf = (query: number): number => {
+    const name = places?.[query] ?? String(query);
+    if (!numbers.has(name)) numbers.set(name, numbers.size);
+    return numbers.get(name)!;
+  };
+  const parts = scored.flatMap((score, k): Part[] =>
+    score.reason === undefined ? [{ score, weight: rarity?.[k] ?? 1, place: score.queries.map(numberOf) }] : [],
+  );
+  return { parts, count: numbers.size };
+}
+
+/** Mean over classes of the mean over their queries, each as often as its place was drawn. */
+function meanOver(parts: readonly Part[], drawn: Uint32Array, of: Of, isWeighted: boolean): number {
+  let [sum, total] = [0, 0];
+  for (const { score, place, weight } of parts) {
+    const values = of(score);
+    let [all, queries] = [0, 0];
+    for (let q = 0; q < values.length; q++) {
+      all += drawn[place[q]] * values[q];
+      queries += drawn[place[q]];
+    }
+    if (queries === 0) continue; // none of its places was drawn
+    sum += (isWeighted ? weight : 1) * (all / queries);
+    total += isWeighted ? weight : 1;
+  }
+  return sum / total;
 }
 
 function drawnCounts(n: number, random: () => number): Uint32Array {

@@ -24,6 +24,11 @@ export function batchesOf(order: Uint32Array, batchSize: number): Uint32Array[] 
   return evenly(order, Math.ceil(order.length / batchSize), 1);
 }
 
+/** As {@link batchesOf}, for pairs that stay together. */
+export function pairBatchesOf(pairs: Uint32Array, batchSize: number): Uint32Array[] {
+  return evenly(pairs, Math.ceil(pairs.length / 2 / Math.floor(batchSize / 2)), 2);
+}
+
 /** Cuts `order` into `parts` of as many rows as can be, each a multiple of `step`; fewer parts where there are not so many rows. */
 export function evenly(order: Uint32Array, parts: number, step: number): Uint32Array[] {
   const units = order.length / step;

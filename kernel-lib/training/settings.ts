@@ -44,7 +44,7 @@ export interface TrainOptions extends Omit<StepOptions, 'concurrency'> {
   validation?: TrainingSet | undefined;
   /** Epochs without a better validation mAP after which it stops; the best epoch's weights are kept either way. 0: never. Default: 10. */
   patience?: number | undefined;
-  /** How far rare classes come up more often than they are there, 0–1. Default: 0.5, by the square root of their number. */
+  /** How far rare classes come up more often than they are there, 0–1; of no account where no loss goes by labels. Default: 0.5, by the square root of their number. */
   balance?: number | undefined;
   /** `[classes]`: how much each class counts in the cross-entropy. Default: 1 each. */
   classWeights?: Float32Array | undefined;
@@ -83,6 +83,7 @@ export interface EpochLog {
   validationMap?: number;
   /** Of the training steps. */
   seconds: number;
+  /** Views counted singly. */
   imagesPerSecond: number;
   /** Of the whole epoch, in dollars, where the price of an hour is known. */
   dollars?: number;
@@ -135,15 +136,19 @@ export function checkSet(network: Network, { images, labels, weights, places }: 
 }
 
 /** Throws where there is nothing to learn a class from, and a loss that goes by labels asks for it. */
-export function checkClasses({ classes }: Network, { labels }: TrainingSet, { losses }: Settings): void {
-  if (!Object.keys(losses).some((name) => LOSSES[name as LossName].labels)) return;
-  const present = new Set<number>();
-  labels.forEach((label, i) => label === 1 && present.add(i % classes.length));
-  if (labels.every((label) => Number.isNaN(label)))
+export function checkClasses({ classes }: Network, { labels }: TrainingSet, settings: Settings): void {
+  if (!learnsLabels(settings)) return;
+  const has = new Uint8Array(classes.length);
+  let known = 0;
+  for (let i = 0; i < labels.length; i++) {
+    if (labels[i] === 1) has[i % classes.length] = 1;
+    if (!Number.isNaN(labels[i])) known++;
+  }
+  if (known === 0)
     throw new RangeError(
       `the training set has no known label: nothing can be learnt from ${labels.length / classes.length} images without one, but by simclr or vicreg`,
     );
-  const missing = classes.filter((_, k) => !present.has(k));
+  const missing = classes.filter((_, k) => has[k] === 0);
   if (missing.length > 0)
     throw new RangeError(
       `the training set has no example of ${missing.join(', ')}: leave the class out (learnableLabels says which to keep), or split again`,
@@ -169,7 +174,9 @@ export function settingsOf({ classes }: Network, options: TrainOptions): Setting
     featureViews = 4,
     classWeights = new Float32Array(classes.length).fill(1),
   } = options;
-  for (const [name, value] of Object.entries({ epochs: epochs + 1, batchSize, shards, featureViews })) {
+  if (!Number.isInteger(epochs) || epochs < 0)
+    throw new RangeError(`train requires a whole number of epochs, 0 or more, got ${epochs}`);
+  for (const [name, value] of Object.entries({ batchSize, shards, featureViews, members: options.members ?? 1 })) {
     if (!Number.isInteger(value) || value < 1)
       throw new RangeError(`train requires a positive whole ${name}, got ${value}`);
   }
@@ -181,17 +188,25 @@ export function settingsOf({ classes }: Network, options: TrainOptions): Setting
   }
   if (classWeights.length !== classes.length)
     throw new RangeError(`train requires ${classes.length} class weights, got ${classWeights.length}`);
+  const unfit = classWeights.find((weight) => !(weight >= 0 && weight < Infinity));
+  if (unfit !== undefined) throw new RangeError(`train requires class weights of zero or more, got ${unfit}`);
   const used = checkedLosses(losses);
   const views = Math.max(...Object.keys(used).map((name) => LOSSES[name as LossName].views)) as 1 | 2;
   if (batchSize < 2 * views) throw new RangeError(`train requires a batchSize of at least ${2 * views}, got ${batchSize}`); // prettier-ignore
   const ranges = augmentation && rangesOf(augmentation, views === 2 ? STRONG : undefined);
-  return { epochs, batchSize, shards, learningRate, decay, seed, patience, balance, losses: used, temperature, margin, fit, views, ranges, featureViews, classWeights }; // prettier-ignore
+  const settings = { epochs, batchSize, shards, learningRate, decay, seed, patience, balance, losses: used, temperature, margin, fit, views, ranges, featureViews, classWeights }; // prettier-ignore
+  return learnsLabels(settings) ? settings : { ...settings, balance: 0 }; // else labels would choose what is learnt from
+}
+
+/** Whether any of the losses goes by labels. */
+export function learnsLabels({ losses }: Pick<Settings, 'losses'>): boolean {
+  return Object.keys(losses).some((name) => LOSSES[name as LossName].labels);
 }
 
 function checkedLosses(losses: Partial<Record<LossName, number>>): Partial<Record<LossName, number>> {
   const used = Object.entries(losses).filter(([, weight]) => weight !== 0);
   for (const [name, weight] of used) {
-    if (!(name in LOSSES))
+    if (!Object.hasOwn(LOSSES, name))
       throw new RangeError(`train knows the losses ${Object.keys(LOSSES).join(', ')}, got ${name}`);
     if (!(weight > 0 && weight < Infinity)) throw new RangeError(`the loss ${name} counts zero or more, got ${weight}`);
   }

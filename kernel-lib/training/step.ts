@@ -3,7 +3,7 @@ import { adamStep } from './adam.ts';
 import { BATCH_MEMORY } from './layers.ts';
 import type { RunState } from './checkpoint.ts';
 import { type Targets, lossGradients } from './losses.ts';
-import type { Objective, Shard, ShardGradients } from './replica.ts';
+import { type Objective, type Shard, type ShardGradients, joined } from './replica.ts';
 import type { Settings } from './settings.ts';
 import type { Team } from './team.ts';
 
@@ -33,7 +33,7 @@ export interface StepRate {
  *
  * The sum of the shards is taken in their order, so that it does not depend on how many members there are.
  *
- * @returns the batch's loss before the step
+ * @returns the batch's loss before the step; NaN where the step has left a weight that is no number
  * @see Gao et al. 2021, Scaling deep contrastive learning batch size, arXiv:2101.06983
  */
 export async function trainStep(
@@ -49,12 +49,13 @@ export async function trainStep(
   const total = loss ?? parts.reduce((sum, part) => sum + part.loss, 0);
   if (!Number.isFinite(total)) return total; // nothing is learnt from it
   const trained = state.weights.subarray(0, decays.length);
-  adamStep(trained, summed(parts.map(({ gradients }) => gradients)), decays, state.adam, { learningRate, decay: settings.decay }); // prettier-ignore
+  const gradients = summed(parts.map((part) => part.gradients));
+  const isSound = adamStep(trained, gradients, decays, state.adam, { learningRate, decay: settings.decay });
   const statistics = meanStatistics(parts, batch.sizes);
   const before = state.weights.subarray(decays.length);
   if (fresh) for (let k = 0; k < before.length; k++) statistics[k] = before[k] + (statistics[k] - before[k]) / (1 - BATCH_MEMORY); // prettier-ignore
   before.set(statistics);
-  return total;
+  return isSound ? total : Number.NaN;
 }
 
 async function objectivesOf(
@@ -76,16 +77,6 @@ async function objectivesOf(
   const whole = outputs[0].map((_, output) => joined(outputs.map((shard) => shard[output])));
   const { loss, gradients } = await lossGradients(whole, targets, settings);
   return { loss, objectives: sizes.map((_, i) => ({ outputs: gradients.map((values) => part(values, i)) })) };
-}
-
-function joined(parts: readonly Float32Array[]): Float32Array {
-  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }
 
 function summed([first, ...others]: readonly Float32Array[]): Float32Array {

@@ -65,7 +65,7 @@ function memberAt(seat: Seat, name: string): Member {
   const line = seat.kind === 'thread' ? threadLine() : processLine(seat.env);
   const waiting = new Map<number, { resolve(answer: unknown): void; reject(error: Error): void }>();
   let next = 0;
-  let ended: Error | undefined;
+  let death: Error | undefined;
   line.onReply((reply) => {
     const asked = waiting.get(reply.id);
     waiting.delete(reply.id);
@@ -73,14 +73,14 @@ function memberAt(seat: Seat, name: string): Member {
     else asked?.reject(new Error(`${name}: ${reply.error}`));
   });
   line.onEnd((reason) => {
-    ended = new Error(`${name} ended: ${reason}; give it a smaller batch or fewer members, and run again to go on`);
-    for (const { reject } of waiting.values()) reject(ended);
+    death ??= new Error(`${name} ended: ${reason}; give it a smaller batch or fewer members, and run again to go on`);
+    for (const asked of waiting.values()) asked.reject(death);
     waiting.clear();
   });
   return {
     ask: (request) =>
       new Promise((resolve, reject) => {
-        if (ended) return reject(ended);
+        if (death) return reject(death);
         waiting.set(next, { resolve, reject });
         line.post({ id: next++, request });
       }),
@@ -91,7 +91,7 @@ function memberAt(seat: Seat, name: string): Member {
 function threadLine(): Line {
   const worker = new Worker(new URL('./member.js', import.meta.url), { execArgv: [] }); // what the process was started with would be loaded again
   return {
-    post: (envelope) => worker.postMessage(envelope),
+    post: (envelope) => worker.postMessage(envelope, []),
     onReply: (listener) => worker.on('message', listener),
     onEnd: (listener) =>
       worker.on('error', (error) => listener(error.message)).on('exit', (code) => listener(`exit code ${code}`)),
@@ -116,7 +116,8 @@ function processLine(env: Record<string, string>): Line {
 }
 
 function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+  const isGone = child.pid === undefined || child.exitCode !== null || child.signalCode !== null; // without a number it never began
+  if (isGone) return Promise.resolve();
   return new Promise((resolve) => {
     child.once('exit', () => resolve());
     child.kill();

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { colourHistograms, cosine, nearest, rowsOf, vectorAt } from 'imagesim/similarity';
+import { cosine, nearest, rowsOf, vectorAt } from 'imagesim/similarity';
+import { colourHistograms } from 'imagesim/training';
 import seedrandom from 'seedrandom';
 import { randomVectors, vectorsOf } from './rows.ts';
 

@@ -7,8 +7,8 @@ import {
   retrievalReport,
   rowsOf,
   sampleQuestions,
-  chancePrecision,
 } from 'imagesim/similarity';
+import { chancePrecision } from 'imagesim/training';
 import seedrandom from 'seedrandom';
 import { randomVectors, rowAt, vectorsOf } from './rows.ts';
 

@@ -22,7 +22,16 @@ async function trainedModel(folder: string): Promise<void> {
   const classes = Array.from({ length: textureCount }, (_, i) => `texture ${i}`);
   const network = await buildNetwork({ inputSize: SIZE, classes });
   await train(network, scenes, { epochs: 2, batchSize: 8 });
-  await saveModel(folder, network, { name: 'agreement', version: '1', datasetVersion: 'textures', backend: 'wasm', metrics: {}, licences: [] }); // prettier-ignore
+  await saveModel(folder, network, {
+    name: 'agreement',
+    version: '1',
+    datasetVersion: 'textures',
+    backend: 'wasm',
+    settings: { losses: {} },
+    metrics: {},
+    curve: [],
+    licences: [],
+  });
   network.dispose();
 }
 

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { type BackboneOptions, appendHead, checkOnnx, onnxBytes, openBackbone, openEncoder, readLayers, readOnnx, trainingBackend } from 'imagesim/training'; // prettier-ignore
 import sharp from 'sharp';
-import { chain, difference, encoderNetwork, networkOf, noise, onWeb, predicted, pythonFaults, pythonOnnx } from './networks.ts'; // prettier-ignore
+import { chain, difference, encoderNetwork, networkOf, noise, onWeb, predicted, pythonFaults, pythonOnnx, saveLayers } from './networks.ts'; // prettier-ignore
 
 const { layers } = tfl;
 const mobilenet = join(import.meta.dirname, '../../../shared/data/backbone/mobilenet_v1_1.0_224_embed_w8.onnx');
@@ -285,21 +285,4 @@ function headOf(features: number, width: number): tfl.LayersModel {
     layers.dense({ units: width, name: 'embedding' }),
   );
   return networkOf([features], build, 'head');
-}
-
-/** Saves a layers model with its weights in two files, as tfjs's converter does. */
-async function saveLayers(folder: string, model: tfl.LayersModel): Promise<string> {
-  await mkdir(folder, { recursive: true });
-  const handler = tf.io.withSaveHandler(async ({ modelTopology, weightSpecs, weightData }) => {
-    const bytes = new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData));
-    const paths = ['group1-shard1of2.bin', 'group1-shard2of2.bin'];
-    const half = 4 * Math.floor(bytes.length / 8);
-    await writeFile(join(folder, paths[0]), bytes.subarray(0, half));
-    await writeFile(join(folder, paths[1]), bytes.subarray(half));
-    const manifest = { format: 'layers-model', modelTopology, weightsManifest: [{ paths, weights: weightSpecs }] };
-    await writeFile(join(folder, 'model.json'), JSON.stringify(manifest));
-    return { modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: 'JSON' as const } };
-  });
-  await model.save(handler);
-  return join(folder, 'model.json');
 }

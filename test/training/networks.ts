@@ -1,6 +1,7 @@
 // Networks of all kinds of layers, with weights at random, and the runtimes that they are compared on.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
@@ -144,4 +145,21 @@ print(json.dumps([fault(path) for path in sys.argv[1:]]))`;
   const faults = pythonOnnx(code, ...paths) as string[];
   rmSync(folder, { recursive: true });
   return faults;
+}
+
+/** Saves a layers model with its weights in two files, as tfjs's converter does. */
+export async function saveLayers(folder: string, model: tfl.LayersModel): Promise<string> {
+  await mkdir(folder, { recursive: true });
+  const handler = tf.io.withSaveHandler(async ({ modelTopology, weightSpecs, weightData }) => {
+    const bytes = new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData));
+    const paths = ['group1-shard1of2.bin', 'group1-shard2of2.bin'];
+    const half = 4 * Math.floor(bytes.length / 8);
+    await writeFile(join(folder, paths[0]), bytes.subarray(0, half));
+    await writeFile(join(folder, paths[1]), bytes.subarray(half));
+    const manifest = { format: 'layers-model', modelTopology, weightsManifest: [{ paths, weights: weightSpecs }] };
+    await writeFile(join(folder, 'model.json'), JSON.stringify(manifest));
+    return { modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: 'JSON' as const } };
+  });
+  await model.save(handler);
+  return join(folder, 'model.json');
 }

@@ -17,7 +17,11 @@ export const textureCount: number = textures.length;
  *
  * @returns images `[n, size, size, 3]`, labels `[n, 4]`, the textures in turn
  */
-export function texturedScenes(n: number, size: number, seed: string): TrainingSet & { textures: number[] } {
+export function texturedScenes(
+  n: number,
+  size: number,
+  seed: string,
+): TrainingSet & { images: Uint8Array; textures: number[] } {
   const random = seedrandom.alea(seed);
   const images = new Uint8Array(n * size * size * 3);
   const labels = new Float32Array(n * textureCount);
@@ -62,21 +66,6 @@ export function cosine(rows: Float32Array, width: number): (i: number, j: number
   return (i, j) => {
     let sum = 0;
     for (let k = 0; k < width; k++) sum += rows[i * width + k] * rows[j * width + k];
-    return sum;
-  };
-}
-
-/** Nearness by colour alone: the share of pixels in common between histograms of 4 × 4 × 4 colours. */
-export function colourNearness(images: Uint8Array, pixels: number): (i: number, j: number) => number {
-  const n = images.length / (3 * pixels);
-  const bins = new Float32Array(n * 64);
-  for (let i = 0; i < n * pixels; i++) {
-    const [red, green, blue] = images.subarray(3 * i, 3 * i + 3);
-    bins[Math.floor(i / pixels) * 64 + (red >> 6) * 16 + (green >> 6) * 4 + (blue >> 6)] += 1 / pixels;
-  }
-  return (i, j) => {
-    let sum = 0;
-    for (let k = 0; k < 64; k++) sum += Math.min(bins[i * 64 + k], bins[j * 64 + k]);
     return sum;
   };
 }
