@@ -122,7 +122,7 @@ async function openChips(from: 'chips' | 'ard', scale: BenchOptions['scale']): P
   return {
     ours,
     peer: { name: 'the encoder alone, on pixels in memory', round: alone, close: () => undefined },
-    note: `${chips.length} chips of 256 px, encoded at ${64} px; encoder opened and part written within the time`,
+    note: `${chips.length} chips of 256 px, encoded at 64 px; encoder opened and part written within the time`,
     close: async () => {
       await encoder.close();
       await rm(data, { recursive: true, force: true });
