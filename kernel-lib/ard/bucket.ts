@@ -27,8 +27,13 @@ export function isOpenData(address: string): boolean {
  * A client of S3 as the options and the SDK's own chain (environment, profiles, the machine's role) have it.
  *
  * @param bucket that it is for: open data are read unsigned, where they lie
+ * @returns the SDK's `S3Client`, by no more than `object`: its types would cost every notebook that enters here a second
  */
-export async function s3Client(bucket: string, { endpoint, region, anonymous }: SourceOptions = {}): Promise<S3Client> {
+export async function s3Client(bucket: string, options: SourceOptions = {}): Promise<object> {
+  return clientOf(bucket, options);
+}
+
+async function clientOf(bucket: string, { endpoint, region, anonymous }: SourceOptions): Promise<S3Client> {
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true'; // five lines on every use with Node 20
   checkEndpoint(endpoint);
   const unsigned = anonymous ?? bucket === OPEN_DATA;
@@ -76,7 +81,7 @@ interface Connection {
 }
 
 async function connect(bucket: string, options: SourceOptions): Promise<Connection> {
-  const [client, { shortCut }] = await Promise.all([s3Client(bucket, options), import('./get.ts')]);
+  const [client, { shortCut }] = await Promise.all([clientOf(bucket, options), import('./get.ts')]);
   return { client, short: shortCut(client) };
 }
 

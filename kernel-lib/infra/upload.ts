@@ -30,7 +30,7 @@ export async function putFiles(
 ): Promise<void> {
   const { bucket, prefix } = placeOf(address);
   if (signal) setMaxListeners(0, signal); // every request listens to it
-  const client = await s3Client(bucket, options);
+  const client = (await s3Client(bucket, options)) as S3Client;
   const totalBytes = files.reduce((sum, { bytes }) => sum + bytes, 0);
   let bytes = 0;
   const put = async (file: SourceFile): Promise<void> => {
