@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { Piscina } from 'piscina';
+import type { Piscina } from 'piscina';
 import { type Raster, CHIPS_PER_SIDE, cannotWrite, eachUnit, partName } from '../ard/index.ts';
 import type { CropTask, Cropped } from './cropper.ts';
 
@@ -27,6 +27,7 @@ export async function cropBlocks(
   const jpeg = level.compression === 7 && level.blockSize === BLOCK ? await raster.jpegTables(0) : undefined;
   if (!jpeg) return blocks;
   const workers = availableParallelism();
+  const { Piscina } = await import('piscina');
   // execArgv: what the process itself was started with would be loaded in every thread
   threads ??= new Piscina({ filename: new URL('./cropper.js', import.meta.url).href, maxThreads: workers, idleTimeout: 2000, execArgv: [] }); // prettier-ignore
   const pool = threads;

@@ -1,5 +1,4 @@
 import jpegTurbo from '@julusian/jpeg-turbo';
-import sharp from 'sharp';
 import { CHIP_PIXELS, CHIPS_PER_SIDE } from '../ard/index.ts';
 import type { Cut } from './cut.ts';
 
@@ -21,12 +20,13 @@ export function encodedChip(
   return encoded(quarterOf(block, index), format, quality === 'as delivered' ? QUALITY : quality);
 }
 
-function encoded(pixels: Buffer, format: Cut['format'], quality: number): Promise<Buffer> {
+async function encoded(pixels: Buffer, format: Cut['format'], quality: number): Promise<Buffer> {
   const [width, height] = [CHIP_PIXELS, CHIP_PIXELS];
   if (format === 'jpg') {
     const { FORMAT_RGB, SAMP_420 } = jpegTurbo;
     return jpegTurbo.compress(pixels, { format: FORMAT_RGB, subsampling: SAMP_420, width, height, quality });
   }
+  const { default: sharp } = await import('sharp');
   const picture = sharp(pixels, { raw: { width, height, channels: 3 } });
   return format === 'png' ? picture.png().toBuffer() : picture.webp({ quality }).toBuffer();
 }

@@ -1,4 +1,3 @@
-import sharp from 'sharp';
 import { eachUnit, type StepOptions } from '../ard/index.ts';
 
 /**
@@ -14,6 +13,7 @@ export async function readPixels(
   size: number,
   options: StepOptions = {},
 ): Promise<Uint8Array> {
+  const { default: sharp } = await import('sharp');
   const each = size * size * 3;
   const pixels = new Uint8Array(paths.length * each);
   await eachUnit(
