@@ -7,7 +7,7 @@ import {
   readTiles, tilesOf,
 } from './ard/index.ts'; // prettier-ignore
 import type { DatasetDiff, DatasetManifest } from './datasets/index.ts';
-import type { ModelOptions } from './training/index.ts';
+import type { ModelCard, ModelOptions } from './training/index.ts';
 import {
   TREES, type PullReport, type SyncPlan, type SyncReport, type TreeReport, dataPath, durationText, planLines,
 } from './infra/index.ts'; // prettier-ignore
@@ -385,7 +385,7 @@ program
       onProgress: (progress) => (onProgress(progress), written?.(progress)),
       onLeft: (left) => left.forEach(({ label, reason }) => console.error(`left out: ${label}: ${reason}`)),
     });
-    printTable(Object.entries(card.metrics).map(([metric, value]) => ({ metric, value: typeof value === 'number' ? value.toFixed(3) : `${value.value.toFixed(3)} (${value.low.toFixed(3)}–${value.high.toFixed(3)})` })));
+    printTable(metricRows(card.metrics));
     print(folder);
   }); // prettier-ignore
 
@@ -421,6 +421,42 @@ program
     const { runLab } = await import('./run.ts');
     await runLab({ ...(port ? { port } : {}), print, signal: stop.signal });
   });
+
+const model = program.command('model').description('list and show versions of models');
+
+model
+  .command('list')
+  .description('list the versions of every model, or of one; * marks the newest')
+  .argument('[name]', 'model')
+  .option('--json', 'one JSON line a version')
+  .action(async (name: string | undefined, { json }: { json?: boolean }) => {
+    const { listModels } = await import('./training/index.ts');
+    const models = await listModels(dataPath(), name);
+    const rows = models.map(({ card, latest, made, version, name: of }) => ({
+      name: of, version: `${version}${latest && !json ? ' *' : ''}`, dataset: card?.datasetVersion, losses: Object.keys(card?.settings.losses ?? {}).join('+'),
+      mAP: metricText(card?.metrics['mAP']), histogram: metricText(card?.metrics['histogramMAP']), made: made.toISOString().slice(0, 16), ...(json ? { latest } : {}),
+    })); // prettier-ignore
+    if (json) rows.forEach((row) => print(JSON.stringify(row)));
+    else if (rows.length > 0) printTable(rows);
+    else print('no model: make one with imagesim train, or notebook 06-training');
+    models.forEach(({ fault }) => fault && console.error(fault));
+  });
+
+model
+  .command('show')
+  .description('show what a model is made of, and how good it is')
+  .argument('<model>', 'name or name@version, of which the first digits do')
+  .option('--json', 'the card as it is')
+  .action(async (text: string, { json }: { json?: boolean }) => {
+    const { findModel, readCard } = await import('./training/index.ts');
+    const card = await readCard(await findModel(dataPath(), text));
+    if (json) return print(JSON.stringify(card));
+    const { name, version, datasetVersion, architecture, parameters, backend, metrics, licences } = card;
+    const facts = { model: `${name}@${version}`, dataset: datasetVersion, architecture, weights: parameters, 'trained on': backend };
+    printTable(Object.entries(facts).map(([fact, value]) => ({ fact, value })));
+    printTable(metricRows(metrics));
+    printTable([...licences]);
+  }); // prettier-ignore
 
 program
   .command('encode')
@@ -495,6 +531,19 @@ function diffRows({ added, removed, changed, splits, labels, schema, osmDates, f
     ...(osmDates.length > 0 ? [{ what: 'other map', chips: undefined, note: osmDates.join(' ') }] : []),
     ...(facts.length > 0 ? [{ what: 'other facts', chips: undefined, note: facts.join(' ') }] : []),
   ]; // prettier-ignore
+}
+
+type Metric = ModelCard['metrics'][string];
+
+/** A figure, and where 95 of 100 draws of other places lie. */
+function metricText(metric: Metric | undefined): string | undefined {
+  if (typeof metric !== 'object') return Number.isInteger(metric) ? String(metric) : metric?.toFixed(3);
+  const { value, low, high } = metric;
+  return `${value.toFixed(3)} (${low.toFixed(3)}–${high.toFixed(3)})`;
+}
+
+function metricRows(metrics: ModelCard['metrics']): object[] {
+  return Object.entries(metrics).map(([metric, value]) => ({ metric, value: metricText(value) }));
 }
 
 interface TrainFlags {

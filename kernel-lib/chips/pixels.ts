@@ -13,7 +13,6 @@ export async function readPixels(
   size: number,
   options: StepOptions = {},
 ): Promise<Uint8Array> {
-  const { default: sharp } = await import('sharp');
   const each = size * size * 3;
   const pixels = new Uint8Array(paths.length * each);
   await eachUnit(
@@ -37,7 +36,8 @@ export async function readPixels(
  * @returns `[row, col, band]`, uint8
  * @throws whatever sharp finds
  */
-export function decodeImage(image: string | Uint8Array, size: number): Promise<Buffer> {
+export async function decodeImage(image: string | Uint8Array, size: number): Promise<Buffer> {
+  const { default: sharp } = await import('sharp');
   return sharp(image)
     .resize(size, size, { fit: 'fill', kernel: 'linear' })
     .toColourspace('srgb')
