@@ -1,4 +1,4 @@
-"""The network of buildNetwork with its default widths, in PyTorch, on one thread or one a core, whichever is quicker here and now:
+"""The network of buildNetwork, in PyTorch, on one thread or one a core, whichever is quicker here and now:
 on a machine that others use too, PyTorch's threads wait for each other. Where the task asks for CUDA and it is there, on the GPU."""
 
 import os
@@ -14,11 +14,29 @@ what, size, batch, classes, count = (asked[key] for key in ("what", "size", "bat
 device = "cuda" if asked.get("device") == "cuda" and torch.cuda.is_available() else "cpu"
 torch.manual_seed(1)
 
-layers, before = [], 3
-for width in (32, 64, 128, 256):
-    layers += [nn.Conv2d(before, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
-    before = width
-body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, 128)).to(device)
+
+
+class Body(nn.Module):
+    """Convolutions, the means of all of them, and a dense layer."""
+
+    def __init__(self, widths):
+        super().__init__()
+        bands = [3, *widths]
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(before, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+            for before, width in zip(bands, widths)
+        )
+        self.projection = nn.Linear(sum(widths), 128)
+
+    def forward(self, x):
+        means = []
+        for block in self.blocks:
+            x = block(x)
+            means.append(x.mean((2, 3)))
+        return self.projection(torch.cat(means, 1))
+
+
+body = Body(asked.get("widths", (32, 64, 128, 256))).to(device)
 head = nn.Linear(128, classes).to(device)
 adam = torch.optim.Adam([*body.parameters(), *head.parameters()], lr=2e-3)
 images = torch.randint(0, 256, (batch, 3, size, size), device=device).float()

@@ -24,6 +24,10 @@ export interface Backbone {
   readonly width: number;
   /** What it wants of pixels. */
   readonly pixels: PixelScale;
+  /** Whether features are of all its stages. */
+  readonly stages: boolean;
+  /** How many of the features, the last ones, are its own output. */
+  readonly own: number;
   /** The same in ONNX, from `image` `[N, inputSize, inputSize, 3]`, bytes, to `features` `[N, width]`. */
   readonly model: OnnxModel;
   /**
@@ -74,6 +78,8 @@ export async function openBackbone(path: string, options: BackboneOptions = {}):
       inputSize: plan.inputSize,
       width,
       pixels: plan.pixels,
+      stages: plan.stages.length > 0,
+      own: width - plan.stages.reduce((sum, { bands }) => sum + bands, 0),
       model: whole,
       ...running(path, session, plan, width),
     };

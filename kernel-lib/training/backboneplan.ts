@@ -19,6 +19,17 @@ export interface BackboneOptions extends RuntimeOptions {
   inputSize?: number | undefined;
   /** Which value is the features: an output, or any value inside an ONNX file. Default: the first output of two axes, else of four. */
   output?: string | undefined;
+  /**
+   * Whether features are also the means of what the network makes at each of its coarser and coarser stages, the early ones of which tell
+   * colours and textures. Default: false, its own features alone.
+   */
+  stages?: boolean | undefined;
+}
+
+/** What a network makes at one size of its maps. */
+interface Stage {
+  name: string;
+  bands: number;
 }
 
 /** How pixels go into a file's network and features come out. */
@@ -29,6 +40,8 @@ export interface Plan {
   isBandsFirst: boolean;
   inputSize: number;
   output: { name: string; rank: number };
+  /** Values of four axes whose means come before the output, the finest first, and their bands. */
+  stages: readonly Stage[];
   pixels: PixelScale;
 }
 
@@ -45,7 +58,35 @@ export async function planOf(
     throw new RangeError(`openBackbone requires finite pixel scales and no std of zero, got ${numbers.join(', ')}`);
   const image = imageInput(path, model, inputSize);
   const output = await outputOf(path, model, kind === 'layers' ? undefined : options.output, options);
-  return { ...image, output, pixels };
+  const stages = options.stages ? await stagesOf(path, model, image.isBandsFirst, options) : [];
+  return { ...image, output, stages, pixels };
+}
+
+/** What ends a stage: the last of these at each size of its maps. */
+const STAGE_ENDS = new Set(['Relu', 'Clip', 'LeakyRelu', 'PRelu', 'Elu', 'HardSwish', 'Mul', 'Add', 'Concat']);
+
+/** The last value of each size, from fine to coarse, as onnxruntime infers the sizes; those that it cannot tell are left out. */
+async function stagesOf(
+  path: string,
+  model: OnnxModel,
+  isBandsFirst: boolean,
+  options: RuntimeOptions,
+): Promise<Stage[]> {
+  const { graph } = model;
+  const ends = (graph?.node ?? []).filter(({ opType = '' }) => STAGE_ENDS.has(opType)).map(({ output: [name] }) => name); // prettier-ignore
+  if (ends.length === 0) return [];
+  const asked = ends.map((name): OnnxValue => ({ name, type: { tensorType: { elemType: 1 } } }));
+  const session = await openSession({ ...model, graph: { ...graph!, output: asked } }, path, options);
+  const { outputs } = session;
+  await session.close();
+  const lastOfSize = new Map<number, Stage>();
+  for (const name of ends) {
+    const { shape = [] } = outputs.find((value) => value.name === name) ?? {};
+    const [side, bands] = isBandsFirst ? [shape[2], shape[1]] : [shape[1], shape[3]];
+    if (shape.length === 4 && typeof side === 'number' && typeof bands === 'number' && side > 1)
+      lastOfSize.set(side, { name, bands });
+  }
+  return [...lastOfSize].sort(([a], [b]) => b - a).map(([, stage]) => stage);
 }
 
 /** The input that takes images. Weights may be listed as inputs too: they are none. */
@@ -131,13 +172,15 @@ async function innerValue(
 
 /** The network between the pixels of its images and its features. Its own names get a prefix. */
 export function fromPixels(model: OnnxModel, plan: Plan): OnnxModel {
-  const { inputSize, output, isBandsFirst, batch } = plan;
+  const { inputSize, output, isBandsFirst, batch, stages } = plan;
   const graph = prefixed(model, 'backbone/');
   const draft = newDraft(['image', 'features']);
   emitPixels(draft, plan, `backbone/${plan.input.name}`);
   draft.nodes.push(...graph.node);
   const made = `backbone/${output.name}`;
-  const pooled = output.rank === 2 ? made : emitMean(draft, made, isBandsFirst);
+  const own = output.rank === 2 ? made : emitMean(draft, made, isBandsFirst);
+  const means = stages.map(({ name }) => emitMean(draft, `backbone/${name}`, isBandsFirst));
+  const pooled = means.length === 0 ? own : emit(draft, 'Concat', [...means, own], 'features/all', { axis: 1 });
   draft.nodes.push({ name: 'features', opType: 'Identity', input: [pooled], output: ['features'], attribute: [] });
   return {
     ...model,

@@ -50,7 +50,13 @@ const scored = z.object({ value: z.number(), low: z.number(), high: z.number() }
 const pretrained = { backbone: z.string(), sha256: z.string().length(64) };
 const body = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('convolutions'), widths: z.array(count).min(1) }),
-  z.object({ kind: z.literal('frozen'), ...pretrained, width: count, hidden: z.number().int().min(0) }),
+  z.object({
+    kind: z.literal('frozen'),
+    ...pretrained,
+    stages: z.boolean(),
+    width: count,
+    hidden: z.number().int().min(0),
+  }),
   z.object({ kind: z.literal('tuned'), ...pretrained, scale: z.number(), offset: z.number() }),
 ]);
 const schema = z.object({
@@ -90,7 +96,7 @@ export function describeArchitecture({ inputSize, body: made, embeddingWidth, cl
 function describeBody(made: Body): string {
   if (made.kind === 'frozen') {
     const hidden = made.hidden === 0 ? '' : `; dense ${made.hidden} and ReLU`;
-    return `${made.backbone.split('/').at(-1)!}, frozen, ${made.width} features${hidden}`;
+    return `${made.backbone.split('/').at(-1)!}, frozen, ${made.width} features${made.stages ? ' of all its stages' : ''}${hidden}`;
   }
   if (made.kind === 'tuned') return `${made.backbone.split('/').at(-1)!}, trained further`;
   const filters = `${made.widths.length} strided 3 × 3 convolutions (${made.widths.join(', ')})`;

@@ -20,7 +20,7 @@ export {
 } from './retrieval.ts';
 export { type EncodeOptions, classify, encode } from './encode.ts';
 export type { ModelCard, ModelFacts } from './card.ts';
-export { type Model, loadModel, saveModel } from './model.ts';
+export { type Model, exportNetwork, loadModel, saveModel } from './model.ts';
 export { type OnnxModel, onnxBytes, parseOnnx, readOnnx } from './onnx.ts';
 export { checkOnnx } from './onnxcheck.ts';
 export { type ExportOptions, exportEncoder } from './onnxexport.ts';
@@ -35,7 +35,7 @@ export {
 } from './codes.ts'; // prettier-ignore
 export { colourHistograms } from './histogram.ts';
 export { type LearnableLabels, columnsOf, learnableLabels } from './learnable.ts';
-export { type ModelOptions, type ModelPlace, modelPlace, trainModel, unitRows } from './make.ts';
+export { type ModelOptions, type ModelPlace, modelPlace, ownFeatures, trainModel, unitRows } from './make.ts';
 export {
   type FollowOptions,
   type JobState,

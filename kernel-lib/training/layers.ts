@@ -22,6 +22,8 @@ interface Pretrained {
 /** A head on the features of a pretrained network that stays as it is. */
 export interface FrozenBody extends Pretrained {
   kind: 'frozen';
+  /** Whether the features are of all its stages. */
+  stages: boolean;
   /** Length of the features. */
   width: number;
   /** Units of the hidden layer; 0: none. */

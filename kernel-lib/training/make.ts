@@ -94,7 +94,7 @@ export async function trainModel(
 ): Promise<Model> {
   const dataset = await datasetOf(dataPath, options.dataset);
   const place = placeOf(dataPath, dataset, options);
-  const backbone = options.backbone === undefined ? undefined : await openBackbone(options.backbone, { pixels: options.pixels }); // prettier-ignore
+  const backbone = options.backbone === undefined ? undefined : await openBackbone(options.backbone, { pixels: options.pixels, stages: !options.tune }); // prettier-ignore
   try {
     if (existsSync(join(place.folder, 'card.json'))) return await loadModel(place.folder, frozen(backbone, options));
     return await makeModel(dataPath, dataset, place, backbone, { ...options, onLeft });
@@ -186,7 +186,7 @@ async function scoredOn(
   const own = score(embeddings, width);
   const colours = colourHistograms(images, test.size);
   const histogram = score(colours.values, colours.width);
-  const plain = backbone && score(unitRows(await backbone.features(images), backbone.width), backbone.width);
+  const plain = backbone && score(await ownFeatures(backbone, images), backbone.own);
   const [, int8, bit] = codeLoss({ values: embeddings, width });
   return {
     metrics: {
@@ -208,6 +208,13 @@ async function scoredOn(
       bitOverlap: bit.overlap,
     },
   };
+}
+
+/** What a backbone itself says of images, without its stages: the baseline that every model is shown beside. @returns `[n, own]`, rows of unit length */
+export async function ownFeatures(backbone: Backbone, images: Uint8Array): Promise<Float32Array> {
+  const { width, own } = backbone;
+  const features = await backbone.features(images);
+  return unitRows(features.filter((_, i) => i % width >= width - own), own); // prettier-ignore
 }
 
 /** Rows brought to unit length. */

@@ -11,7 +11,7 @@ import { describeArchitecture, parseCard, type ModelCard, type ModelFacts } from
 import { replaceFolder } from './folder.ts';
 import { asNetwork, backboneOf, layersOf } from './layers.ts';
 import type { Network } from './network.ts';
-import { onnxBytes } from './onnx.ts';
+import { type OnnxModel, onnxBytes } from './onnx.ts';
 import { checkOnnx } from './onnxcheck.ts';
 import { exportEncoder } from './onnxexport.ts';
 
@@ -116,9 +116,14 @@ async function modelFiles(network: Network): Promise<ModelFiles> {
   };
 }
 
-async function encoderFile(network: Network): Promise<Buffer> {
+/** A network as ONNX, from `image` `[N, size, size, 3]`, bytes, to `embedding` `[N, width]`: a head with its backbone. */
+export async function exportNetwork(network: Network): Promise<OnnxModel> {
   const layers = layersOf(network);
-  const encoder = network.body.kind === 'frozen' ? await appendHead(backboneOf(network), layers) : await exportEncoder(layers); // prettier-ignore
+  return network.body.kind === 'frozen' ? appendHead(backboneOf(network), layers) : exportEncoder(layers);
+}
+
+async function encoderFile(network: Network): Promise<Buffer> {
+  const encoder = await exportNetwork(network);
   const [fault] = checkOnnx(encoder);
   if (fault !== undefined)
     throw new Error(`the network makes an encoder.onnx that is not sound: ${fault}; tell us of it`);

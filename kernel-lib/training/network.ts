@@ -86,8 +86,8 @@ function bodyOf(
     if (tune) throw new TypeError('buildNetwork can train only a backbone further, and was given none');
     return { kind: 'convolutions', widths: [...widths] };
   }
-  const { kind, path, sha256, width, pixels } = backbone;
-  if (!tune) return { kind: 'frozen', backbone: path, sha256, width, hidden };
+  const { kind, path, sha256, width, pixels, stages } = backbone;
+  if (!tune) return { kind: 'frozen', backbone: path, sha256, stages, width, hidden };
   if (kind !== 'layers')
     throw new TypeError(`${path} is an ONNX file: it can be used frozen; to train it further give a tfjs layers model`);
   if (!('scale' in pixels))

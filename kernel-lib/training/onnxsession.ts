@@ -30,6 +30,8 @@ export class RuntimeMissingError extends Error {
 export interface Session {
   input: { name: string; type: 'uint8' | 'float32'; shape: readonly (number | string)[] };
   output: { name: string; shape: readonly (number | string)[] };
+  /** Every output, as onnxruntime infers its shape. */
+  outputs: readonly { name: string; shape: readonly (number | string)[] }[];
   /** @param images bytes of whole images of the input's size @returns the first output, its rows one after another */
   run: (images: Uint8Array) => Promise<Float32Array>;
   close: () => Promise<void>;
@@ -72,6 +74,7 @@ export async function openSession(model: OnnxModel, path: string, options: Runti
   return {
     input,
     output,
+    outputs: session.outputMetadata.filter((value) => value.isTensor),
     run: async (images) => {
       const values = input.type === 'uint8' ? images : Float32Array.from(images);
       const tensor = new runtime.Tensor(input.type, values as Uint8Array, [
