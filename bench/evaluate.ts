@@ -31,8 +31,8 @@ const rows: { what: string; mAP: string; weighted: string; precisionAt10: string
 const share = (epochs: number, part: number): number => Math.max(1, Math.round(epochs * part));
 
 /** Adds one line to the table: mean over folds, and of the first its interval. */
-function tell(what: string, scored: { embeddings: Float32Array; width: number; set: Scored }[], since: number): void {
-  const scores = scored.map(({ embeddings, width, set: { labels, classes, places } }) =>
+function tell(what: string, folds: { embeddings: Float32Array; width: number; set: Scored }[], since: number): void {
+  const scores = folds.map(({ embeddings, width, set: { labels, classes, places } }) =>
     retrievalScores(retrieval({ embeddings, width, labels, classes, places }), {
       places,
       rarity: rarity(labels, classes.length),
@@ -71,7 +71,7 @@ async function scenesOf(folder: string, size: number, half?: 0 | 1): Promise<Sco
 }
 
 /** Trains on one half and scores the other, both ways round. */
-async function folds(
+async function bothWays(
   what: string,
   folder: string,
   size: number,
@@ -110,11 +110,11 @@ async function evaluateScenes(folder: string, backbone: Backbone | undefined, pa
     }
     tell('scenes: frozen backbone, halves', frozen, start);
     const { inputSize } = backbone;
-    await folds('scenes: head on the backbone, fitted, half', folder, inputSize, { backbone }, { epochs: 0, featureViews: 1 }); // prettier-ignore
-    await folds('scenes: head on the backbone, fitted and trained, half', folder, inputSize, { backbone }, { epochs: share(20, part), featureViews: 2 }); // prettier-ignore
+    await bothWays('scenes: head on the backbone, fitted, half', folder, inputSize, { backbone }, { epochs: 0, featureViews: 1 }); // prettier-ignore
+    await bothWays('scenes: head on the backbone, fitted and trained, half', folder, inputSize, { backbone }, { epochs: share(20, part), featureViews: 2 }); // prettier-ignore
   }
-  await folds('scenes: from scratch without labels (SimCLR, fitted), half', folder, 128, {}, { epochs: share(20, part), losses: { simclr: 1 }, batchSize: 128, temperature: 0.2 }); // prettier-ignore
-  await folds('scenes: from scratch by labels, half', folder, 128, {}, { epochs: share(40, part) });
+  await bothWays('scenes: from scratch without labels (SimCLR, fitted), half', folder, 128, {}, { epochs: share(20, part), losses: { simclr: 1 }, batchSize: 128, temperature: 0.2 }); // prettier-ignore
+  await bothWays('scenes: from scratch by labels, half', folder, 128, {}, { epochs: share(40, part) });
 }
 
 /** The sample: one cell to learn from, the other to be scored on. */
@@ -134,11 +134,11 @@ async function evaluateSample(backbone: Backbone | undefined, part: number): Pro
     const [seenCell] = made.cells;
     const seen = new Map([...labelled].filter(([id]) => id.startsWith(seenCell)));
     const sides = splitByPlace(seen, { blockZoom: 16, buffer: 1, validation: 0.2, test: 0.01 });
-    const rowsThat = (wanted: (row: DatasetRow) => boolean): DatasetRow[] =>
+    const rowsWhere = (wanted: (row: DatasetRow) => boolean): DatasetRow[] =>
       chips.map(({ id, catid, date }): DatasetRow => ({ id, catid, date, split: sides.get(id) ?? 'test', ...labelled.get(id)! })).filter(wanted); // prettier-ignore
-    const learn = rowsThat(({ id, split }) => id.startsWith(seenCell) && split !== 'validation' && split !== 'buffer');
-    const watch = rowsThat(({ split }) => split === 'validation');
-    const held = rowsThat(({ id }) => !id.startsWith(seenCell));
+    const learn = rowsWhere(({ id, split }) => id.startsWith(seenCell) && split !== 'validation' && split !== 'buffer');
+    const watch = rowsWhere(({ split }) => split === 'validation');
+    const held = rowsWhere(({ id }) => !id.startsWith(seenCell));
     const all = Float32Array.from(learn.flatMap((row) => names.map((name) => row.labels[name] ?? Number.NaN)));
     const { labels: classes } = learnableLabels(all, names, learn.map(({ id }) => id)); // prettier-ignore
     const setOf = async (chosen: DatasetRow[], size: number): Promise<Scored & TrainingSet> => ({

@@ -1,16 +1,16 @@
-// Training and encoding beside PyTorch: the same network on images of the same size.
-import { mkdtemp, rm } from 'node:fs/promises';
+// Training and encoding beside PyTorch: the same network on images of the same size. Encoding of chips beside the encoder alone.
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readPixels } from 'imagesim/chips';
+import { chipTiles, readChips, readPixels } from 'imagesim/chips';
 import {
   type Encoder, type Network, type TrainingSet, type TrainOptions,
-  buildNetwork, onnxBytes, openEncoder, exportNetwork, train, trainingBackend,
+  buildNetwork, encodeChips, exportNetwork, onnxBytes, openEncoder, saveModel, train, trainingBackend,
 } from 'imagesim/training'; // prettier-ignore
 import seedrandom from 'seedrandom';
 import sharp from 'sharp';
-import { writeFile } from 'node:fs/promises';
-import { type Bench, type Contest, type Round, openPeer, rateOf } from './measure.ts';
+import { type Bench, type BenchOptions, type Contest, type Round, openPeer, rateOf } from './measure.ts';
+import { benchTile } from './tile.ts';
 
 const BATCH = 64;
 const WIDTHS = [32, 64, 128, 128, 256];
@@ -98,10 +98,44 @@ async function openFeeding(size: number): Promise<Contest> {
   };
 }
 
+/** Chips of the sample's tile into embeddings, end to end; the peer is the same encoder on the same pixels, decoded before. */
+async function openChips(from: 'chips' | 'ard', scale: BenchOptions['scale']): Promise<Contest> {
+  const { folder } = await benchTile(scale);
+  const data = await mkdtemp(join(tmpdir(), 'imagesim-bench-encode-'));
+  await mkdir(join(data, 'ard'));
+  await cp(join(folder, 'ard'), join(data, 'ard'), { recursive: true, preserveTimestamps: true, mode: 2 });
+  const chips = await readChips((await chipTiles({ dataPath: data, zone: 33 })).chipDir);
+  const network = await buildNetwork({ inputSize: 64, classes: CLASSES });
+  const model = join(data, 'models/bench/1');
+  await saveModel(model, network, {
+    name: 'bench', version: '1', datasetVersion: 'none', backend: 'none', settings: { losses: {} }, metrics: {}, curve: [], licences: [],
+  }); // prettier-ignore
+  network.dispose();
+  const pixels = await readPixels(chips.map(({ path }) => path), 64); // prettier-ignore
+  const encoder = await openEncoder(join(model, 'encoder.onnx'));
+  const alone = async (): Promise<Round> => ({
+    rate: await rateOf(chips.length, () => encoder.encode(pixels, { batchSize: BATCH })),
+  });
+  const ours = async (): Promise<Round> => ({
+    rate: await rateOf(chips.length, () => encodeChips(data, { model, zone: 33, from, batchSize: BATCH, force: true })),
+  });
+  return {
+    ours,
+    peer: { name: 'the encoder alone, on pixels in memory', round: alone, close: () => undefined },
+    note: `${chips.length} chips of 256 px, encoded at 64 px; encoder opened and part written within the time`,
+    close: async () => {
+      await encoder.close();
+      await rm(data, { recursive: true, force: true });
+    },
+  };
+}
+
 export const training: Bench[] = [
   ...[64, 128].flatMap((size) => [
     { name: `training: train at ${size}²`, unit: 'images/s', open: () => openTraining(size) },
     { name: `training: encode at ${size}²`, unit: 'images/s', open: () => openEncoding(size) },
   ]),
   { name: 'training: feed and train at 128²', unit: 'images/s', open: () => openFeeding(128) },
+  { name: 'training: encode chips on disk', unit: 'images/s', open: ({ scale }) => openChips('chips', scale) },
+  { name: 'training: encode chips of tiles', unit: 'images/s', open: ({ scale }) => openChips('ard', scale) },
 ];

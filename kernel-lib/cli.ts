@@ -422,6 +422,28 @@ program
     await runLab({ ...(port ? { port } : {}), print, signal: stop.signal });
   });
 
+program
+  .command('encode')
+  .description('write the embeddings of the chips of a zone by a model')
+  .requiredOption('--model <model>', 'name, name@version of which the first digits do, or folder of a model')
+  .requiredOption('--zone <n>', 'UTM zone', zoneNumber)
+  .addOption(new Option('--from <what>', 'chips on disk, or tiles, uncut').choices(['chips', 'ard']).default('chips'))
+  .addOption(new Option('--code <code>', 'how embeddings are kept').choices(['float32', 'int8', 'bit']).default('float32'))
+  .option('--batch <n>', 'images at once', between(1, 4096), 32)
+  .option('--shard <i/n>', 'only the cells that fall to worker i of n, from 0; default: as the array job says', shardNamed)
+  .option('--force', 'encode again what is there')
+  .action(async ({ batch: batchSize, shard = environmentShard(), ...options }: EncodeFlags) => {
+    const { encodeChips } = await import('./training/index.ts');
+    const report = await encodeChips(dataPath(), { ...options, batchSize, shard, ...steps() });
+    const { model, runtime, why, cells, kept, chips, seconds, encoderSeconds, folder, leftOut, failed } = report;
+    if (why !== undefined) console.error(`${why}; encoded with the training backend, ${runtime}`);
+    leftOut.forEach((line) => console.error(`left out: ${line}`));
+    failed.forEach((line) => console.error(`imagesim: ${line}`));
+    if (failed.length > 0) process.exitCode = 1;
+    const rate = chips > 0 ? ` at ${(chips / seconds).toFixed(0)} images/s (${runtime}, busy ${(100 * encoderSeconds / seconds).toFixed(0)} % of the time)` : '';
+    print(`${model}: ${chips} chips encoded now${rate}; ${kept} of ${cells} cells were there; in ${folder}`);
+  }); // prettier-ignore
+
 /** Where index and chips of a zone go, wherever its tiles are read; without a zone, `--chip-dir` is to name it. */
 function chipPlaces(zone: number | undefined): { filename: string; chipDir?: string } {
   const filename = join(dataPath(), 'nodata-index.json');
@@ -590,6 +612,16 @@ function boxOf(text: string): Bounds {
 
 function listOf(text: string): string[] {
   return text.split(',').map((word) => word.trim()).filter(Boolean); // prettier-ignore
+}
+
+interface EncodeFlags {
+  model: string;
+  zone: number;
+  from: 'chips' | 'ard';
+  code: 'float32' | 'int8' | 'bit';
+  batch: number;
+  shard?: Shard;
+  force?: boolean;
 }
 
 interface ChipFlags {

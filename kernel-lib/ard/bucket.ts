@@ -1,9 +1,7 @@
 import type { Readable } from 'node:stream';
-import {
-  GetObjectCommand, type GetObjectCommandOutput, type HeadObjectCommandOutput, HeadObjectCommand, paginateListObjectsV2, S3Client,
-} from '@aws-sdk/client-s3'; // prettier-ignore
+import type { GetObjectCommandOutput, HeadObjectCommandOutput, S3Client } from '@aws-sdk/client-s3';
 import pRetry from 'p-retry';
-import { shortCut } from './get.ts';
+import type { Getter } from './get.ts';
 import { type Digest, type FilePart, type OpenOptions, type Source, SourceError, type SourceFile, type SourceOptions, type SourceTop } from './source.ts'; // prettier-ignore
 
 /** The bucket and prefix of an address; the prefix ends in `/`, or is empty. @throws {Error} where it names no bucket */
@@ -12,6 +10,9 @@ export function placeOf(address: string): { bucket: string; prefix: string } {
   if (!bucket) throw new Error(`no bucket in ${address}: expected s3://bucket/prefix`);
   return { bucket, prefix: path && !path.endsWith('/') ? `${path}/` : path };
 }
+
+/** Loaded by the first who asks a bucket: it takes longer than all else of this folder. */
+const loadSdk = (): Promise<typeof import('@aws-sdk/client-s3')> => import('@aws-sdk/client-s3');
 
 /** The SDK asks for credentials even where nothing is signed with them. */
 const NOBODY = { accessKeyId: '', secretAccessKey: '' };
@@ -26,13 +27,18 @@ export function isOpenData(address: string): boolean {
  * A client of S3 as the options and the SDK's own chain (environment, profiles, the machine's role) have it.
  *
  * @param bucket that it is for: open data are read unsigned, where they lie
+ * @returns the SDK's `S3Client`, by no more than `object`: its types would cost every notebook that enters here a second
  */
-export function s3Client(bucket: string, { endpoint, region, anonymous }: SourceOptions = {}): S3Client {
+export async function s3Client(bucket: string, options: SourceOptions = {}): Promise<object> {
+  return clientOf(bucket, options);
+}
+
+async function clientOf(bucket: string, { endpoint, region, anonymous }: SourceOptions): Promise<S3Client> {
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true'; // five lines on every use with Node 20
-  if (endpoint !== undefined && !URL.canParse(endpoint))
-    throw new RangeError(`the S3 endpoint is ${endpoint}: expected an address that begins with https:`);
+  checkEndpoint(endpoint);
   const unsigned = anonymous ?? bucket === OPEN_DATA;
   const elsewhere = endpoint ?? process.env.AWS_ENDPOINT_URL_S3 ?? process.env.AWS_ENDPOINT_URL;
+  const { S3Client } = await loadSdk();
   return new S3Client({
     region: region ?? (bucket === OPEN_DATA && !elsewhere ? 'us-west-2' : ownRegion()),
     followRegionRedirects: !elsewhere,
@@ -51,17 +57,40 @@ export function s3Client(bucket: string, { endpoint, region, anonymous }: Source
   });
 }
 
+function checkEndpoint(endpoint: string | undefined): void {
+  if (endpoint !== undefined && !URL.canParse(endpoint))
+    throw new RangeError(`the S3 endpoint is ${endpoint}: expected an address that begins with https:`);
+}
+
 /** The region of environment or profile, as the SDK finds it; asked before every request, so looked for once. */
 function ownRegion(): () => Promise<string> {
   const stated = process.env.AWS_REGION || process.env.AWS_DEFAULT_REGION;
   let found: Promise<string> | undefined;
-  return () => (found ??= stated ? Promise.resolve(stated) : new S3Client({}).config.region().catch(() => 'us-west-2'));
+  return () => (found ??= stated ? Promise.resolve(stated) : regionOfProfile());
+}
+
+async function regionOfProfile(): Promise<string> {
+  const { S3Client } = await loadSdk();
+  return new S3Client({}).config.region().catch(() => 'us-west-2');
+}
+
+/** A client, and the short cut that learns from it. */
+interface Connection {
+  client: S3Client;
+  short: Getter;
+}
+
+async function connect(bucket: string, options: SourceOptions): Promise<Connection> {
+  const [client, { shortCut }] = await Promise.all([clientOf(bucket, options), import('./get.ts')]);
+  return { client, short: shortCut(client) };
 }
 
 /** The part of a bucket below a prefix. */
 export function bucketSource(address: string, options: SourceOptions): Source {
   const { bucket, prefix } = placeOf(address);
-  const client = s3Client(bucket, options);
+  checkEndpoint(options.endpoint);
+  let connection: Promise<Connection> | undefined;
+  const connected = (): Promise<Connection> => (connection ??= connect(bucket, options));
   const addressOf = (key: string): string => `s3://${bucket}/${prefix}${key}`;
   const get = async (
     key: string,
@@ -69,12 +98,13 @@ export function bucketSource(address: string, options: SourceOptions): Source {
   ): Promise<GetObjectCommandOutput> => {
     const Range =
       from > 0 || length !== undefined ? `bytes=${from}-${length === undefined ? '' : from + length - 1}` : undefined;
+    const [{ client }, { GetObjectCommand }] = await Promise.all([connected(), loadSdk()]);
     const command = new GetObjectCommand({ Bucket: bucket, Key: prefix + key, Range, IfMatch: etag && `"${etag}"` });
     return client.send(command, signal ? { abortSignal: signal } : {});
   };
-  const short = shortCut(client);
   const openAt = async (key: string, { from = 0, etag, signal }: OpenOptions): Promise<Readable> => {
     const headers = { ...(from > 0 ? { range: `bytes=${from}-` } : {}), ...(etag ? { 'if-match': `"${etag}"` } : {}) };
+    const { short } = await connected();
     const answer = await short(prefix + key, headers, signal);
     return answer?.body ?? ((await get(key, { from, etag, signal })).Body as Readable);
   };
@@ -82,14 +112,15 @@ export function bucketSource(address: string, options: SourceOptions): Source {
     named(addressOf(key), () => again(async () => partOf(addressOf(key), await get(key, { from, length, etag }), from, length))); // prettier-ignore
   return {
     address,
-    list: (within = '') => named(address, () => listAll(client, bucket, prefix, within)),
-    top: () => named(address, () => listTop(client, bucket, prefix)),
+    list: (within = '') => named(address, async () => listAll((await connected()).client, bucket, prefix, within)),
+    top: () => named(address, async () => listTop((await connected()).client, bucket, prefix)),
     read: (key) =>
       named(addressOf(key), () => again(async () => Buffer.concat(await (await openAt(key, {})).toArray()))),
     readRange: async (key, from, length) => (await readPart(key, from, length)).bytes,
     readPart,
     open: (key, wanted = {}) => named(addressOf(key), () => openAt(key, wanted), wanted.signal),
-    digest: (file) => named(addressOf(file.key), () => digestOf(client, bucket, prefix + file.key)),
+    digest: (file) =>
+      named(addressOf(file.key), async () => digestOf((await connected()).client, bucket, prefix + file.key)),
   };
 }
 
@@ -129,6 +160,7 @@ async function named<Result>(name: string, work: () => Promise<Result>, signal?:
 }
 
 async function listAll(client: S3Client, bucket: string, prefix: string, within: string): Promise<SourceFile[]> {
+  const { paginateListObjectsV2 } = await loadSdk();
   const files: SourceFile[] = [];
   for await (const page of paginateListObjectsV2({ client }, { Bucket: bucket, Prefix: prefix + within }))
     files.push(...filesOf(page.Contents, prefix));
@@ -136,6 +168,7 @@ async function listAll(client: S3Client, bucket: string, prefix: string, within:
 }
 
 async function listTop(client: S3Client, bucket: string, prefix: string): Promise<SourceTop> {
+  const { paginateListObjectsV2 } = await loadSdk();
   const folders = new Set<string>();
   const files: SourceFile[] = [];
   const pages = paginateListObjectsV2({ client }, { Bucket: bucket, Prefix: prefix, Delimiter: '/' });
@@ -171,6 +204,7 @@ const unquoted = (etag: string | undefined): string | undefined => etag?.replace
  * @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
  */
 async function digestOf(client: S3Client, Bucket: string, Key: string): Promise<Digest> {
+  const { HeadObjectCommand } = await loadSdk();
   const head = await client.send(new HeadObjectCommand({ Bucket, Key, ChecksumMode: 'ENABLED' }));
   const etag = unquoted(head.ETag) ?? '';
   const encrypted = head.SSECustomerAlgorithm !== undefined || head.ServerSideEncryption?.startsWith('aws:kms');

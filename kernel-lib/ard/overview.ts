@@ -1,4 +1,3 @@
-import sharp from 'sharp';
 import type { Bounds } from './grid.ts';
 import { type Raster, openRaster } from './raster.ts';
 import type { SourceOptions } from './source.ts';
@@ -58,6 +57,7 @@ export function overviewPng(
     if (!window) throw new Error(`${raster.path} holds no real pixel: leave it out`);
     const rgb = await raster.readWindow(window.left, window.top, window.width, window.height, level);
     const pixels = withAlpha(rgb, mask, window, raster.levels[level].width);
+    const { default: sharp } = await import('sharp');
     const picture = sharp(pixels, { raw: { width: window.width, height: window.height, channels: 4 } });
     return picture.resize({ width, withoutEnlargement: true }).png().toBuffer();
   });
@@ -101,6 +101,7 @@ export async function groundPng(
     const beyond = { left: window.left - left, top: window.top - top };
     const right = columns - window.width - beyond.left;
     const bottom = rows - window.height - beyond.top;
+    const { default: sharp } = await import('sharp');
     const whole = sharp(pixels, { raw })
       .extend({ ...beyond, right, bottom, background: '#0000' })
       .png();
@@ -157,6 +158,7 @@ export function maskPng(place: string | Raster, { width = 360, ...reach }: Pictu
     const { bits, across } = await coarseMask(raster, width);
     const pixels = new Uint8Array(bits.length * 4);
     for (let pixel = 0; pixel < bits.length; pixel++) if (bits[pixel]) pixels.set([...REAL, 255], pixel * 4);
+    const { default: sharp } = await import('sharp');
     const picture = sharp(pixels, { raw: { width: across, height: bits.length / across, channels: 4 } });
     const resized = picture.resize({ width, withoutEnlargement: true, kernel: 'nearest' });
     return resized.png({ palette: true, colours: 2 }).toBuffer();

@@ -1,5 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises';
-import { GeoTIFF, type GeoTIFFImage } from 'geotiff';
+import type { GeoTIFF, GeoTIFFImage } from 'geotiff';
 import { openSource } from './address.ts';
 import { objectAt, openRemote, tiffSource, type Traffic } from './remote.ts';
 import { type Source, SourceError, type SourceOptions } from './source.ts';
@@ -106,6 +106,7 @@ export async function openObject(source: Source, key: string): Promise<Raster> {
   const file = await openRemote(source, key);
   const { source: bytes, settle } = tiffSource(file);
   const { address: path, size } = file;
+  const { GeoTIFF } = await import('geotiff');
   const tiff = await GeoTIFF.fromSource(bytes).catch((error: unknown) => {
     throw noTiff(path, size, error, AGAIN.remote);
   });
@@ -133,6 +134,7 @@ async function openFile(path: string): Promise<Raster> {
     const read = (offset: number, length: number): Promise<Buffer> =>
       readAt(handle, offset, Math.max(0, Math.min(length, size - offset))); // whatever a damaged directory asks for
     const hold = async (): Promise<void> => undefined;
+    const { GeoTIFF } = await import('geotiff');
     const tiff = await GeoTIFF.fromSource(tiffSource({ size, read, hold }).source).catch((error: unknown) => {
       throw noTiff(path, size, error, AGAIN.local);
     });

@@ -1,5 +1,4 @@
 import type { GeoTIFFImage } from 'geotiff';
-import sharp from 'sharp';
 import type { Level, Raster } from './raster.ts';
 import { SourceError } from './source.ts';
 
@@ -72,6 +71,7 @@ function blocksIn(
 /** Pixels of a block, as libtiff decodes them to the last bit (jpeg-turbo's npm binding takes a faster, rougher transform). */
 async function decodeJpegBlock(path: string, bytes: Buffer, tables: Buffer): Promise<Uint8Array | undefined> {
   if (bytes.length === 0) return undefined;
+  const { default: sharp } = await import('sharp');
   const whole = Buffer.concat([bytes.subarray(0, 2), tables, bytes.subarray(2)]);
   try {
     return await sharp(whole, { failOn: 'warning' }).raw().toBuffer();

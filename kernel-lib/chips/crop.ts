@@ -1,11 +1,14 @@
 import { availableParallelism } from 'node:os';
-import { Piscina } from 'piscina';
+import type { Piscina } from 'piscina';
 import { type Raster, CHIPS_PER_SIDE, cannotWrite, eachUnit, partName } from '../ard/index.ts';
 import type { CropTask, Cropped } from './cropper.ts';
 
 const BLOCK = 512;
 
 let threads: Piscina | undefined;
+
+/** Where chips go: each into a file of its own, or, as the bytes of one, to the caller. */
+export type Sink = { pathOf: (chip: number) => string } | { onChip: (chip: number, bytes: Uint8Array) => void };
 
 /**
  * Crops chips out of the JPEG blocks of a raster as they are, on a thread for each core.
@@ -17,24 +20,26 @@ let threads: Piscina | undefined;
 export async function cropBlocks(
   raster: Raster,
   blocks: Map<number, number[]>,
-  pathOf: (chip: number) => string,
+  sink: Sink,
   signal: AbortSignal | undefined,
 ): Promise<Map<number, number[]>> {
   const [level] = raster.levels;
   const jpeg = level.compression === 7 && level.blockSize === BLOCK ? await raster.jpegTables(0) : undefined;
   if (!jpeg) return blocks;
   const workers = availableParallelism();
+  const { Piscina } = await import('piscina');
   // execArgv: what the process itself was started with would be loaded in every thread
   threads ??= new Piscina({ filename: new URL('./cropper.js', import.meta.url).href, maxThreads: workers, idleTimeout: 2000, execArgv: [] }); // prettier-ignore
   const pool = threads;
   const task = (row: [number, number[]][]): CropTask => ({
     path: raster.path,
     ...jpeg,
-    blocks: row.map(([block, chips]) => ({ block, ...placeOf(raster, block), chips: chips.map(fileOf(pathOf)) })),
+    blocks: row.map(([block, chips]) => ({ block, ...placeOf(raster, block), chips: chips.map(chipOf(sink)) })),
   });
   const work = async (row: [number, number[]][]): Promise<number[]> => {
     const cropped = (await pool.run(task(row))) as Cropped;
     if (cropped.fault) throw faultOf(raster.path, cropped.fault);
+    if ('onChip' in sink) for (const made of cropped.jpegs) sink.onChip(made.chip, made.jpeg);
     return cropped.rest;
   };
   const rest = await eachUnit(rowsOf(blocks), 'rows', work, { signal, concurrency: workers + 1 });
@@ -57,10 +62,12 @@ function placeOf({ levels: [level] }: Raster, block: number): { offset: number; 
   return { offset: level.offsets[at], bytes: level.byteCounts[at] };
 }
 
-function fileOf(pathOf: (chip: number) => string): (chip: number) => CropTask['blocks'][number]['chips'][number] {
+function chipOf(sink: Sink): (chip: number) => CropTask['blocks'][number]['chips'][number] {
   return (chip) => {
-    const path = pathOf(chip);
-    return { quarter: (Math.floor(chip / CHIPS_PER_SIDE) & 1) * 2 + (chip & 1), path, part: partName(path) };
+    const quarter = (Math.floor(chip / CHIPS_PER_SIDE) & 1) * 2 + (chip & 1);
+    if ('onChip' in sink) return { chip, quarter };
+    const path = sink.pathOf(chip);
+    return { chip, quarter, file: { path, part: partName(path) } };
   };
 }
 

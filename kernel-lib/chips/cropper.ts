@@ -12,8 +12,8 @@ export interface CropTask {
     block: number;
     offset: number;
     bytes: number;
-    /** Which quarter of the block each is, where it goes, and the name that it has until it is whole. */
-    chips: { quarter: number; path: string; part: string }[];
+    /** Which quarter of the block each is; of one that is to be a file, where it goes, and the name that it has until it is whole. */
+    chips: { chip: number; quarter: number; file?: { path: string; part: string } }[];
   }[];
 }
 
@@ -21,20 +21,23 @@ export interface CropTask {
 export interface Cropped {
   /** Blocks that cannot be cropped and must be decoded. */
   rest: number[];
+  /** Chips that are to be no files. */
+  jpegs: { chip: number; jpeg: Uint8Array }[];
   /** What ended it: a block that is damaged, or, with its code, a file that cannot be written. */
   fault?: { message: string; block: number; code?: string; file?: string; part?: string };
 }
 
 /** What a thread of `cropBlocks` runs: it has nothing else to do, and waits for the disk. */
 export default function crop({ path, blocks, ...jpeg }: CropTask): Cropped {
-  const rest: number[] = [];
+  const [rest, jpegs]: [number[], Cropped['jpegs']] = [[], []];
   const file = openSync(path, 'r');
   try {
     for (const { block, offset, bytes, chips } of blocks) {
-      const fault = cropBlock(readBlock(file, offset, bytes), chips, jpeg, () => rest.push(block));
-      if (fault) return { rest, fault: { ...fault, block } };
+      const onRest = (): void => void rest.push(block);
+      const fault = cropBlock(readBlock(file, offset, bytes), chips, jpeg, { jpegs, onRest });
+      if (fault) return { rest, jpegs, fault: { ...fault, block } };
     }
-    return { rest };
+    return { rest, jpegs };
   } finally {
     closeSync(file);
   }
@@ -49,7 +52,7 @@ function cropBlock(
   block: Uint8Array,
   chips: CropTask['blocks'][number]['chips'],
   { tables, photometric }: Pick<CropTask, 'tables' | 'photometric'>,
-  onRest: () => void,
+  { jpegs: made, onRest }: Pick<Cropped, 'jpegs'> & { onRest: () => void },
 ): Omit<NonNullable<Cropped['fault']>, 'block'> | undefined {
   let jpegs: (Uint8Array | undefined)[];
   try {
@@ -61,8 +64,9 @@ function cropBlock(
     onRest();
     return undefined;
   }
-  for (const [index, { path, part }] of chips.entries()) {
-    const fault = writeNamed(jpegs[index]!, path, part);
+  for (const [index, { chip, file }] of chips.entries()) {
+    if (!file) made.push({ chip, jpeg: jpegs[index]!.slice() }); // a view would be sent with all that it is a view of
+    const fault = file && writeNamed(jpegs[index]!, file.path, file.part);
     if (fault) return fault;
   }
   return undefined;

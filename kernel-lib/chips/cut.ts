@@ -5,8 +5,8 @@ import { z } from 'zod';
 import {
   type Raster, type StepOptions, type Tile, CHIPS_PER_SIDE, chipIdAt, eachUnit, makeFolder, readJson, sweepParts, writeWhole,
 } from '../ard/index.ts'; // prettier-ignore
-import { cropBlocks } from './crop.ts';
-import { writeEncoded } from './encode.ts';
+import { type Sink, cropBlocks } from './crop.ts';
+import { encodedChip } from './encode.ts';
 import { blockWindow } from './nodata.ts';
 
 /** A chip on disk: one square of ground in one acquisition. */
@@ -121,7 +121,7 @@ export async function cutTile(
   chipDir: string,
   options: CutOptions = {},
 ): Promise<number> {
-  const { format = 'jpg', quality = 'as delivered', signal, readSquare = squareReader(raster) } = options;
+  const { format = 'jpg', signal } = options;
   const missing = await missingChips(tile, rowColumns, chipDir, options);
   if (missing.length === 0) return 0;
   const folder = join(chipDir, tile.cell.quadkey, tile.date);
@@ -129,16 +129,44 @@ export async function cutTile(
   await sweepParts(folder);
   const pathOf = (index: number): string => chipPath(chipDir, tile, idOf(tile, index), format);
   try {
-    let rest = byBlock(missing);
-    if (format === 'jpg' && quality === 'as delivered' && !options.readSquare)
-      rest = await cropBlocks(raster, rest, pathOf, signal);
-    await encodeBlocks(rest, pathOf, { format, quality, readSquare, signal });
+    await cutBlocks(raster, missing, { pathOf }, options);
   } catch (error) {
     if (!signal?.aborted && !options.force)
       await Promise.all(missing.map((index) => rm(pathOf(index), { force: true })));
     throw error;
   }
   return missing.length;
+}
+
+/**
+ * Chips of a tile as {@link cutTile} would write them, without a file: the same bytes.
+ *
+ * @param rowColumns as of `cutTile`
+ * @returns the bytes of a JPEG each, or of another format that is asked for, by the same indices
+ * @throws {Error} naming the raster when a block is damaged
+ */
+export async function cutInMemory(
+  raster: Raster,
+  rowColumns: readonly number[],
+  options: Omit<CutOptions, 'force'> = {},
+): Promise<Map<number, Uint8Array>> {
+  const chips = new Map<number, Uint8Array>();
+  await cutBlocks(raster, rowColumns, { onChip: (chip, bytes) => void chips.set(chip, bytes) }, options);
+  return chips;
+}
+
+/** Chips, cropped where they can be, else encoded anew. */
+async function cutBlocks(
+  raster: Raster,
+  chips: readonly number[],
+  sink: Sink,
+  options: Omit<CutOptions, 'force'>,
+): Promise<void> {
+  const { format = 'jpg', quality = 'as delivered', signal, readSquare = squareReader(raster) } = options;
+  let rest = byBlock(chips);
+  if (format === 'jpg' && quality === 'as delivered' && !options.readSquare)
+    rest = await cropBlocks(raster, rest, sink, signal);
+  await encodeBlocks(rest, sink, { format, quality, readSquare, signal });
 }
 
 /** {@link CutOptions}, settled. */
@@ -152,13 +180,18 @@ interface Encoding {
 /** Chips that are encoded from pixels. */
 async function encodeBlocks(
   blocks: ReadonlyMap<number, number[]>,
-  pathOf: (chip: number) => string,
+  sink: Sink,
   { format, quality, readSquare, signal }: Encoding,
 ): Promise<void> {
+  const make = async (pixels: Uint8Array, index: number): Promise<void> => {
+    const bytes = await encodedChip(pixels, index, { format, quality });
+    if ('pathOf' in sink) await writeWhole(sink.pathOf(index), bytes);
+    else sink.onChip(index, bytes);
+  };
   const encode = async ([block, indices]: [number, number[]]): Promise<void> => {
     const [left, top] = blockWindow(Math.floor(block / BLOCK), block % BLOCK);
     const pixels = await readSquare(left, top, BLOCK);
-    await Promise.all(indices.map((index) => writeEncoded(pixels, index, pathOf(index), { format, quality })));
+    await Promise.all(indices.map((index) => make(pixels, index)));
   };
   await eachUnit([...blocks], 'blocks', encode, { signal, concurrency: BLOCKS_AT_ONCE });
 }
@@ -218,14 +251,22 @@ export async function readChips(chipDir: string): Promise<Chip[]> {
 
 /** As {@link readChips}, those of a date of a cell at a time: a zone may have millions. */
 export async function* chipsByDate(chipDir: string): AsyncGenerator<Chip[]> {
-  for (const quadkey of await namesIn(chipDir, /^[0-3]{12}$/)) {
-    for (const date of await namesIn(join(chipDir, quadkey), /^\d{4}-\d\d-\d\d$/)) {
-      const folder = join(chipDir, quadkey, date);
-      yield (await namesIn(folder, CHIP)).map((name) => {
-        const [, id, catid] = CHIP.exec(name)!;
-        return { id, catid, date, cell: `${id.slice(0, 4)}${quadkey}`, path: join(folder, name) };
-      });
-    }
+  for (const quadkey of await chipCells(chipDir)) yield* datesOfCell(chipDir, quadkey);
+}
+
+/** Quadkeys of the cells that have a folder of chips, in order. */
+export function chipCells(chipDir: string): Promise<string[]> {
+  return namesIn(chipDir, /^[0-3]{12}$/);
+}
+
+/** The chips of one cell on disk, those of a date at a time. */
+export async function* datesOfCell(chipDir: string, quadkey: string): AsyncGenerator<Chip[]> {
+  for (const date of await namesIn(join(chipDir, quadkey), /^\d{4}-\d\d-\d\d$/)) {
+    const folder = join(chipDir, quadkey, date);
+    yield (await namesIn(folder, CHIP)).map((name) => {
+      const [, id, catid] = CHIP.exec(name)!;
+      return { id, catid, date, cell: `${id.slice(0, 4)}${quadkey}`, path: join(folder, name) };
+    });
   }
 }
 

@@ -1,6 +1,5 @@
 import jpegTurbo from '@julusian/jpeg-turbo';
-import sharp from 'sharp';
-import { CHIP_PIXELS, CHIPS_PER_SIDE, writeWhole } from '../ard/index.ts';
+import { CHIP_PIXELS, CHIPS_PER_SIDE } from '../ard/index.ts';
 import type { Cut } from './cut.ts';
 
 const BLOCK = 512;
@@ -8,27 +7,26 @@ const BLOCK = 512;
 const QUALITY = 90;
 
 /**
- * Writes a chip, encoded from the pixels of its block.
+ * The file of a chip, encoded from the pixels of its block.
  *
  * @param block `[512, 512, 3]`, uint8
  * @param index row × 64 + column: tells which quarter of the block the chip is
  */
-export async function writeEncoded(
+export function encodedChip(
   block: Uint8Array,
   index: number,
-  path: string,
   { format, quality }: Pick<Cut, 'format' | 'quality'>,
-): Promise<void> {
-  const pixels = quarterOf(block, index);
-  await writeWhole(path, await encoded(pixels, format, quality === 'as delivered' ? QUALITY : quality));
+): Promise<Buffer> {
+  return encoded(quarterOf(block, index), format, quality === 'as delivered' ? QUALITY : quality);
 }
 
-function encoded(pixels: Buffer, format: Cut['format'], quality: number): Promise<Buffer> {
+async function encoded(pixels: Buffer, format: Cut['format'], quality: number): Promise<Buffer> {
   const [width, height] = [CHIP_PIXELS, CHIP_PIXELS];
   if (format === 'jpg') {
     const { FORMAT_RGB, SAMP_420 } = jpegTurbo;
     return jpegTurbo.compress(pixels, { format: FORMAT_RGB, subsampling: SAMP_420, width, height, quality });
   }
+  const { default: sharp } = await import('sharp');
   const picture = sharp(pixels, { raw: { width, height, channels: 3 } });
   return format === 'png' ? picture.png().toBuffer() : picture.webp({ quality }).toBuffer();
 }

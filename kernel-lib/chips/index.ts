@@ -14,8 +14,18 @@ export {
   readValidity,
   validFractions,
 } from './nodata.ts';
-export { type Chip, type ChipFormat, type CutOptions, chipFile, cutTile, readChips } from './cut.ts';
+export {
+  type Chip,
+  type ChipFormat,
+  type CutOptions,
+  chipCells,
+  chipFile,
+  cutTile,
+  datesOfCell,
+  readChips,
+} from './cut.ts';
+export { type UncutCell, type UncutTile, type UncutZone, NotIndexedError, openUncut, uncutZone } from './uncut.ts';
 export { type CropOptions, cropQuarters } from './jpegcrop.ts';
 export { STRETCH } from './product.ts';
-export { readPixels } from './pixels.ts';
+export { decodeImage, readPixels } from './pixels.ts';
 export { FEATURES, chipFeatures } from './features.ts';

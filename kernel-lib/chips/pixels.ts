@@ -1,4 +1,3 @@
-import sharp from 'sharp';
 import { eachUnit, type StepOptions } from '../ard/index.ts';
 
 /**
@@ -20,12 +19,7 @@ export async function readPixels(
     paths,
     'images',
     async (path, index) => {
-      const image = sharp(path)
-        .resize(size, size, { fit: 'fill', kernel: 'linear' })
-        .toColourspace('srgb')
-        .removeAlpha()
-        .raw();
-      const bytes = await image.toBuffer().catch((error: unknown) => {
+      const bytes = await decodeImage(path, size).catch((error: unknown) => {
         throw new Error(`cannot read the image ${path}: ${String(error)}; cut it again`, { cause: error });
       });
       pixels.set(bytes, index * each);
@@ -33,4 +27,21 @@ export async function readPixels(
     { concurrency: 4, ...options },
   );
   return pixels;
+}
+
+/**
+ * Pixels of one image, as {@link readPixels} reads them.
+ *
+ * @param image its path, or the bytes of its file
+ * @returns `[row, col, band]`, uint8
+ * @throws whatever sharp finds
+ */
+export async function decodeImage(image: string | Uint8Array, size: number): Promise<Buffer> {
+  const { default: sharp } = await import('sharp');
+  return sharp(image)
+    .resize(size, size, { fit: 'fill', kernel: 'linear' })
+    .toColourspace('srgb')
+    .removeAlpha()
+    .raw()
+    .toBuffer();
 }

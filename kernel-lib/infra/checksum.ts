@@ -2,8 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { crc32 } from 'node:zlib';
-import { Crc32c, Crc64Nvme } from '@aws-sdk/checksums/crc';
-import { Piscina } from 'piscina';
+import type { Piscina } from 'piscina';
 import type { Digest } from '../ard/index.ts';
 
 /** Takes bytes as they come and tells at the end what they sum up to. */
@@ -14,7 +13,7 @@ export interface Summing {
 }
 
 /** Sums up bytes in the way that a digest states. */
-export function summing(digest: Digest): Summing {
+export async function summing(digest: Digest): Promise<Summing> {
   switch (digest.algorithm) {
     case 'size':
       return { update: () => undefined, finish: async () => '' };
@@ -28,13 +27,13 @@ export function summing(digest: Digest): Summing {
     case 'crc32':
       return summingCrc32();
     default:
-      return summingCrc(digest.algorithm === 'crc32c' ? new Crc32c() : new Crc64Nvme());
+      return summingCrc(digest.algorithm);
   }
 }
 
 /** What bytes sum up to, in the way that a digest states. */
-export function sumOfBytes(bytes: Uint8Array, digest: Digest): Promise<string> {
-  const sum = summing(digest);
+export async function sumOfBytes(bytes: Uint8Array, digest: Digest): Promise<string> {
+  const sum = await summing(digest);
   sum.update(bytes);
   return sum.finish();
 }
@@ -48,6 +47,7 @@ let threads: Piscina | undefined;
 export async function sumOf(path: string, digest: Digest): Promise<string> {
   if (digest.algorithm === 'size') return '';
   if ((await stat(path)).size < LARGE) return sumOfBytes(await readFile(path), digest);
+  const { Piscina } = await import('piscina');
   threads ??= new Piscina({
     filename: new URL('./sum.js', import.meta.url).href,
     maxThreads: Math.min(4, availableParallelism()),
@@ -106,9 +106,11 @@ function summingCrc32(): Summing {
   };
 }
 
-function summingCrc(sum: { update(bytes: Uint8Array): unknown; digest(): Promise<Uint8Array> }): Summing {
+async function summingCrc(algorithm: 'crc32c' | 'crc64nvme'): Promise<Summing> {
+  const { Crc32c, Crc64Nvme } = await import('@aws-sdk/checksums/crc');
+  const sum = algorithm === 'crc32c' ? new Crc32c() : new Crc64Nvme();
   return {
-    update: (bytes) => void sum.update(bytes),
+    update: (bytes) => sum.update(bytes),
     finish: async () => Buffer.from(await sum.digest()).toString('base64'),
   };
 }

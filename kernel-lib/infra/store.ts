@@ -1,4 +1,4 @@
-import { ListObjectsV2Command } from '@aws-sdk/client-s3';
+import type { S3Client } from '@aws-sdk/client-s3';
 import { bucketFault, placeOf, s3Client } from '../ard/index.ts';
 import { type Finding, type Probe, ok, warning } from './finding.ts';
 import { setting } from './settings.ts';
@@ -65,7 +65,8 @@ export function openDataProbe(timeoutMs: number): Probe {
 /** Folders and files at the top of a prefix, the first thousand. */
 async function namesIn(address: string, signal: AbortSignal): Promise<string[]> {
   const { bucket, prefix } = placeOf(address);
-  const client = s3Client(bucket);
+  const { ListObjectsV2Command } = await import('@aws-sdk/client-s3');
+  const client = (await s3Client(bucket)) as S3Client;
   try {
     const command = new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, Delimiter: '/' });
     const { CommonPrefixes = [], Contents = [] } = await client.send(command, { abortSignal: signal });

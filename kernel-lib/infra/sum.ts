@@ -4,7 +4,7 @@ import { summing } from './checksum.ts';
 
 /** What a thread of {@link sumOf} runs: it has nothing else to do, and waits for the disk. */
 export default async function sumOfFile({ path, digest }: { path: string; digest: Digest }): Promise<string> {
-  const sum = summing(digest);
+  const sum = await summing(digest);
   const buffer = Buffer.allocUnsafe(1 << 20);
   const file = openSync(path, 'r');
   try {

@@ -2,8 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
-import { Upload } from '@aws-sdk/lib-storage';
+import type { S3Client } from '@aws-sdk/client-s3';
 import pRetry from 'p-retry';
 import {
   type SourceFile, type SourceOptions, SourceError, bucketFault, eachUnit, placeOf, s3Client,
@@ -31,7 +30,7 @@ export async function putFiles(
 ): Promise<void> {
   const { bucket, prefix } = placeOf(address);
   if (signal) setMaxListeners(0, signal); // every request listens to it
-  const client = s3Client(bucket, options);
+  const client = (await s3Client(bucket, options)) as S3Client;
   const totalBytes = files.reduce((sum, { bytes }) => sum + bytes, 0);
   let bytes = 0;
   const put = async (file: SourceFile): Promise<void> => {
@@ -87,11 +86,13 @@ interface Answer {
 }
 
 async function putWhole(client: S3Client, place: Place, path: string, signal?: AbortSignal): Promise<Answer> {
+  const { PutObjectCommand } = await import('@aws-sdk/client-s3');
   const command = new PutObjectCommand({ ...place, Body: await readFile(path) });
   return client.send(command, signal ? { abortSignal: signal } : {});
 }
 
 async function putParts(client: S3Client, place: Place, path: string, signal?: AbortSignal): Promise<Answer> {
+  const { Upload } = await import('@aws-sdk/lib-storage');
   const Body = createReadStream(path, { highWaterMark: 1 << 20 });
   const upload = new Upload({ client, params: { ...place, Body }, partSize: PART_BYTES, queueSize: 4 });
   const stop = (): void => void upload.abort();

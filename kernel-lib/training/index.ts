@@ -49,3 +49,6 @@ export {
 } from './job.ts';
 export { type ComparedModel, compareModels } from './compare.ts';
 export { type ViewOptions, augmentedViews } from './views.ts';
+export { type ListedModel, findModel, listModels } from './name.ts';
+export { type EncodeChipsOptions, type EncodeReport, encodeChips } from './encodechips.ts';
+export { type Embeddings, type PartFacts, embeddingParts, readEmbeddings } from './part.ts';

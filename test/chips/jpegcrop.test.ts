@@ -7,6 +7,7 @@ import seedrandom from 'seedrandom';
 import sharp, { type JpegOptions } from 'sharp';
 import { joplin, needsShared } from '../delivery.ts';
 
+const proof = process.env.IMAGESIM_PROOF !== undefined;
 const NONE = new Uint8Array(0);
 const QUARTERS = [0, 1, 2, 3];
 const northWest = (quarter: number): [left: number, top: number] => [(quarter & 1) * 256, (quarter >> 1) * 256];
@@ -290,7 +291,7 @@ describe('chips cut out of JPEG blocks without decoding', () => {
 
     it('are as jpegtran cuts them', async function () {
       needsJpegtran.call(this, () => undefined);
-      for (const { whole, block, tables } of await realBlocks(8))
+      for (const { whole, block, tables } of await realBlocks(proof ? 8 : 2))
         for (const [quarter, file] of crop(block, tables).entries()) assertAsJpegtran(whole, file, quarter);
     });
   });

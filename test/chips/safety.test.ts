@@ -116,7 +116,7 @@ describe('chips, safely', () => {
     assertSame(await treeOf(data), expected);
   });
 
-  const kills = proof ? 100 : 6;
+  const kills = proof ? 100 : 4;
   it(`are whole at each of ${kills} kills at random moments, and after the next run as if there had been none`, async () => {
     const random = seedrandom('kills');
     const [left, amid] = [new Set<string>(), new Set<number>()];

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Progress } from 'imagesim/ard';
-import { openLab, runNotebooks } from 'imagesim/infra';
+import { chooseNotebooks, openLab, runNotebooks } from 'imagesim/infra';
 import { notebookOf } from '../delivery.ts';
 
 const here = import.meta.dirname;
@@ -117,9 +117,10 @@ describe('runNotebooks', () => {
 
   it('runs those that are named, by name, number or word, and says which there are where it knows none', async () => {
     for (const name of ['01-first', '02-second']) await put(name, `console.log('${name}');`);
-    const ran = async (name: string): Promise<string[]> =>
-      (await runNotebooks({ notebooksDir, outputDir, names: [name] })).map((run) => run.name);
-    assert.deepEqual([await ran('02'), await ran('second')], [['02-second'], ['02-second']]);
+    for (const name of ['02-second', '02', 'second'])
+      assert.deepEqual(await chooseNotebooks(notebooksDir, [name]), ['02-second']);
+    const runs = await runNotebooks({ notebooksDir, outputDir, names: ['02'] });
+    assert.deepEqual(runs.map((run) => run.name), ['02-second']); // prettier-ignore
     await assert.rejects(runNotebooks({ notebooksDir, outputDir, names: ['third'] }), {
       message: `no notebook third in ${notebooksDir}: there are 01-first, 02-second`,
     });

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { parseCell, toUtm } from 'imagesim/ard';
 import { ACQUISITIONS, Painter, type Sample, World, makeSample, makeSampleTile } from 'imagesim/sample';
+import { sampleDelivery } from '../delivery.ts';
 
 const run = promisify(execFile);
 
@@ -53,13 +54,12 @@ describe('makeSample, tiny', () => {
   const answers: Element[][] = [];
 
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'sample-'));
-    sample = await makeSample(folder);
+    folder = await sampleDelivery();
+    sample = await makeSample(folder); // tells of what is there
     tiles = sample.files.filter((file) => file.endsWith('.tif')).map((file) => join(folder, file));
     for (const cell of sample.cells)
       answers.push((await json<{ elements: Element[] }>(join(folder, 'overpass', `${cell}.json`))).elements);
   });
-  after(() => rm(folder, { recursive: true }));
 
   it('writes two neighbouring cells at two dates, in the layout of a delivery, and every file that it lists', async () => {
     assert.deepEqual(sample.cells, ['Z33-031111212030', 'Z33-031111212031']);
