@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Chip, chipTiles, readChips, recordedChips } from 'imagesim/chips';
 import {
@@ -8,6 +8,7 @@ import {
   labelChips,
   loadImages,
   makeDataset,
+  openImages,
   splitDrift,
   readDataset,
   rowPath,
@@ -166,6 +167,23 @@ describe('loadImages', () => {
     );
     assert.equal(rowPath('/data/ard', row), rowPath('/data', row));
     assert.throws(() => rowPath('/data', { ...row, id: 'Z33-0311' }), /RangeError: unknown chip id "Z33-0311"/);
+  });
+
+  it('opens images that are read when they are asked for, and stay in memory where there is room', async () => {
+    const copy = await emptyFolder();
+    await cp(join(folder, 'chips'), join(copy, 'chips'), { recursive: true });
+    const options = { splits: ['test', 'train'], size: 4 } as const;
+    const [kept, read] = [openImages(copy, dataset, options), openImages(copy, dataset, { ...options, keepBytes: 47 })];
+    assert.deepEqual(kept.places, dataset.rows.map(({ id }) => id)); // prettier-ignore
+    assert.equal(kept.images.identity, 'hand 0123456789ab test+train at 4');
+    const some = Uint32Array.of(5, 0, 5, 23);
+    const first = await kept.images.read(some);
+    assert.deepEqual([0, 48, 96, 144].map((at) => Math.round(first[at] / 10)), [5, 0, 5, 23]); // prettier-ignore
+    assert.deepEqual(await read.images.read(some), first);
+    await rm(rowPath(copy, dataset.rows[5]));
+    assert.deepEqual(await kept.images.read(some), first);
+    await assert.rejects(read.images.read(some), new RegExp(`cannot read the image .*${dataset.rows[5].id}`));
+    await assert.rejects(openImages(copy, dataset, options).images.read(some), /cannot read the image/);
   });
 
   it('names the chip that is missing', async () => {
