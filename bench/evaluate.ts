@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { chipTiles, readChips, readPixels } from 'imagesim/chips';
 import { type DatasetRow, labelChips, rowPath, splitByPlace } from 'imagesim/datasets';
 import { fetchOsmByQuadkey, serveOverpass } from 'imagesim/osm';
-import { makeSample } from 'imagesim/sample';
+import { type SampleScale, makeSample } from 'imagesim/sample';
 import { chipTags, proposeSchema, tagAtlas } from 'imagesim/statistics';
 import {
   type Backbone, type ModelOptions, type Network, type NetworkOptions, type TrainOptions, type TrainingSet,
@@ -15,7 +15,7 @@ import {
 } from 'imagesim/training'; // prettier-ignore
 
 const shared = fileURLToPath(new URL('../../shared/data', import.meta.url));
-const USAGE = `npm run evaluate -- [scenes] [sample] [--scenes folder] [--backbone file.onnx] [--scale 0.0078125] [--offset -1] [--epochs 1 of what is set]`;
+const USAGE = `npm run evaluate -- [scenes] [sample] [--scenes folder] [--backbone file.onnx] [--scale 0.0078125] [--offset -1] [--ground city] [--epochs 1, times what is set]`;
 
 /** Images with the labels by which they are scored. */
 interface Scored {
@@ -118,10 +118,10 @@ async function evaluateScenes(folder: string, backbone: Backbone | undefined, pa
 }
 
 /** The sample: one cell to learn from, the other to be scored on. */
-async function evaluateSample(backbone: Backbone | undefined, part: number): Promise<void> {
+async function evaluateSample(backbone: Backbone | undefined, part: number, scale: SampleScale): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'imagesim-evaluate-'));
   try {
-    const made = await makeSample(folder, { scale: 'tiny' });
+    const made = await makeSample(folder, { scale });
     const server = await serveOverpass(join(folder, 'overpass'));
     await fetchOsmByQuadkey(33, folder, { endpoint: server.endpoint });
     await server.close();
@@ -190,6 +190,7 @@ async function main(): Promise<void> {
       scale: { type: 'string', default: String(1 / 128) },
       offset: { type: 'string', default: '-1' },
       epochs: { type: 'string', default: '1' },
+      ground: { type: 'string', default: 'city' },
     },
   });
   const part = Number(values.epochs);
@@ -200,7 +201,7 @@ async function main(): Promise<void> {
   const wants = (name: string): boolean => positionals.length === 0 || positionals.includes(name);
   if (wants('scenes') && existsSync(values.scenes)) await evaluateScenes(values.scenes, backbone, part);
   else if (wants('scenes')) console.error(`evaluate: no scenes at ${values.scenes}: give --scenes a folder with a folder a class`); // prettier-ignore
-  if (wants('sample')) await evaluateSample(backbone, part);
+  if (wants('sample')) await evaluateSample(backbone, part, values.ground as SampleScale);
   console.table(rows);
   console.log(`leave-one-out retrieval by cosine; in brackets 95 % by bootstrap of places; ${cpus().length} cores, ${cpus()[0].model.trim()}, Node ${process.versions.node}`); // prettier-ignore
   await backbone?.close();

@@ -422,27 +422,27 @@ program
     await runLab({ ...(port ? { port } : {}), print, signal: stop.signal });
   });
 
-const model = program.command('model').description('list and show versions of models');
+const models = program.command('model').description('list and show versions of models');
 
-model
+models
   .command('list')
   .description('list the versions of every model, or of one; * marks the newest')
   .argument('[name]', 'model')
   .option('--json', 'one JSON line a version')
   .action(async (name: string | undefined, { json }: { json?: boolean }) => {
     const { listModels } = await import('./training/index.ts');
-    const models = await listModels(dataPath(), name);
-    const rows = models.map(({ card, latest, made, version, name: of }) => ({
+    const listed = await listModels(dataPath(), name);
+    const rows = listed.map(({ card, latest, made, version, name: of }) => ({
       name: of, version: `${version}${latest && !json ? ' *' : ''}`, dataset: card?.datasetVersion, losses: Object.keys(card?.settings.losses ?? {}).join('+'),
       mAP: metricText(card?.metrics['mAP']), histogram: metricText(card?.metrics['histogramMAP']), made: made.toISOString().slice(0, 16), ...(json ? { latest } : {}),
     })); // prettier-ignore
     if (json) rows.forEach((row) => print(JSON.stringify(row)));
     else if (rows.length > 0) printTable(rows);
     else print('no model: make one with imagesim train, or notebook 06-training');
-    models.forEach(({ fault }) => fault && console.error(fault));
+    listed.forEach(({ fault }) => fault && console.error(fault));
   });
 
-model
+models
   .command('show')
   .description('show what a model is made of, and how good it is')
   .argument('<model>', 'name or name@version, of which the first digits do')
