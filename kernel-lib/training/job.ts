@@ -166,7 +166,10 @@ export async function followTraining(
     if (status.log.length !== epochs) onEpoch?.(status.log);
     epochs = status.log.length;
     if (status.progress) onProgress?.(status.progress);
-    if (status.state === 'finished') return status;
+    if (status.state === 'finished') {
+      onProgress?.({ done: epochs, total: epochs, unit: 'epochs' });
+      return status;
+    }
     if (status.state !== 'running') throw new Error(`training of ${place.name} ${place.version}: ${status.state}: ${status.note}`); // prettier-ignore
     await pause(LOOK_MS, undefined, { signal });
   }
