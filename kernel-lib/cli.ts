@@ -367,6 +367,7 @@ program
   .option('--rate <number>', 'largest step of Adam', numberOf)
   .option('--losses <names>', 'of entropy, contrastive, triplet, simclr, vicreg, each =weight, with commas between', lossesOf)
   .option('--backbone <file>', 'a pretrained network to stand on: an ONNX file or a tfjs layers model')
+  .option('--pixels <scale>', 'what the backbone wants of pixels: imagenet, or scale,offset; default: -1 to 1')
   .option('--tune', 'train the backbone further; it must be a tfjs layers model')
   .option('--width <n>', 'length of an embedding', between(2, 4096))
   .option('--patience <n>', 'epochs without a better validation mAP after which it stops; 0: never', between(0, 100_000))
@@ -374,8 +375,9 @@ program
   .option('--members <n>', 'threads or GPUs at most', between(1, 1024))
   .option('--dollars-per-hour <price>', 'of this machine; default: $IMAGESIM_DOLLARS_PER_HOUR, else cost is not told', numberOf)
   .action(async ({ options: file, ...flags }: TrainFlags) => {
-    const { progressFile, trainModel } = await import('./training/index.ts');
-    const options = file === undefined ? modelOptions(flags) : (JSON.parse(readFileSync(file, 'utf8')) as ModelOptions);
+    const { pixelScale, progressFile, trainModel } = await import('./training/index.ts');
+    const options =
+      file === undefined ? modelOptions(flags, pixelScale) : (JSON.parse(readFileSync(file, 'utf8')) as ModelOptions);
     const { signal, onProgress } = steps();
     const run = process.env.IMAGESIM_JOB;
     const written = run ? progressFile(run) : undefined;
@@ -556,6 +558,7 @@ interface TrainFlags {
   rate?: number;
   losses?: ModelOptions['losses'];
   backbone?: string;
+  pixels?: string;
   tune?: boolean;
   width?: number;
   patience?: number;
@@ -564,7 +567,10 @@ interface TrainFlags {
   dollarsPerHour?: number;
 }
 
-function modelOptions({ dataset: name, batch, rate, width, ...flags }: TrainFlags): ModelOptions {
+function modelOptions(
+  { dataset: name, batch, rate, width, pixels, ...flags }: TrainFlags,
+  pixelScale: (text: string) => ModelOptions['pixels'],
+): ModelOptions {
   if (name === undefined) throw new Error('train requires --dataset, as imagesim dataset list names them');
   const { dollarsPerHour = process.env.IMAGESIM_DOLLARS_PER_HOUR } = flags;
   return {
@@ -573,6 +579,7 @@ function modelOptions({ dataset: name, batch, rate, width, ...flags }: TrainFlag
     batchSize: batch,
     learningRate: rate,
     embeddingWidth: width,
+    pixels: pixels === undefined ? undefined : pixelScale(pixels),
     dollarsPerHour: dollarsPerHour === undefined ? undefined : Number(dollarsPerHour),
   };
 }

@@ -11,6 +11,21 @@ export type PixelScale =
   | { scale: number; offset: number }
   | { mean: readonly [number, number, number]; std: readonly [number, number, number] };
 
+/** What most networks trained with torchvision want. */
+const IMAGENET: PixelScale = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+
+/**
+ * A pixel scale in words: `imagenet`, the mean and deviation of torchvision; or `scale,offset`, as `0.0078125,-1`.
+ *
+ * @throws {RangeError} when it is neither
+ */
+export function pixelScale(text: string): PixelScale {
+  if (text === 'imagenet') return IMAGENET;
+  const [scale, offset, ...more] = text.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
+  if (more.length === 0 && [scale, offset].every(Number.isFinite)) return { scale, offset };
+  throw new RangeError(`pixels are scaled by "imagenet" or by scale,offset as 0.0078125,-1; got ${text}`);
+}
+
 /** Options of {@link openBackbone}. */
 export interface BackboneOptions extends RuntimeOptions {
   /** What it wants of pixels. Default: `(x − 127.5) / 127.5`, that is −1 to 1. */

@@ -27,7 +27,7 @@ export { type ExportOptions, exportEncoder } from './onnxexport.ts';
 export { type BatchOptions, type RuntimeOptions, RuntimeMissingError } from './onnxsession.ts';
 export { type Encoder, openEncoder } from './encoder.ts';
 export { type Backbone, type FeatureOptions, appendHead, openBackbone } from './backbone.ts';
-export type { BackboneOptions, PixelScale } from './backboneplan.ts';
+export { type BackboneOptions, type PixelScale, pixelScale } from './backboneplan.ts';
 export { type LayersFile, readLayers } from './layersfile.ts';
 export {
   type CodeKind, type CodeLoss, type CodeLossOptions, type CodeOptions, type Codes, type Rows,

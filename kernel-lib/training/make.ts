@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { cp, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { dataRoot, writeWhole } from '../ard/index.ts';
+import { readManifest } from '../infra/index.ts';
 import { type DatasetVersion, type LabelledSource, openImages, parseDataset, readDataset } from '../datasets/index.ts';
 import { type Backbone, openBackbone } from './backbone.ts';
 import type { PixelScale } from './backboneplan.ts';
@@ -35,7 +36,7 @@ export interface ModelOptions extends Omit<TrainOptions, 'validation' | 'logPath
   embeddingWidth?: number | undefined;
   /** Filters of each convolution, where there is no backbone. Default: 32, 64, 128, 256. */
   widths?: readonly number[] | undefined;
-  /** File of a pretrained network to stand on. Default: none */
+  /** A pretrained network to stand on: its file or folder, or the name of an entry of data-manifest.json. Default: none */
   backbone?: string | undefined;
   /** What the backbone wants of pixels. Default: −1 to 1. */
   pixels?: PixelScale | undefined;
@@ -94,13 +95,32 @@ export async function trainModel(
 ): Promise<Model> {
   const dataset = await datasetOf(dataPath, options.dataset);
   const place = placeOf(dataPath, dataset, options);
-  const backbone = options.backbone === undefined ? undefined : await openBackbone(options.backbone, { pixels: options.pixels, stages: !options.tune }); // prettier-ignore
+  const backbone = options.backbone === undefined ? undefined : await openBackbone(await backboneFile(dataPath, options.backbone), { pixels: options.pixels, stages: !options.tune }); // prettier-ignore
   try {
     if (existsSync(join(place.folder, 'card.json'))) return await loadModel(place.folder, frozen(backbone, options));
     return await makeModel(dataPath, dataset, place, backbone, { ...options, onLeft });
   } finally {
     if (options.tune) await backbone?.close(); // else the network goes on using it
   }
+}
+
+/**
+ * Where a pretrained network lies.
+ *
+ * @param text its file or folder; or an entry of data-manifest.json, which `imagesim data pull` has brought into the data folder
+ * @throws {Error} when it is neither, listing the entries of this stage
+ */
+async function backboneFile(dataPath: string, text: string): Promise<string> {
+  if (existsSync(text)) return text;
+  const { files } = await readManifest();
+  const entry = files.find(({ name }) => name === text);
+  if (!entry || entry.kind === 'service') {
+    const names = files.filter(({ stage }) => stage === '06-training').map(({ name }) => name);
+    throw new Error(`no backbone ${text}: give a file, or an entry of data-manifest.json${names.length > 0 ? ` (${names.join(', ')})` : ''}`); // prettier-ignore
+  }
+  const path = join(dataRoot(dataPath), entry.path);
+  if (!existsSync(path)) throw new Error(`the backbone ${text} is not in the data folder: imagesim data pull ${text}`);
+  return path;
 }
 
 function frozen(backbone: Backbone | undefined, { tune = false }: ModelOptions): Backbone | undefined {

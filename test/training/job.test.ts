@@ -7,7 +7,7 @@ import { makeDataset } from 'imagesim/datasets';
 import { chipTags, proposeSchema, tagAtlas } from 'imagesim/statistics';
 import {
   type JobStatus, type ModelOptions, type ModelPlace, type TrainingJob,
-  compareModels, followTraining, loadModel, modelPlace, startTraining, stopTraining, trainModel, trainingStatus,
+  compareModels, followTraining, loadModel, modelPlace, pixelScale, startTraining, stopTraining, trainModel, trainingStatus,
 } from 'imagesim/training'; // prettier-ignore
 import { mappedSample } from '../delivery.ts';
 
@@ -66,6 +66,15 @@ describe('training: from a dataset version to a model version', () => {
     const { card } = await trainModel(folder, options);
     assert.equal(card.version, before.version);
     assert.ok(performance.now() - start < 5000);
+  });
+
+  it('names a backbone that is neither a file nor in the manifest, or not yet pulled, and pixels that it cannot read', async () => {
+    await assert.rejects(trainModel(folder, { ...options, backbone: 'nowhere.onnx' }), /no backbone nowhere\.onnx: give a file, or an entry of data-manifest\.json/); // prettier-ignore
+    const entry = trainModel(folder, { ...options, backbone: 'demo-ard' });
+    await assert.rejects(entry, /the backbone demo-ard is not in the data folder: imagesim data pull demo-ard/);
+    assert.deepEqual(pixelScale('0.0078125, -1'), { scale: 1 / 128, offset: -1 });
+    assert.deepEqual(pixelScale('imagenet'), { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] });
+    assert.throws(() => pixelScale('-1'), /RangeError: pixels are scaled by "imagenet" or by scale,offset as 0\.0078125,-1; got -1/); // prettier-ignore
   });
 
   describe('as a job', () => {
