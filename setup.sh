@@ -69,7 +69,8 @@ install_packages() { # folder, files that decide
     if ! installed_by_hand; then
       say "npm ci in $PWD: about a minute"
       rm -f "$stamp"
-      log=$(npm ci --no-audit --no-fund --loglevel=error 2>&1) || fail "npm ci failed in $PWD: $log"
+      # onnxruntime-node would fetch CUDA libraries from outside the registry; encoding does without them
+      log=$(ONNXRUNTIME_NODE_INSTALL=skip npm ci --no-audit --no-fund --loglevel=error 2>&1) || fail "npm ci failed in $PWD: $log"
     fi
     write "$stamp" <<<"$wanted"
   fi
