@@ -88,13 +88,13 @@ describe('makeDataset, on the sample', () => {
   });
 
   it('leaves out chips whose tile has gone, and tells which', async () => {
-    const tile = join(folder, 'ard/33/031133012203/2023-05-21');
+    const tile = join(folder, `ard/33/${chips[0].cell.slice(4)}/${chips[0].date}`);
     await rename(tile, `${tile}.aside`);
     try {
       await chipTiles({ dataPath: folder, zone: 33 });
       const { recorded, orphans } = await recordedChips(join(folder, 'nodata-index.json'), chips);
-      assert.ok(orphans.length > 100, `${orphans.length} orphans`);
-      assert.ok(orphans.every(({ cell, date }) => cell === 'Z33-031133012203' && date === '2023-05-21'));
+      assert.ok(orphans.length > 50, `${orphans.length} orphans`);
+      assert.ok(orphans.every(({ cell, date }) => cell === chips[0].cell && date === chips[0].date));
       assert.deepEqual([...recorded, ...orphans].map(({ path }) => path).sort(), chips.map(({ path }) => path).sort());
     } finally {
       await rename(`${tile}.aside`, tile);
