@@ -178,9 +178,19 @@ describe('training: a pretrained backbone', () => {
     const session = await InferenceSession.create(await readFile(mobilenet), { executionProviders: ['wasm'] });
     const { embedding } = await session.run({ input: new Tensor('float32', direct, [2, 3, 224, 224]) });
     assert.ok(difference(features, embedding.data as Float32Array) < 1e-5);
+    const staged = await openBackbone(mobilenet, { pixels: { scale: 1 / 128, offset: -1 }, stages: true });
+    assert.deepEqual([staged.width, staged.own, staged.stages], [64 + 128 + 256 + 512 + 1024 + 1024, 1024, true]); // at 112, 56, 28, 14 and 7 pixels
+    const all = await staged.features(two);
+    assert.ok(
+      difference(
+        all.filter((_, i) => i % staged.width >= staged.width - 1024),
+        features,
+      ) < 1e-5,
+    );
+    assert.ok(all.subarray(0, 64).some((value) => value > 0));
     const model = await appendHead(backbone, headOf(1024, 16));
     assert.deepEqual(pythonFaults([onnxBytes(model)]), ['']);
-    await Promise.all([backbone.close(), session.release()]);
+    await Promise.all([backbone.close(), staged.close(), session.release()]);
   });
 
   it('refuses files that are missing, no ONNX, cut short, or of another kind, each in one line', async () => {

@@ -56,7 +56,14 @@ describe('training: on a pretrained network', () => {
   it('takes its input size, and trains the head alone', async () => {
     const network = await head({ hidden: 10 });
     assert.equal(network.inputSize, size);
-    assert.deepEqual(network.body, { kind: 'frozen', backbone: path, sha256: backbone.sha256, width: 24, hidden: 10 });
+    assert.deepEqual(network.body, {
+      kind: 'frozen',
+      backbone: path,
+      sha256: backbone.sha256,
+      stages: false,
+      width: 24,
+      hidden: 10,
+    });
     assert.equal(network.parameters, 25 * 10 + 11 * 12 + 13 * 4);
     network.dispose();
   });
