@@ -1,6 +1,6 @@
 import type { DatasetRow, Split } from '../datasets/index.ts';
-import { chancePrecision } from '../training/index.ts';
-import { type Vectors, nearest, rowsOf, vectorAt } from './nearest.ts';
+import { retrieval } from '../training/index.ts';
+import { type Vectors, rowsOf } from './nearest.ts';
 
 /** How well the chips with one label find each other. */
 export interface LabelScore {
@@ -46,44 +46,25 @@ export function retrievalReport(
   }
   const held = [...rows.keys()].filter((index) => split === undefined || rows[index].split === split);
   if (held.length < rows.length) return retrievalReport(rowsOf(vectors, held), held.map((index) => rows[index]), labels); // prettier-ignore
-  const rankings = rows.map((row, index) =>
-    nearest(vectors, vectorAt(vectors, index), { admit: (other) => rows[other].id !== row.id }).map((hit) => hit.index),
-  );
-  const scores: LabelScore[] = [];
-  const undefinedLabels: RetrievalReport['undefinedLabels'] = [];
-  for (const label of labels) {
-    const score = scoreLabel(label, rows, rankings);
-    if (typeof score === 'string') undefinedLabels.push({ label, reason: score });
-    else scores.push(score);
-  }
-  const mean = (of: (score: LabelScore) => number): number =>
-    scores.reduce((sum, score) => sum + of(score), 0) / scores.length;
+  const known = Float32Array.from(rows.flatMap((row) => labels.map((label) => row.labels[label] ?? Number.NaN)));
+  const places = rows.map(({ id }) => id);
+  const found = retrieval({ embeddings: vectors.values, width: vectors.width, labels: known, classes: labels, places });
+  const scores = found.filter(({ reason }) => reason === undefined).map((score) => ({
+    label: score.label,
+    queries: score.queries.length,
+    meanAveragePrecision: meanOf(score.averagePrecision),
+    chance: meanOf(score.chance),
+  })); // prettier-ignore
   return {
     labels: scores,
-    meanAveragePrecision: mean(({ meanAveragePrecision }) => meanAveragePrecision),
-    chance: mean(({ chance }) => chance),
-    undefinedLabels,
+    meanAveragePrecision: meanOf(scores.map(({ meanAveragePrecision }) => meanAveragePrecision)),
+    chance: meanOf(scores.map(({ chance }) => chance)),
+    undefinedLabels: found.flatMap(({ label, reason }) => (reason === undefined ? [] : [{ label, reason }])),
   };
 }
 
-function scoreLabel(label: string, rows: readonly DatasetRow[], rankings: readonly number[][]): LabelScore | string {
-  const value = (index: number): number | null => rows[index].labels[label] ?? null;
-  const positives = rows.filter((row) => row.labels[label] === 1);
-  const places = new Set(positives.map(({ id }) => id)).size;
-  const known = rows.filter((row) => row.labels[label] !== null).length;
-  if (places < 2) return `${places} place${places === 1 ? '' : 's'} with it among ${rows.length} chips: two are needed`;
-  if (known === positives.length) return 'every chip whose label is known has it: nothing can be told apart';
-  const answers = rankings.flatMap((ranking, query) =>
-    value(query) === 1 ? [ranking.map(value).filter((answer) => answer !== null)] : [],
-  );
-  const mean = (of: (relevant: number[]) => number): number =>
-    answers.reduce((sum, relevant) => sum + of(relevant), 0) / answers.length;
-  return {
-    label,
-    queries: positives.length,
-    meanAveragePrecision: mean(averagePrecision),
-    chance: mean((relevant) => chancePrecision(relevant.filter((answer) => answer === 1).length, relevant.length)),
-  };
+function meanOf(values: ArrayLike<number>): number {
+  return Array.from(values).reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 /**

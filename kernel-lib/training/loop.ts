@@ -139,7 +139,8 @@ async function inputsOf(
     return { inputs: imageInputs(network, set, settings.ranges), watched: validation && imageInputs(network, validation, false) }; // prettier-ignore
   const { signal, onProgress } = options;
   const backbone = backboneOf(network);
-  const shared = { views: settings.featureViews, seed: settings.seed, signal, onProgress };
+  const views = settings.epochs === 0 ? 1 : settings.featureViews; // a fit looks at images as they are
+  const shared = { views, seed: settings.seed, signal, onProgress };
   const features = await featuresOf(backbone, network, set, { ...shared, ranges: settings.ranges });
   const seen = validation && (await featuresOf(backbone, network, validation, { ...shared, ranges: false }));
   const scale = scaleOf(features);

@@ -13,6 +13,7 @@ import type { ModelFacts } from './card.ts';
 import { codeLoss } from './codes.ts';
 import { encode } from './encode.ts';
 import { openEncoder } from './encoder.ts';
+import { gathered } from './feed.ts';
 import { colourHistograms } from './histogram.ts';
 import { type LearnableLabels, columnsOf, learnableLabels } from './learnable.ts';
 import { train } from './loop.ts';
@@ -164,7 +165,7 @@ async function makeModel(
   return { network, card, folder };
 }
 
-/** @throws {Error} when the encoder that was saved is not the network that was trained */
+/** @throws {Error} when the encoder that was saved is not the network that was trained; the model is taken away again */
 async function requireAgreement(folder: string, network: Network, images: Uint8Array): Promise<void> {
   const encoder = await openEncoder(join(folder, 'encoder.onnx')).catch((error: unknown) => {
     if (error instanceof RuntimeMissingError) return undefined; // what encodes here is the network itself
@@ -174,8 +175,9 @@ async function requireAgreement(folder: string, network: Network, images: Uint8A
   const [saved, own] = [await encoder.encode(images), await encode(network, images)];
   await encoder.close();
   const worst = saved.reduce((most, value, i) => Math.max(most, Math.abs(value - own[i])), 0);
-  if (!(worst < AGREEMENT))
-    throw new Error(`${folder}/encoder.onnx differs from the network by ${worst}: train again, and tell us of it`);
+  if (worst < AGREEMENT) return;
+  await rm(folder, { recursive: true, force: true });
+  throw new Error(`${folder}/encoder.onnx differs from the network by ${worst}: train again, and tell us of it`);
 }
 
 /** The settings of a run as a card holds them: with their defaults, without what is long. */
@@ -194,9 +196,7 @@ async function scoredOn(
   const chosen = shuffled(test.rows.length, randomFor(1, 'test')).slice(0, SCORED).sort();
   const images = await test.images.read(chosen);
   const { classes } = network;
-  const labels = new Float32Array(chosen.length * classes.length);
-  for (const [i, row] of chosen.entries())
-    labels.set(test.labels.subarray(row * classes.length, (row + 1) * classes.length), i * classes.length);
+  const labels = gathered(test.labels, chosen, classes.length);
   const places = Array.from(chosen, (row) => test.places[row]);
   const rarity = rarityOf(learn.labels, classes.length);
   const score = (embeddings: Float32Array, width: number): RetrievalScores =>

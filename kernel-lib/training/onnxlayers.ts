@@ -155,36 +155,19 @@ function requireBandsLast(use: Use, { dataFormat }: Config): void {
   if (dataFormat === 'channelsFirst') throw unfit(use, 'bands first', 'build it with bands last (channelsLast)');
 }
 
-function conv2d(use: Use, config: Config): string {
-  requireBandsLast(use, config);
-  const { shape, values } = weightOf(use, 'kernel');
-  const filter = filterOf(shape, values, false);
-  const attributes = convolutionAttributes(use, config, [shape[0], shape[1]], 1);
-  const { draft, layer, inputs } = use;
-  const x = emit(
-    draft,
-    'Conv',
-    [inputs[0].name, ...filterInputs(use, filter.dims, filter.values)],
-    layer.name,
-    attributes,
-  );
-  return withActivation(use, config, x);
-}
+const conv2d = (use: Use, config: Config): string => convolution(use, config, 'kernel');
+const depthwise = (use: Use, config: Config): string => convolution(use, config, 'depthwise_kernel');
 
-function depthwise(use: Use, config: Config): string {
+/** One convolution: over all bands together, or each band by itself, in which case there are as many groups as bands. */
+function convolution(use: Use, config: Config, weight: 'kernel' | 'depthwise_kernel'): string {
   requireBandsLast(use, config);
-  const { shape, values } = weightOf(use, 'depthwise_kernel');
-  const filter = filterOf(shape, values, true);
-  const attributes = convolutionAttributes(use, config, [shape[0], shape[1]], shape[2]);
+  const isDepthwise = weight === 'depthwise_kernel';
+  const { shape, values } = weightOf(use, weight);
+  const filter = filterOf(shape, values, isDepthwise);
+  const attributes = convolutionAttributes(use, config, [shape[0], shape[1]], isDepthwise ? shape[2] : 1);
   const { draft, layer, inputs } = use;
-  const x = emit(
-    draft,
-    'Conv',
-    [inputs[0].name, ...filterInputs(use, filter.dims, filter.values)],
-    layer.name,
-    attributes,
-  );
-  return withActivation(use, config, x);
+  const taken = [inputs[0].name, ...filterInputs(use, filter.dims, filter.values)];
+  return withActivation(use, config, emit(draft, 'Conv', taken, layer.name, attributes));
 }
 
 function separable(use: Use, config: Config): string {

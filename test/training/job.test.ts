@@ -113,8 +113,8 @@ describe('training: from a dataset version to a model version', () => {
       const { state, log } = await until(first, (status) => status.state !== 'running');
       assert.equal(state, 'interrupted');
       const { log: whole } = await followTraining(await startTraining(folder, killed));
-      assert.deepEqual(whole.slice(0, log.length), log);
       const losses = (entries: typeof whole): number[] => entries.map(({ loss }) => loss);
+      assert.deepEqual(losses(whole).slice(0, log.length), losses(log)); // an epoch may run again: killed before its checkpoint
       assert.deepEqual(losses(whole), losses((await trainingStatus(job)).log), 'the same as without a break');
     });
 
