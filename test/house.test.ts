@@ -17,6 +17,7 @@ const rooms: Record<string, string[]> = {
   training: ['ard', 'infra', 'osm', 'chips', 'statistics', 'datasets'],
   similarity: ['ard', 'infra', 'osm', 'chips', 'statistics', 'datasets', 'training'],
   show: ['ard'],
+  cli: ['ard', 'sample', 'infra', 'osm', 'chips', 'statistics', 'datasets', 'training', 'similarity'],
 };
 
 /** `file → specifier` of every import of another room. */

@@ -1,7 +1,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
-import { type StepOptions, dataRoot, makeFolder, openDelivery, readTiles, tilesOf } from './ard/index.ts';
+import { type StepOptions, dataRoot, makeFolder, openDelivery, readTiles, tilesOf } from '../ard/index.ts';
 import {
   chooseNotebooks,
   dataPath,
@@ -12,8 +12,8 @@ import {
   runNotebooks,
   scale,
   setting,
-} from './infra/index.ts';
-import { serveOverpass } from './osm/index.ts';
+} from '../infra/index.ts';
+import { serveOverpass } from '../osm/index.ts';
 
 /** What a run of the notebooks needs: the delivery found, its Overpass answered, and the environment that says so. */
 interface Stage {
