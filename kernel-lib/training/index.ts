@@ -21,10 +21,10 @@ export {
 export { type EncodeOptions, classify, encode } from './encode.ts';
 export type { ModelCard, ModelFacts } from './card.ts';
 export { type Model, exportNetwork, loadModel, saveModel } from './model.ts';
-export { type OnnxModel, onnxBytes, parseOnnx, readOnnx } from './onnx.ts';
-export { checkOnnx } from './onnxcheck.ts';
-export { type ExportOptions, exportEncoder } from './onnxexport.ts';
-export { type BatchOptions, type RuntimeOptions, RuntimeMissingError } from './onnxsession.ts';
+export { type OnnxModel, onnxBytes, parseOnnx, readOnnx } from './onnx/file.ts';
+export { checkOnnx } from './onnx/check.ts';
+export { type ExportOptions, exportEncoder } from './onnx/export.ts';
+export { type BatchOptions, type RuntimeOptions, RuntimeMissingError } from './onnx/session.ts';
 export { type Encoder, openEncoder } from './encoder.ts';
 export { type Backbone, type FeatureOptions, appendHead, openBackbone } from './backbone.ts';
 export { type BackboneOptions, type PixelScale, pixelScale } from './backboneplan.ts';
