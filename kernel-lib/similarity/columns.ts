@@ -13,9 +13,9 @@ export interface Columns {
   lons: Float64Array;
   lats: Float64Array;
   /** Percent, degrees, metres; NaN where it is not known. */
-  clouds: Float32Array;
-  offNadirs: Float32Array;
-  gsds: Float32Array;
+  clouds: Float64Array;
+  offNadirs: Float64Array;
+  gsds: Float64Array;
   /** Names of the tags, and which of them each row has: those of row `i` from `tagStarts[i]` on. */
   tagNames: string[];
   tagStarts: Uint32Array;
@@ -29,8 +29,8 @@ export const NEEDED: readonly (keyof StoreRow)[] = COLUMNS.filter((name) => ['id
 export function columnsOf(batches: readonly RecordBatch[]): Columns {
   const n = batches.reduce((sum, { numRows }) => sum + numRows, 0);
   const columns: Columns = {
-    n, ids: [], catids: [], dates: [], lons: new Float64Array(n), lats: new Float64Array(n), clouds: new Float32Array(n),
-    offNadirs: new Float32Array(n), gsds: new Float32Array(n), tagNames: [], tagStarts: new Uint32Array(n + 1), tags: [],
+    n, ids: [], catids: [], dates: [], lons: new Float64Array(n), lats: new Float64Array(n), clouds: new Float64Array(n),
+    offNadirs: new Float64Array(n), gsds: new Float64Array(n), tagNames: [], tagStarts: new Uint32Array(n + 1), tags: [],
   }; // prettier-ignore
   const [texts, names] = [new Map<string, string>(), new Map<string, number>()];
   const once = (text: string): string => texts.get(text) ?? (texts.set(text, text), text);

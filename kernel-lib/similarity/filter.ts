@@ -1,6 +1,6 @@
 /** Which rows of the store may be an answer. */
-import type { Feature, FeatureCollection, MultiPolygon, Polygon, Position } from 'geojson';
 import { type Bounds, boundsOf } from '../ard/index.ts';
+import { type Area, isInside, polygonsOf } from './area.ts';
 import type { Columns } from './columns.ts';
 
 /** What an answer has to be. A chip lies where its centre does. */
@@ -8,7 +8,7 @@ export interface SearchFilter {
   /** `[west, south, east, north]`, degrees. Default: anywhere. */
   bbox?: Bounds | undefined;
   /** GeoJSON of one or more polygons, degrees; holes are left out. Default: anywhere. */
-  within?: Polygon | MultiPolygon | Feature | FeatureCollection | undefined;
+  within?: Area | undefined;
   /** Ids of cells, or their beginnings: `Z33-0311`. Default: any. */
   cells?: readonly string[] | undefined;
   /** First and last day, as `2023-05-01`. Default: any. */
@@ -33,8 +33,8 @@ export interface Origin {
 }
 
 /** Whether a filter leaves out more than what lies around the question. */
-export function isSelective({ awayMetres: _, ...others }: SearchFilter): boolean {
-  return Object.values(others).some((value) => value !== undefined);
+export function isSelective(filter: SearchFilter): boolean {
+  return Object.entries(filter).some(([name, value]) => name !== 'awayMetres' && value !== undefined);
 }
 
 /**
@@ -82,31 +82,10 @@ function hasTag({ tagNames, tagStarts, tags }: Columns, name: string): Test {
   };
 }
 
-function isWithin({ lons, lats }: Columns, area: NonNullable<SearchFilter['within']>): Test {
+function isWithin({ lons, lats }: Columns, area: Area): Test {
   const polygons = polygonsOf(area).map((rings) => ({ rings, box: boundsOf(rings[0]) }));
   return (row) =>
     polygons.some(({ rings, box }) => inBox(box, lons[row], lats[row]) && isInside(rings, lons[row], lats[row]));
-}
-
-/** The rings of all polygons. @throws {RangeError} when there is something else, or nothing */
-export function polygonsOf(area: NonNullable<SearchFilter['within']>): Position[][][] {
-  if (area.type === 'Polygon') return [area.coordinates];
-  if (area.type === 'MultiPolygon') return area.coordinates;
-  if (area.type === 'Feature') return polygonsOf(area.geometry as Polygon);
-  if (area.type === 'FeatureCollection' && area.features.length > 0) return area.features.flatMap(polygonsOf);
-  throw new RangeError(`within is a ${String(area.type)}: expected GeoJSON of polygons in degrees`);
-}
-
-/** Whether a place lies inside an odd number of rings: in the outer one and in no hole. */
-function isInside(rings: Position[][], lon: number, lat: number): boolean {
-  let inside = false;
-  for (const ring of rings) {
-    for (let i = 0, j = ring.length - 1; i < ring.length; j = i++) {
-      const [[x, y], [u, v]] = [ring[i], ring[j]];
-      if (y > lat !== v > lat && lon < ((u - x) * (lat - y)) / (v - y) + x) inside = !inside;
-    }
-  }
-  return inside;
 }
 
 const EARTH_RADIUS = 6_371_008.8;

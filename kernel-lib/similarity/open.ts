@@ -24,8 +24,8 @@ export interface Store extends StoreFacts {
   version: string;
   table: Table;
   /** Brings all rows into memory, once: what exact search and filters need. */
-  load(): Promise<Loaded>;
-  close(): void;
+  load: () => Promise<Loaded>;
+  close: () => void;
 }
 
 /** Options of {@link openStore}. */

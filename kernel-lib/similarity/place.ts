@@ -71,7 +71,9 @@ export async function openTable(place: string, table: string, version: string = 
   }
   if (version === LIVE)
     throw new Error(`table ${table} in ${place} was never deployed whole by this version of imagesim: deploy it again`);
-  throw new Error(`no version ${version} of table ${table}: there are ${tags.filter((tag) => tag !== LIVE).join(', ')}`);
+  throw new Error(
+    `no version ${version} of table ${table}: there are ${tags.filter((tag) => tag !== LIVE).join(', ')}`,
+  );
 }
 
 /** Tags of a table, those of versions first to last, and `live`. */

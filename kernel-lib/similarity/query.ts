@@ -138,4 +138,3 @@ function unit(vector: Float32Array, { name }: Pick<Store, 'name'>): Float32Array
   if (!(length > 0) || !Number.isFinite(length)) throw new RangeError(`the vector asked of table ${name} has the length ${length}: its examples cancel out, or it is no embedding`);
   return vector.map((value) => value / length);
 } // prettier-ignore
-
