@@ -1,15 +1,19 @@
 // 07 · similarity: which places look alike, how good the answers are, and what changed between two dates.
 // Takes chips and their embeddings; makes the store in embeddings/, answers, scores and change lists.
 export { type Neighbour, type Vectors, cosine, nearest, rowsOf, vectorAt } from './nearest.ts';
-export {
-  type Answer,
-  type Embedding,
-  type SearchHit,
-  type SearchOptions,
-  askStore,
-  deployStore,
-  searchStore,
-} from './store.ts';
+export { type DeployOptions, type DeployReport, deploy } from './deploy.ts';
+export { type Answer, type StoreOptions, askStore, deployStore, searchStore } from './store.ts';
+export type { ChangeOptions } from './commit.ts';
+export type { IndexFacts, StoreFacts } from './facts.ts';
+export { type ListedStore, goBack, listStores, pruneStore } from './versions.ts';
+export { type Loaded, type OpenStoreOptions, type Store, openStore } from './open.ts';
+export type { Query } from './query.ts';
+export type { StoreRow } from './row.ts';
+export type { SearchFilter } from './filter.ts';
+export type { Area } from './area.ts';
+export { type AnswerRecall, type Answers, type Hit, type SearchOptions, search } from './search.ts';
+export { EXACT_ROWS } from './exact.ts';
+export { type AnswersFormat, answersBytes, answersGeojson, writeAnswers } from './answersfile.ts';
 export {
   type LabelScore,
   type Question,

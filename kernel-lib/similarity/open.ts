@@ -1,0 +1,81 @@
+/** An opened version of a table, which questions are put to. */
+import { totalmem } from 'node:os';
+import type { RecordBatch } from 'apache-arrow';
+import type { Table } from '@lancedb/lancedb';
+import { type Columns, NEEDED, columnsOf } from './columns.ts';
+import { type StoreFacts, readFacts } from './facts.ts';
+import { LIVE, openTable, storePlace, versionTags } from './place.ts';
+
+/** All rows of a table in memory. */
+export interface Loaded {
+  columns: Columns;
+  /** `[n, width]`, in memory that threads share. */
+  values: Float32Array;
+}
+
+/** A version of a table. It stays the same whatever is deployed meanwhile: open it again to see that. */
+export interface Store extends StoreFacts {
+  /** Data folder, where models are looked for. */
+  dataPath: string;
+  /** Folder or s3:// prefix of the tables. */
+  place: string;
+  name: string;
+  /** `v1`, `v2` and so on. */
+  version: string;
+  table: Table;
+  /** Brings all rows into memory, once: what exact search and filters need. */
+  load: () => Promise<Loaded>;
+  close: () => void;
+}
+
+/** Options of {@link openStore}. */
+export interface OpenStoreOptions {
+  /** Folder or s3:// prefix above `embeddings`. Default: the data folder. */
+  store?: string | undefined;
+  /** A version as `listStores` names it. Default: the one that is live. */
+  version?: string | undefined;
+}
+
+/** Part of the machine's memory that the vectors of a table may take. */
+const SHARE = 0.5;
+
+/**
+ * Opens a table of the similarity store.
+ *
+ * @throws {Error} when there is no such table or version, listing those that there are
+ */
+export async function openStore(dataPath: string, name: string, { store = dataPath, version }: OpenStoreOptions = {}): Promise<Store> {
+  const place = storePlace(store);
+  const table = await openTable(place, name, version);
+  const facts = await readFacts(table);
+  let loaded: Promise<Loaded> | undefined;
+  return {
+    ...facts, dataPath, place, name, table,
+    version: version ?? (await nameOf(table)),
+    load: () => (loaded ??= load(table, facts)),
+    close: () => table.close(),
+  };
+} // prettier-ignore
+
+async function nameOf(table: Table): Promise<string> {
+  const [tags, number] = [await table.tags(), await table.version()];
+  for (const name of (await versionTags(table)).toReversed())
+    if (name !== LIVE && (await tags.getVersion(name)) === number) return name;
+  return LIVE;
+}
+
+async function load(table: Table, { rows, width }: StoreFacts): Promise<Loaded> {
+  const bytes = 4 * rows * width;
+  if (bytes > SHARE * totalmem())
+    throw new Error(`table ${table.name} holds ${(bytes / 1e9).toFixed(1)} GB of vectors, this machine has ${(totalmem() / 1e9).toFixed(1)} GB of memory: search it without filters, or on a larger machine`); // prettier-ignore
+  const values = new Float32Array(new SharedArrayBuffer(bytes));
+  const batches: RecordBatch[] = [];
+  let from = 0;
+  for await (const batch of table.query().select([...NEEDED, 'vector'])) {
+    const vectors = batch.getChild('vector')!.getChildAt(0)!.toArray() as Float32Array;
+    values.set(vectors, from);
+    from += vectors.length;
+    batches.push(batch.select([...NEEDED]));
+  }
+  return { columns: columnsOf(batches), values };
+}
