@@ -28,3 +28,10 @@ export {
   readKnownChanges,
   touchedChips,
 } from './change.ts';
+export {
+  type FeedbackMethod, type Search, type SearchAnswer, type SearchStart, FEEDBACK_METHODS, ROCCHIO, startSearch,
+} from './feedback.ts'; // prettier-ignore
+export {
+  type FeedbackGain, type GainRow, type SimulateOptions, gainLines, simulateFeedback,
+} from './feedbackgain.ts'; // prettier-ignore
+export { type Example, type LinearProbe, fitLogistic } from './logistic.ts';
