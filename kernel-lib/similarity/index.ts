@@ -35,3 +35,7 @@ export {
   type FeedbackGain, type GainRow, type SimulateOptions, gainLines, simulateFeedback,
 } from './feedbackgain.ts'; // prettier-ignore
 export { type Example, type LinearProbe, fitLogistic } from './logistic.ts';
+export {
+  type ChipKey, type ListedSet, type SavedSet, type SaveSetOptions, listSets, readSet, rowsOfSet, saveSet,
+} from './sets.ts'; // prettier-ignore
+export { type SetFeatures, type SetProperties, type TagProposal, setFeatures, tagProposals } from './proposals.ts';
