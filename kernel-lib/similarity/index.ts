@@ -39,3 +39,8 @@ export {
   type ChipKey, type ListedSet, type SavedSet, type SaveSetOptions, listSets, readSet, rowsOfSet, saveSet,
 } from './sets.ts'; // prettier-ignore
 export { type SetFeatures, type SetProperties, type TagProposal, setFeatures, tagProposals } from './proposals.ts';
+export {
+  type CardLabel, type CardOptions, type CardScores, type FigureName, type ReportCard, reportCard,
+} from './card.ts'; // prettier-ignore
+export type { CardFigure } from './cardscorer.ts';
+export type { CardGroup, CardGroupRow } from './cardgroups.ts';
