@@ -96,7 +96,7 @@ export interface CardOptions {
  * @param vectors of length 1, of all rows
  * @param rows the chips, in the order of `vectors`
  * @param labels names of the labels to score
- * @throws {RangeError} when vectors and rows differ in number, or k is not positive
+ * @throws {RangeError} when vectors and rows, or rarity and labels, differ in number, or k is not positive
  */
 export function reportCard(
   vectors: Vectors,
@@ -107,6 +107,7 @@ export function reportCard(
   const all = Object.entries({ [name]: vectors, ...beside });
   for (const [whose, { values, width }] of all)
     if (values.length !== rows.length * width) throw new RangeError(`reportCard got ${rows.length} rows and ${values.length / width} vectors of ${whose}: one each`); // prettier-ignore
+  if (rarity && rarity.length !== labels.length) throw new RangeError(`reportCard got a rarity of ${rarity.length} labels, there are ${labels.length}: one each`); // prettier-ignore
   const held = [...rows.keys()].filter((index) => rows[index].split === 'test');
   const own = held.map((index) => rows[index]);
   const options = {

@@ -29,8 +29,9 @@ export class Scorer {
     const weights = Float32Array.from(asked, ({ weight }) => weight);
     const found = retrievalScores(scored, { rarity: weights, places: this.places, draws: this.#draws, seed: this.#seed }); // prettier-ignore
     const { value, low, high } = found.rarityWeighted;
+    const chance = asked.reduce((sum, { figure, weight }) => sum + weight * meanOf(figure.chance), 0) / weights.reduce((sum, weight) => sum + weight, 0); // prettier-ignore
     const isOne = new Set(asked.flatMap(({ figure }) => Array.from(figure.queries, (query) => this.places[query]))).size < 2; // prettier-ignore
-    return isOne ? { ...nothing, value, chance: found.chance } : { value, low, high, chance: found.chance };
+    return isOne ? { ...nothing, value, chance } : { value, low, high, chance };
   }
 }
 
@@ -45,4 +46,8 @@ export function classFigures(
     values: score[of],
     chance: of === 'averagePrecision' ? score.chance : new Float64Array(score.queries.length),
   })); // prettier-ignore
+}
+
+function meanOf(values: Float64Array): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
