@@ -8,6 +8,7 @@ import { chipVerbs } from './cli/chips.ts';
 import { datasetVerbs } from './cli/datasets.ts';
 import { trainingVerbs } from './cli/training.ts';
 import { similarityVerbs } from './cli/similarity.ts';
+import { reportVerbs } from './cli/report.ts';
 import { stop } from './cli/output.ts';
 
 const ownVersion = (
@@ -41,6 +42,7 @@ chipVerbs(program);
 datasetVerbs(program);
 trainingVerbs(program);
 similarityVerbs(program);
+reportVerbs(program);
 
 program.parseAsync().catch((error: unknown) => {
   const message = error instanceof Error ? error.message : String(error);

@@ -32,3 +32,24 @@ export {
   readKnownChanges,
   touchedChips,
 } from './change.ts';
+export {
+  type FeedbackMethod, type Search, type SearchAnswer, type SearchStart, FEEDBACK_METHODS, ROCCHIO, startSearch,
+} from './feedback.ts'; // prettier-ignore
+export {
+  type FeedbackGain, type GainRow, type SimulateOptions, gainLines, simulateFeedback,
+} from './feedbackgain.ts'; // prettier-ignore
+export { type Example, type LinearProbe, fitLogistic } from './logistic.ts';
+export {
+  type ChipKey, type ListedSet, type SavedSet, type SaveSetOptions, listSets, readSet, rowsOfSet, saveSet,
+} from './sets.ts'; // prettier-ignore
+export { type SetFeatures, type SetProperties, type TagProposal, setFeatures, tagProposals } from './proposals.ts';
+export {
+  type CardLabel, type CardOptions, type CardScores, type FigureName, type ReportCard, reportCard,
+} from './card.ts'; // prettier-ignore
+export type { CardFigure } from './cardscorer.ts';
+export type { CardGroup, CardGroupRow } from './cardgroups.ts';
+export { type LayoutOptions, layout } from './umap.ts';
+export { type LikenessView, type ViewOptions, type ViewPoint, likenessView } from './view.ts';
+export { likenessHtml } from './viewhtml.ts';
+export { type Report, type ReportOptions, makeReport, reportPath, writeReport } from './cardmodel.ts';
+export { reportPage } from './cardpage.ts';

@@ -5,7 +5,7 @@ export { type Backend, type BackendName, type BackendOptions, trainingBackend } 
 export { type Seat, type SeatOptions, seatsOf } from './seats.ts';
 export { type Network, type NetworkOptions, type Weights, buildNetwork, weightsOf } from './network.ts';
 export type { Augmentation } from './augment.ts';
-export { LOSSES, type LossName } from './losses.ts';
+export { LOSSES, type LossName, rarityOf } from './losses.ts';
 export type { EpochLog, ImageSource, TrainingSet, TrainOptions } from './settings.ts';
 export { train } from './loop.ts';
 export {
@@ -26,6 +26,7 @@ export { checkOnnx } from './onnx/check.ts';
 export { type ExportOptions, exportEncoder } from './onnx/export.ts';
 export { type BatchOptions, type RuntimeOptions, RuntimeMissingError } from './onnx/session.ts';
 export { type Encoder, openEncoder } from './encoder.ts';
+export { type ModelEncoder, openModelEncoder } from './modelencoder.ts';
 export { type Backbone, type FeatureOptions, appendHead, openBackbone } from './backbone.ts';
 export { type BackboneOptions, type PixelScale, pixelScale } from './backboneplan.ts';
 export { type LayersFile, readLayers } from './layersfile.ts';
