@@ -81,7 +81,10 @@ export function bestShifts(correlations: readonly Float32Array[]): Shift[] {
   const sums = new Float32Array(across * across);
   for (const own of correlations) own.forEach((value, at) => (sums[at] += value));
   const reach = (across - 1) / 2;
-  const placeOf = (at: number): [number, number] => [2 * ((at % across) - reach), 2 * (Math.floor(at / across) - reach)];
+  const placeOf = (at: number): [number, number] => [
+    2 * ((at % across) - reach),
+    2 * (Math.floor(at / across) - reach),
+  ];
   const common = placeOf(peakOf(sums));
   return correlations.map((own) => {
     const drawn = own.map((value, at) => {
