@@ -7,14 +7,12 @@ import { chipIds, dataRoot, parseChip, readJson } from '../ard/index.ts';
 import type { DatasetRow } from '../datasets/index.ts';
 import { type Element, chipCoverage } from '../osm/index.ts';
 import { averagePrecision } from './report.ts';
+import type { ChipPair, Visit } from './changepairs.ts';
 import { type Vectors, cosine, vectorAt } from './nearest.ts';
 
 /** How much one square of ground changed between two dates. */
-export interface ChipChange {
-  id: string;
-  before: DatasetRow;
-  after: DatasetRow;
-  /** One minus the cosine of the two embeddings, 0–2. */
+export interface ChipChange<Row extends Visit = DatasetRow> extends ChipPair<Row> {
+  /** Larger where it changed more: one minus the cosine of the two embeddings, 0–2, where `rankChange` made it. */
   change: number;
 }
 
@@ -25,7 +23,7 @@ export interface ChipChange {
  *
  * @param rows the chips, in the order of `vectors`; leave out those of dates that are not to count
  */
-export function rankChange(vectors: Vectors, rows: readonly DatasetRow[]): ChipChange[] {
+export function rankChange<Row extends Visit = DatasetRow>(vectors: Vectors, rows: readonly Row[]): ChipChange<Row>[] {
   if (vectors.values.length !== rows.length * vectors.width) {
     throw new RangeError(
       `rankChange got ${rows.length} rows and ${vectors.values.length / vectors.width} vectors: one each`,
@@ -34,7 +32,7 @@ export function rankChange(vectors: Vectors, rows: readonly DatasetRow[]): ChipC
   const visits = new Map<string, number[]>();
   rows.forEach(({ id }, index) => visits.set(id, [...(visits.get(id) ?? []), index]));
   const when = (index: number): string => `${rows[index].date} ${rows[index].catid}`;
-  const changes = [...visits].flatMap(([id, indices]): ChipChange[] => {
+  const changes = [...visits].flatMap(([id, indices]): ChipChange<Row>[] => {
     const inOrder = indices.toSorted((a, b) => (when(a) < when(b) ? -1 : 1));
     const [first, last] = [inOrder[0], inOrder.at(-1)!];
     if (rows[first].date === rows[last].date) return [];
@@ -57,8 +55,19 @@ export interface KnownChange {
  */
 export async function readKnownChanges(dataPath: string): Promise<KnownChange[]> {
   const folder = join(dataRoot(dataPath), 'demo-ard', 'vectors');
-  if (!existsSync(folder)) return [];
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.geojson')).sort();
+  return existsSync(folder) ? readChangeVectors(folder) : [];
+}
+
+/**
+ * The known changes of every `.geojson` of a folder, in order of names.
+ *
+ * @throws {Error} naming the folder that holds none, or a file that is not GeoJSON of polygons in degrees
+ */
+export async function readChangeVectors(folder: string): Promise<KnownChange[]> {
+  const listed = await readdir(folder).catch((error: unknown) => {
+    throw new Error(`cannot read the folder of vectors ${folder}: ${(error as NodeJS.ErrnoException).code}; give one that holds .geojson files`, { cause: error }); // prettier-ignore
+  });
+  const names = listed.filter((name) => name.endsWith('.geojson')).sort();
   const perFile = await Promise.all(names.map((name) => readPolygons(join(folder, name))));
   return perFile.flat();
 }
@@ -81,10 +90,13 @@ const collection = z.looseObject({
 async function readPolygons(path: string): Promise<KnownChange[]> {
   const { success, data, error } = collection.safeParse(await readJson(path));
   if (success) return data.features.map(({ geometry, properties }) => ({ geometry, properties: properties ?? {} }));
-  const at = error.issues[0].path.join('.') || 'the top';
-  throw new Error(
-    `${path} is no GeoJSON FeatureCollection of polygons (at ${at}): draw known changes as polygons in lon/lat`,
-  );
+  const [issue] = error.issues;
+  const at = issue.path.join('.') || 'the top';
+  const remedy =
+    'origin' in issue && issue.origin === 'number'
+      ? 'its coordinates are no degrees: bring it to lon/lat, as ogr2ogr -t_srs EPSG:4326 does'
+      : 'draw known changes as polygons in lon/lat';
+  throw new Error(`${path} is no GeoJSON FeatureCollection of polygons (at ${at}): ${remedy}`);
 }
 
 /**
@@ -93,6 +105,17 @@ async function readPolygons(path: string): Promise<KnownChange[]> {
  * @param ids chips to look at
  */
 export function touchedChips(changes: readonly KnownChange[], ids: Iterable<string>): Set<string> {
+  const shares = changedShares(changes, ids);
+  return new Set([...shares].filter(([, share]) => share > 0).map(([id]) => id));
+}
+
+/**
+ * How much of each chip's square known changes cover, 0–1, holes left out; where polygons overlap each counts, up to 1.
+ *
+ * @param ids chips to look at
+ * @returns a share for each of them, in their order
+ */
+export function changedShares(changes: readonly KnownChange[], ids: Iterable<string>): Map<string, number> {
   const shapes = changes.map(({ geometry }, id): Element => ({
     type: 'way',
     id,
@@ -100,18 +123,19 @@ export function touchedChips(changes: readonly KnownChange[], ids: Iterable<stri
     tags: {},
     geometry,
   }));
-  const wanted = [...ids];
-  const cells = new Map(wanted.map((id) => [id.slice(0, 16), parseChip(id).cell]));
-  const covered = new Set(
-    [...cells.values()].flatMap((cell) => {
-      const names = chipIds(cell);
-      return chipCoverage(shapes, cell).map(({ chip }) => names[chip]);
-    }),
-  );
-  return new Set(wanted.filter((id) => covered.has(id)));
+  const shares = new Map(Array.from(ids, (id) => [id, 0]));
+  const cells = new Map([...shares.keys()].map((id) => [id.slice(0, 16), parseChip(id).cell]));
+  for (const cell of cells.values()) {
+    const names = chipIds(cell);
+    for (const { chip, area } of chipCoverage(shapes, cell)) {
+      const share = shares.get(names[chip]);
+      if (share !== undefined) shares.set(names[chip], Math.min(1, share + area));
+    }
+  }
+  return shares;
 }
 
 /** Average precision of a change list: how early the chips come that a known change touches, 0–1. */
-export function changeScore(changes: readonly ChipChange[], touched: ReadonlySet<string>): number {
+export function changeScore(changes: readonly ChipPair[], touched: ReadonlySet<string>): number {
   return averagePrecision(changes.map(({ id }) => (touched.has(id) ? 1 : 0)));
 }
