@@ -6,7 +6,7 @@ export { type Answer, type StoreOptions, askStore, deployStore, searchStore } fr
 export type { ChangeOptions } from './commit.ts';
 export type { IndexFacts, StoreFacts } from './facts.ts';
 export { type ListedStore, goBack, listStores, pruneStore } from './versions.ts';
-export { type Loaded, type OpenStoreOptions, type Store, openStore } from './open.ts';
+export { type Loaded, type OpenStoreOptions, type Store, openStore, vectorsFor } from './open.ts';
 export type { Query } from './query.ts';
 export type { StoreRow } from './row.ts';
 export type { SearchFilter } from './filter.ts';

@@ -4,7 +4,9 @@ import type { RecordBatch } from 'apache-arrow';
 import type { Table } from '@lancedb/lancedb';
 import { type Columns, NEEDED, columnsOf } from './columns.ts';
 import { type StoreFacts, readFacts } from './facts.ts';
+import type { Vectors } from './nearest.ts';
 import { LIVE, openTable, storePlace, versionTags } from './place.ts';
+import type { StoreRow } from './row.ts';
 
 /** All rows of a table in memory. */
 export interface Loaded {
@@ -79,3 +81,21 @@ async function load(table: Table, { rows, width }: StoreFacts): Promise<Loaded> 
   }
   return { columns: columnsOf(batches), values };
 }
+
+/**
+ * The vectors of some chips, in their order: what feedback, report card and change list work on.
+ *
+ * @throws {Error} naming the first chip that the table lacks
+ */
+export async function vectorsFor(store: Store, rows: readonly Pick<StoreRow, 'id' | 'catid' | 'date'>[]): Promise<Vectors> {
+  const { columns, values } = await store.load();
+  const { width } = store;
+  const places = new Map(columns.ids.map((id, at) => [`${id} ${columns.catids[at]} ${columns.dates[at]}`, at]));
+  const vectors = { values: new Float32Array(rows.length * width), width };
+  for (const [index, { id, catid, date }] of rows.entries()) {
+    const at = places.get(`${id} ${catid} ${date}`);
+    if (at === undefined) throw new Error(`table ${store.name} has no vector of chip ${id} of ${catid} (${date}): deploy again`);
+    vectors.values.set(values.subarray(at * width, (at + 1) * width), index * width);
+  }
+  return vectors;
+} // prettier-ignore
