@@ -70,7 +70,7 @@ export async function changeTable(
     if (from !== undefined) await forget(written, (options.keep ?? KEEP_VERSIONS) - 1);
     const made = new Date().toISOString();
     const tended = await tendIndex(written, { index, rows, width: change.facts.width }, options);
-    const facts: StoreFacts = { format: 1, ...change.facts, rows, made, ...(tended && { index: tended }) };
+    const facts: StoreFacts = { ...change.facts, format: 1, rows, made, index: tended };
     await writeFacts(written, facts);
     const version = await goLive(written, from);
     return { version, facts };

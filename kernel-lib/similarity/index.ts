@@ -2,7 +2,7 @@
 // Takes chips and their embeddings; makes the store in embeddings/, answers, scores and change lists.
 export { type Neighbour, type Vectors, cosine, nearest, rowsOf, vectorAt } from './nearest.ts';
 export { type DeployOptions, type DeployReport, deploy } from './deploy.ts';
-export { type Answer, type StoreOptions, askStore, deployStore, searchStore } from './store.ts';
+export { type Answer, type StoreOptions, askStore, deployStore, extendStore, searchStore } from './store.ts';
 export type { ChangeOptions } from './commit.ts';
 export type { IndexFacts, StoreFacts } from './facts.ts';
 export { type ListedStore, goBack, listStores, pruneStore } from './versions.ts';
@@ -13,6 +13,7 @@ export type { SearchFilter } from './filter.ts';
 export type { Area } from './area.ts';
 export { type AnswerRecall, type Answers, type Hit, type SearchOptions, search } from './search.ts';
 export { EXACT_ROWS } from './exact.ts';
+export { bitCodes, bitNearest } from './bits.ts';
 export { type AnswersFormat, answersBytes, answersGeojson, writeAnswers } from './answersfile.ts';
 export {
   type LabelScore,
