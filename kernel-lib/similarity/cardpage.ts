@@ -58,7 +58,7 @@ function verdict({ embeddings: [own, ...others], ahead, labels }: ReportCard): s
 
 function aheadText({ of, by: { value, low, high } }: ReportCard['ahead'][number]): string {
   const name = escapeHtml(of);
-  if (low > 0) return `It is ahead of the ${name} by ${shareText(value)} (${shareText(low)} to ${shareText(high)}): surely better.`; // prettier-ignore
+  if (low > 0) return `It is ahead of the ${name} by ${shareText(value)} (${shareText(low)} to ${shareText(high)}): better, as far as this ground can tell.`; // prettier-ignore
   if (high < 0)
     return `It is <b>behind</b> the ${name} by ${shareText(-value)} (${shareText(-high)} to ${shareText(-low)}).`;
   return `Whether it is better than the ${name} cannot be told (difference ${shareText(value)}, ${shareText(low)} to ${shareText(high)}).`;
@@ -103,7 +103,7 @@ function groupHtml({ by, rows, note }: CardGroup): string {
   const title = `<h2>By ${escapeHtml(by)}</h2>`;
   const said = note === undefined ? '' : `<p>${escapeHtml(note)}</p>`;
   if (rows.length < 2) return `<section>${title}${said}</section>`;
-  const lines = rows.map(({ name, chips, places, labels, mAP }) => ({ name, about: `${count(places, 'place')}`, marks: [mAP], chance: mAP.chance, chips, labels })); // prettier-ignore
+  const lines = rows.map(({ name, places, mAP }) => ({ name, about: count(places, 'place'), marks: [mAP], chance: mAP.chance })); // prettier-ignore
   return `<section>${title}${said}<p>mAP of the model, for questions asked from there; answers come from everywhere. The strokes differ because tags do: compare each with its own.</p>${forestHtml(lines, ['model'], `mean average precision by ${by}`)}</section>`;
 }
 

@@ -45,7 +45,10 @@ export class Scorer {
     const units = this.#votes(pairs);
     const meanOfDraw = (drawn: readonly number[][]): number => {
       const [right, all] = [new Float64Array(2 * pairs.length), new Float64Array(2 * pairs.length)];
-      for (const votes of drawn) for (const vote of votes) (all[vote >> 1]++, (right[vote >> 1] += vote & 1));
+      for (const vote of drawn.flat()) {
+        all[vote >> 1]++;
+        right[vote >> 1] += vote & 1;
+      }
       const shares = pairs.map((_, at) => (right[2 * at] / all[2 * at] + right[2 * at + 1] / all[2 * at + 1]) / 2);
       const known = shares.filter((share) => !Number.isNaN(share));
       return known.reduce((sum, share) => sum + share, 0) / known.length;
