@@ -156,7 +156,7 @@ function scoresOf(figures: Figures, scorer: Scorer, rarity: Float32Array): Omit<
     precisionAtTen: tenth(figures, scorer),
     recall: scorer.of(recall),
     accuracy: scorer.of(accuracy),
-    balancedAccuracy: scorer.of(balanced),
+    balancedAccuracy: scorer.balanced(balanced),
   };
 }
 
@@ -190,7 +190,7 @@ function labelsOf(figures: readonly Figures[], scorer: Scorer, places: readonly 
     mAP: each.map((classesOf) => scorer.of([classesOf[at]])),
     precisionAtTen: tenth({ classes: [scored[at]], accuracy: [accuracy[at]] }, scorer),
     recall: scorer.of([recall[at]]),
-    balancedAccuracy: scorer.of([balanced[2 * at], balanced[2 * at + 1]]),
+    balancedAccuracy: scorer.balanced([balanced[at]]),
   }));
 }
 

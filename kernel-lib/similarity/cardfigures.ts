@@ -21,7 +21,7 @@ export interface Figures {
   gain: QueryFigure;
   /** Whether the majority of the nearest `k` is right, label by label: of all chips, and apart of those that have it and those that have not. */
   accuracy: QueryFigure[];
-  balanced: QueryFigure[];
+  balanced: [having: QueryFigure, lacking: QueryFigure][];
 }
 
 /** How far down the lists are read. */
@@ -74,7 +74,7 @@ export function figuresOf(set: RetrievalSet, options: FigureOptions): Figures {
     shared: packed(found.shared),
     gain: packed(found.gain),
     accuracy: kept.map((l) => accuracyOf(found.having[l], found.lacking[l])),
-    balanced: kept.flatMap((l) => [packed(found.having[l]), packed(found.lacking[l])]),
+    balanced: kept.map((l) => [packed(found.having[l]), packed(found.lacking[l])]),
   };
 }
 

@@ -30,7 +30,7 @@ export function reportPage(report: Report): string {
     figuresHtml(card),
     labelsHtml(card),
     ...card.groups.map(groupHtml),
-    viewSection(view && likenessHtml(view)),
+    viewSection(view && likenessHtml(view, { id: 'all-chips' })),
     aboutHtml(report),
   ];
   return `<!doctype html>
@@ -58,7 +58,7 @@ function verdict({ embeddings: [own, ...others], ahead, labels }: ReportCard): s
 
 function aheadText({ of, by: { value, low, high } }: ReportCard['ahead'][number]): string {
   const name = escapeHtml(of);
-  if (low > 0) return `It is ahead of the ${name} by ${shareText(value)} (${shareText(low)} to ${shareText(high)}): surely better.`; // prettier-ignore
+  if (low > 0) return `It is ahead of the ${name} by ${shareText(value)} (${shareText(low)} to ${shareText(high)}): better, as far as this ground can tell.`; // prettier-ignore
   if (high < 0)
     return `It is <b>behind</b> the ${name} by ${shareText(-value)} (${shareText(-high)} to ${shareText(-low)}).`;
   return `Whether it is better than the ${name} cannot be told (difference ${shareText(value)}, ${shareText(low)} to ${shareText(high)}).`;
@@ -67,7 +67,7 @@ function aheadText({ of, by: { value, low, high } }: ReportCard['ahead'][number]
 function trustHtml({ card, absent }: Report): string {
   const notes = [...card.notes, ...absent].map((note) => `<li>${escapeHtml(note)}</li>`);
   return `<section><h2>How far to trust this</h2>
-<p>In brackets stand 95 % intervals: places are drawn anew a thousand times, with all their chips and questions. They tell how much another choice of places from the same ground would change a figure. They do not tell of other cells, seasons or sensors; and places beside each other are alike, so that the truth is less certain than they say.</p>
+<p>In brackets stand 95 % intervals: places are drawn anew a thousand times, with all their chips and questions. They tell how much another choice of places from the same ground would change a figure. They do not tell of other cells, seasons or sensors; and places beside each other are alike, so that the truth is less certain than they say. A tag none of whose places is drawn is left out of that draw: where many tags have few places, intervals of means lean to one side.</p>
 <p>The judge is the map. What OpenStreetMap lacks counts as a wrong answer though it may be right, so a figure is a lower bound where the map is patchy; tags that are not known of a chip are left out. The same ground at another date is never an answer.</p>
 ${notes.length > 0 ? `<ul class="notes">${notes.join('')}</ul>` : ''}</section>`;
 }
@@ -103,7 +103,7 @@ function groupHtml({ by, rows, note }: CardGroup): string {
   const title = `<h2>By ${escapeHtml(by)}</h2>`;
   const said = note === undefined ? '' : `<p>${escapeHtml(note)}</p>`;
   if (rows.length < 2) return `<section>${title}${said}</section>`;
-  const lines = rows.map(({ name, chips, places, labels, mAP }) => ({ name, about: `${count(places, 'place')}`, marks: [mAP], chance: mAP.chance, chips, labels })); // prettier-ignore
+  const lines = rows.map(({ name, places, mAP }) => ({ name, about: count(places, 'place'), marks: [mAP], chance: mAP.chance })); // prettier-ignore
   return `<section>${title}${said}<p>mAP of the model, for questions asked from there; answers come from everywhere. The strokes differ because tags do: compare each with its own.</p>${forestHtml(lines, ['model'], `mean average precision by ${by}`)}</section>`;
 }
 

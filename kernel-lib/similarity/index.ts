@@ -51,6 +51,6 @@ export type { CardFigure } from './cardscorer.ts';
 export type { CardGroup, CardGroupRow } from './cardgroups.ts';
 export { type LayoutOptions, layout } from './umap.ts';
 export { type LikenessView, type ViewOptions, type ViewPoint, likenessView } from './view.ts';
-export { likenessHtml } from './viewhtml.ts';
+export { type LikenessOptions, likenessHtml } from './viewhtml.ts';
 export { type Report, type ReportOptions, makeReport, reportPath, writeReport } from './cardmodel.ts';
 export { reportPage } from './cardpage.ts';

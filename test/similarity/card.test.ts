@@ -9,7 +9,7 @@ import { randomVectors, rowAt, vectorsOf } from './rows.ts';
  * The embeddings of test/training/retrieval.test.ts. NumPy: e = sin(1.9 arange(80)).reshape(20, 4), each row over its length;
  * y = cos(.9 arange(60)).reshape(20, 3) > .2, the second unknown of rows 4, 10 and 16; place = i // 2 for i < 8, else its own.
  */
-const vectors = vectorsOf(Array.from({ length: 20 }, (_, row) => Array.from({ length: 4 }, (_, k) => Math.sin(1.9 * (4 * row + k))))); // prettier-ignore
+const vectors = vectorsOf(Array.from({ length: 20 }, (_, row) => Array.from({ length: 4 }, (__, k) => Math.sin(1.9 * (4 * row + k))))); // prettier-ignore
 const labels = ['a', 'b', 'c'];
 const rows = Array.from({ length: 20 }, (_, i): DatasetRow => {
   const value = (l: number): LabelValue => (l === 1 && i % 6 === 4 ? null : Math.cos(0.9 * (3 * i + l)) > 0.2 ? 1 : 0);

@@ -34,7 +34,7 @@ const indices = ({ answers }: Search): number[] => answers.map(({ index }) => in
 
 describe('fitLogistic', () => {
   /** X = sin(1.7 arange(60)).reshape(12, 5), each row over its length; y = cos(1.1 arange(12)) > .1; weights 1 + arange(12) % 3. */
-  const rows = vectorsOf(Array.from({ length: 12 }, (_, row) => Array.from({ length: 5 }, (_, k) => Math.sin(1.7 * (5 * row + k))))); // prettier-ignore
+  const rows = vectorsOf(Array.from({ length: 12 }, (_, row) => Array.from({ length: 5 }, (__, k) => Math.sin(1.7 * (5 * row + k))))); // prettier-ignore
   const examples = Array.from({ length: 12 }, (_, row): Example => ({ vector: vectorAt(rows, row), wanted: Math.cos(1.1 * row) > 0.1, weight: 1 + (row % 3) })); // prettier-ignore
 
   it('is scikit-learn’s, with sample weights, for strong and weak penalties', () => {
