@@ -1,5 +1,6 @@
 /** What needs no learning: how far pictures of two dates differ, pixel by pixel or by their colours. */
 import { colourHistograms } from '../training/index.ts';
+import type { ChangeList } from './changedetect.ts';
 
 /** Pictures of the same squares at two dates, `[n, size, size, 3]` each. */
 export interface DatedPictures {
@@ -56,4 +57,34 @@ function matchingTable(before: Float64Array, after: Float64Array): Uint8Array {
     while (value < 255 && before[value] < count) value++;
     return value;
   });
+}
+
+/** A list by one way of differencing. */
+export interface Baseline {
+  name: string;
+  /** The most different first. */
+  ranked: { id: string; change: number }[];
+}
+
+/**
+ * What plain differencing makes of the same chips: pixels and colours, as they are and with histograms matched over all chips.
+ *
+ * @param list of `detectChange` with `keepsPictures`
+ * @throws {RangeError} when it has no pictures
+ */
+export function changeBaselines({ changes, pictures }: Pick<ChangeList, 'changes' | 'pictures'>): Baseline[] {
+  if (!pictures) throw new RangeError('changeBaselines requires pictures: ask detectChange for keepsPictures');
+  const matched = matchedHistograms(pictures);
+  const list = (name: string, differences: Float64Array): Baseline => ({
+    name,
+    ranked: changes
+      .map(({ id }, at) => ({ id, change: differences[at] }))
+      .sort((a, b) => b.change - a.change || (a.id < b.id ? -1 : 1)),
+  });
+  return [
+    list('pixel difference', pixelDifference(pictures)),
+    list('pixel difference, matched', pixelDifference(matched)),
+    list('colour histogram', histogramDifference(pictures)),
+    list('colour histogram, matched', histogramDifference(matched)),
+  ];
 }

@@ -11,6 +11,7 @@ import { calibrateChange, narrowed } from './changefit.ts';
 import {
   type PairImages,
   type PairOptions,
+  type PairedTiles,
   type TilePair,
   type Visit,
   pairImages,
@@ -105,14 +106,14 @@ interface Encoded {
  * A probability is that of belonging to the chips that moved further than the rest of the same two acquisitions. It says that
  * something is unlike what was foretold, not what; and a harvest may be.
  *
- * @param folder of the delivery, as `changeFolder` finds it
+ * @param where folder of the delivery, as `changeFolder` finds it; or what of it is compared, as `pairedTiles` found it
  * @throws {RangeError} when a setting is out of range, or fewer than 16 chips were seen twice
  * @throws {Error} as `pairedTiles`
  */
-export async function detectChange(folder: string, options: DetectOptions = {}): Promise<ChangeList> {
+export async function detectChange(where: string | PairedTiles, options: DetectOptions = {}): Promise<ChangeList> {
   const { encoder = COLOURS_AND_EDGES, reach = 8, keepsPictures = false, signal, onProgress, ...which } = options;
   if (!(Number.isInteger(reach / 2) && reach >= 0 && reach <= 32)) throw new RangeError(`detectChange requires an even reach of 0 to 32 pixels, got ${reach}`); // prettier-ignore
-  const { pairs, zone, leftOut } = await pairedTiles(folder, which);
+  const { folder, pairs, zone, leftOut } = typeof where === 'string' ? await pairedTiles(where, which) : where;
   const total = pairs.reduce((sum, { chips }) => sum + chips.length, 0);
   const encoded = new Map<string, Encoded[]>();
   let done = 0;
