@@ -9,6 +9,7 @@ import { datasetVerbs } from './cli/datasets.ts';
 import { trainingVerbs } from './cli/training.ts';
 import { similarityVerbs } from './cli/similarity.ts';
 import { reportVerbs } from './cli/report.ts';
+import { changeVerbs } from './cli/change.ts';
 import { stop } from './cli/output.ts';
 
 const ownVersion = (
@@ -43,6 +44,7 @@ datasetVerbs(program);
 trainingVerbs(program);
 similarityVerbs(program);
 reportVerbs(program);
+changeVerbs(program);
 
 program.parseAsync().catch((error: unknown) => {
   const message = error instanceof Error ? error.message : String(error);

@@ -20,16 +20,26 @@ export const FEATURES: number = 6 + LEVELS ** 3 + 2 * ANGLES;
  */
 export async function chipFeatures(paths: readonly string[], options: StepOptions = {}): Promise<Float32Array> {
   const features = new Float32Array(paths.length * FEATURES);
-  const size = SIDE * SIDE * 3;
   for (let first = 0; first < paths.length; first += 256) {
     options.signal?.throwIfAborted();
     const some = paths.slice(first, first + 256); // 3 MB of pixels at a time
-    const pixels = await readPixels(some, SIDE);
-    some.forEach((_, at) => {
-      features.set(featuresOf(pixels.subarray(at * size, (at + 1) * size)), (first + at) * FEATURES);
-    });
+    features.set(imageFeatures(await readPixels(some, SIDE)), first * FEATURES);
     options.onProgress?.({ done: first + some.length, total: paths.length, unit: 'chips' });
   }
+  return features;
+}
+
+/**
+ * The same of images that are in memory.
+ *
+ * @param images `[n, 64, 64, 3]`, RGB, 0–255
+ * @returns `[n, 86]`
+ */
+export function imageFeatures(images: Uint8Array): Float32Array {
+  const size = SIDE * SIDE * 3;
+  const features = new Float32Array((images.length / size) * FEATURES);
+  for (let at = 0; at * size < images.length; at++)
+    features.set(featuresOf(images.subarray(at * size, (at + 1) * size)), at * FEATURES);
   return features;
 }
 

@@ -28,4 +28,4 @@ export { type UncutCell, type UncutTile, type UncutZone, NotIndexedError, openUn
 export { type CropOptions, cropQuarters } from './jpegcrop.ts';
 export { STRETCH } from './product.ts';
 export { decodeImage, readPixels } from './pixels.ts';
-export { FEATURES, chipFeatures } from './features.ts';
+export { FEATURES, chipFeatures, imageFeatures } from './features.ts';

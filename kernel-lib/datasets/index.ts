@@ -11,7 +11,7 @@ export {
   type DatasetFacts, type DatasetVersion, type GapCount, type LabelCount, countGaps, countLabels, readDataset, writeDataset,
 } from './version.ts'; // prettier-ignore
 export { type ListedVersion, findVersion, listDatasets, parseDataset } from './name.ts';
-export { type DatasetParts, makeDataset } from './make.ts';
+export { type DatasetParts, imageryLicences, makeDataset } from './make.ts';
 export { type LabelledImages, type LabelledSource, loadImages, openImages, rowPath } from './load.ts';
 export { type CreateOptions, createDataset } from './create.ts';
 export { type DatasetDiff, diffDatasets } from './diff.ts';

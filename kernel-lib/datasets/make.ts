@@ -54,7 +54,7 @@ export async function makeDataset(
   });
   const catids = new Set(chips.map(({ catid }) => catid));
   const licences = [
-    ...(await imageryLicences(dataPath, catids)),
+    ...(await imageryLicences(ardRoot(dataPath), catids)),
     ...(await labelLicences(dataPath, new Set(chips.map(({ cell }) => cell)))),
   ];
   return writeDataset(
@@ -77,9 +77,13 @@ const collectionSchema = z.looseObject({
   providers: z.array(z.looseObject({ name: z.string() })).optional(),
 });
 
-/** The licences of the acquisitions, as their collections state them. */
-async function imageryLicences(dataPath: string, catids: ReadonlySet<string>): Promise<Licence[]> {
-  const stated = await Promise.all([...catids].sort().map((catid) => imageryLicence(dataPath, catid)));
+/**
+ * The licences of acquisitions, as their collections state them; `not stated` where there is none.
+ *
+ * @param folder that holds `acquisition_collections`: a delivery's `ard`
+ */
+export async function imageryLicences(folder: string, catids: ReadonlySet<string>): Promise<Licence[]> {
+  const stated = await Promise.all([...catids].sort().map((catid) => imageryLicence(folder, catid)));
   const licences = new Map<string, Licence>();
   for (const { source, licence, attribution } of stated) {
     const key = `${licence} ${attribution}`;
@@ -89,8 +93,8 @@ async function imageryLicences(dataPath: string, catids: ReadonlySet<string>): P
   return [...licences.values()];
 }
 
-async function imageryLicence(dataPath: string, catid: string): Promise<Licence> {
-  const path = join(ardRoot(dataPath), 'acquisition_collections', `${catid}_collection.json`);
+async function imageryLicence(folder: string, catid: string): Promise<Licence> {
+  const path = join(folder, 'acquisition_collections', `${catid}_collection.json`);
   if (!existsSync(path)) return { source: catid, licence: 'not stated', attribution: '' };
   const { success, data } = collectionSchema.safeParse(await readJson(path));
   if (!success) throw new Error(`${path} is no STAC collection: fetch it again`);

@@ -49,7 +49,7 @@ function correlation(first: Plane, second: Plane, stride: number, side: number, 
   return spread > 1e-9 ? (ab - (a * b) / n) / Math.sqrt(spread) : 0;
 }
 
-/** Square roots of the strength of edges, of means of 2 × 2 pixels. The border has none. */
+/** Square roots of the strength of edges, of means of 2 × 2 pixels. */
 function edgesOf(image: Uint8Array, size: number): Plane {
   const half = size >> 1;
   const grey = new Float32Array(half * half);
@@ -59,9 +59,12 @@ function edgesOf(image: Uint8Array, size: number): Plane {
     for (let k = 0; k < 6; k++) grey[at] += image[from + k] + image[below + k];
   }
   const edges = new Float32Array(half * half);
-  for (let row = 1; row < half - 1; row++)
-    for (let at = row * half + 1; at < (row + 1) * half - 1; at++)
-      edges[at] = Math.sqrt(Math.hypot(grey[at + 1] - grey[at - 1], grey[at + half] - grey[at - half]));
+  for (let at = 0; at < edges.length; at++) {
+    const [row, column] = [Math.floor(at / half), at % half];
+    const across = grey[column + 1 < half ? at + 1 : at] - grey[column > 0 ? at - 1 : at];
+    const down = grey[row + 1 < half ? at + half : at] - grey[row > 0 ? at - half : at];
+    edges[at] = Math.sqrt(Math.hypot(across, down));
+  }
   return edges;
 }
 

@@ -25,6 +25,7 @@ export {
   retrievalReport,
   sampleQuestions,
 } from './report.ts';
+// What changed between two dates.
 export {
   type ChipChange,
   type KnownChange,
@@ -54,3 +55,23 @@ export { type LikenessView, type ViewOptions, type ViewPoint, likenessView } fro
 export { type LikenessOptions, likenessHtml } from './viewhtml.ts';
 export { type Report, type ReportOptions, makeReport, reportPath, writeReport } from './cardmodel.ts';
 export { reportPage } from './cardpage.ts';
+  type ChipChange, type KnownChange, changeScore, changedShares, rankChange, readChangeVectors, readKnownChanges, touchedChips,
+} from './change.ts'; // prettier-ignore
+export {
+  type ChipPair, type PairImages, type PairOptions, type PairedTiles, type TilePair, type Visit, changeFolder, pairImages, pairedTiles,
+} from './changepairs.ts'; // prettier-ignore
+export {
+  type CalibratedGroup, type ChangeEncoder, type ChangeList, type DetectOptions, type DetectedChange,
+  COLOURS_AND_EDGES, backboneEncoder, detectChange,
+} from './changedetect.ts'; // prettier-ignore
+export { type Shift, bestShifts, correlationsOf } from './changeshift.ts';
+export { type CalibratedChange, type DatedFeatures, calibrateChange } from './changefit.ts';
+export { type Mixture, twoPopulations } from './changemixture.ts';
+export { type Calibration, fitCalibration } from './changelogistic.ts';
+export {
+  type ChangeReport, type ChangeScoreOptions, type RankedChange, type ReliabilityBin, scoreChanges,
+} from './changescore.ts'; // prettier-ignore
+export {
+  type Baseline, type DatedPictures, changeBaselines, histogramDifference, matchedHistograms, pixelDifference,
+} from './changebaseline.ts'; // prettier-ignore
+export { type ChangeCollection, changeFeatures } from './changefeatures.ts';

@@ -1,0 +1,130 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { type Shard, chipIds, dataRoot, environmentShard, writeWhole } from '../ard/index.ts';
+import { dataPath } from '../infra/index.ts';
+import type { ChangeEncoder, ChangeList, ChangeReport, KnownChange, PairedTiles } from '../similarity/index.ts';
+import { print, printTable, steps } from './output.ts';
+import { between, numberOf, shardNamed, zoneNumber } from './values.ts';
+
+/** Adds the verb that ranks what changed between two dates. */
+export function changeVerbs(program: Command): void {
+  program
+    .command('change')
+    .description('rank the squares of ground that were seen on two days by the probability that they changed; score it where changes are known')
+    .option('--demo', 'the delivery in demo-ard, where tiles lie in it; else the data folder’s own')
+    .option('--zone <n>', 'UTM zone; default: the only one there is', zoneNumber)
+    .option('--model <model>', 'name, name@version or folder of a model; default: colours and edges, without a network')
+    .option('--backbone <file>', 'in place of a model, a pretrained network as it is')
+    .option('--pixels <scale>', 'what the backbone wants of pixels: imagenet, or scale,offset; default: -1 to 1')
+    .option('--before <day>', 'YYYY-MM-DD; default: of each chip the first on which it was seen whole')
+    .option('--after <day>', 'YYYY-MM-DD; default: the last')
+    .option('--reach <pixels>', 'how far the pictures may lie off each other; even', between(0, 32), 8)
+    .option('--vectors <folder>', '.geojson files of known changes, by which it is scored; default: demo-ard/vectors')
+    .option('--min-share <share>', 'of a chip’s area that must have changed', numberOf, 0.02)
+    .option('--top <n>', 'lines of the list that are printed', between(0, 1e6), 10)
+    .option('--to <file>', 'the whole list as GeoJSON')
+    .option('--least <probability>', 'of what goes into the file', numberOf, 0)
+    .option('--shard <i/n>', 'only the cells that fall to worker i of n, from 0; default: as the array job says', shardNamed)
+    .action(run); // prettier-ignore
+}
+
+interface ChangeFlags {
+  demo?: boolean;
+  zone?: number;
+  model?: string;
+  backbone?: string;
+  pixels?: string;
+  before?: string;
+  after?: string;
+  reach: number;
+  vectors?: string;
+  minShare: number;
+  top: number;
+  to?: string;
+  least: number;
+  shard?: Shard;
+}
+
+async function run(flags: ChangeFlags): Promise<void> {
+  const { changeFeatures, changeFolder, detectChange, pairedTiles } = await import('../similarity/index.ts');
+  const { before, after, demo, least, reach, shard = environmentShard(), to, zone } = flags;
+  const known = await knownChanges(flags.vectors);
+  const paired = await pairedTiles(changeFolder(dataPath(), demo), { zone, before, after, shard });
+  const isScored = await touches(known, paired, flags);
+  const { encoder, what, close } = await encoderOf(flags);
+  try {
+    const list = await detectChange(paired, { encoder, reach, keepsPictures: isScored, ...steps() });
+    list.leftOut.forEach((line) => console.error(`left out: ${line}`));
+    if (to !== undefined) await writeWhole(to, JSON.stringify(changeFeatures(list, { least })));
+    tell(list, what, flags);
+    if (isScored) await tellScores(list, known, what, flags);
+  } finally {
+    await close();
+  }
+}
+
+/** Whether known changes can be scored on; those that were asked for must. */
+async function touches(known: readonly KnownChange[], { pairs }: PairedTiles, { vectors, zone }: ChangeFlags): Promise<boolean> {
+  const { touchedChips } = await import('../similarity/index.ts');
+  if (known.length === 0) return false;
+  const ids = pairs.flatMap(({ before: { cell }, chips }) => { const names = chipIds(cell); return chips.map((chip) => names[chip]); });
+  if (touchedChips(known, ids).size > 0) return true;
+  const fault = `none of ${known.length} known changes in ${vectors ?? 'demo-ard/vectors'} touches one of the ${ids.length} chips${zone === undefined ? '' : ` of zone ${zone}`} that were seen twice: check their place, or leave them out`;
+  if (vectors !== undefined) throw new Error(fault);
+  console.error(`not scored: ${fault}`);
+  return false;
+} // prettier-ignore
+
+async function knownChanges(vectors: string | undefined): Promise<KnownChange[]> {
+  const { readChangeVectors } = await import('../similarity/index.ts');
+  const folder = vectors ?? join(dataRoot(dataPath()), 'demo-ard', 'vectors');
+  if (vectors === undefined && !existsSync(folder)) return [];
+  const known = await readChangeVectors(folder);
+  if (known.length === 0) throw new Error(`no change in ${folder}: give a folder with .geojson files of polygons in lon/lat`); // prettier-ignore
+  return known;
+}
+
+interface Chosen {
+  encoder: ChangeEncoder;
+  what: string;
+  close(): Promise<void>;
+}
+
+async function encoderOf({ model, backbone: file, pixels }: ChangeFlags): Promise<Chosen> {
+  const { COLOURS_AND_EDGES, backboneEncoder } = await import('../similarity/index.ts');
+  if (model !== undefined && file !== undefined) throw new Error('change takes --model or --backbone, not both');
+  if (model === undefined && file === undefined) return { encoder: COLOURS_AND_EDGES, what: 'colours and edges', close: async () => undefined }; // prettier-ignore
+  const { findModel, openBackbone, openEncoder, pixelScale } = await import('../training/index.ts');
+  if (file !== undefined) {
+    const backbone = await openBackbone(file, pixels === undefined ? {} : { pixels: pixelScale(pixels) });
+    return { encoder: backboneEncoder(backbone), what: 'backbone', close: () => backbone.close() };
+  }
+  const encoder = await openEncoder(join(await findModel(dataPath(), model!), 'encoder.onnx'));
+  return { encoder, what: model!, close: () => encoder.close() };
+}
+
+/** Scores the list and what needs no learning. */
+async function tellScores(list: ChangeList, known: readonly KnownChange[], what: string, { minShare }: ChangeFlags): Promise<void> {
+  const { changeBaselines, changedShares, scoreChanges } = await import('../similarity/index.ts');
+  const shares = changedShares(known, list.changes.map(({ id }) => id));
+  const report = scoreChanges(list.changes, shares, { minShare });
+  const others = changeBaselines(list).map(({ name, ranked }) => scoreRow(name, scoreChanges(ranked, shares, { minShare })));
+  const { blocks, chance, changed, chips, prevalence, reliability, undecided } = report;
+  print(`${changed} of ${chips} chips changed (${(100 * prevalence).toFixed(1)} %, which in random order would score ${chance.toFixed(3)}); ${undecided} touched by less than ${minShare} of their area are not scored; in brackets 95 % by bootstrap of ${blocks} blocks`);
+  printTable([scoreRow(what, report), ...others]);
+  printTable(reliability.filter((bin) => bin.chips > 0).map((bin) => ({ probability: `${bin.from.toFixed(1)}–${bin.to.toFixed(1)}`, chips: bin.chips, told: bin.told.toFixed(3), 'really changed': bin.found.toFixed(3) })));
+} // prettier-ignore
+
+function scoreRow(by: string, { averagePrecision: { value, low, high }, precisionAt, calibrationError, brier, brierOfPrevalence }: ChangeReport): object {
+  const at = Object.fromEntries(precisionAt.map(({ k, precision }) => [`@${k}`, precision.toFixed(2)]));
+  const told = (figure: number): string | undefined => (Number.isNaN(figure) ? undefined : figure.toFixed(3));
+  return { by, 'average precision': `${value.toFixed(3)} (${low.toFixed(3)}–${high.toFixed(3)})`, ...at, 'calibration error': told(calibrationError), Brier: told(brier), 'Brier of prevalence': told(brierOfPrevalence) };
+} // prettier-ignore
+
+function tell({ changes, groups, zone }: ChangeList, what: string, { top, to }: ChangeFlags): void {
+  for (const { name, chips, share } of groups) print(`zone ${zone}, ${name}: ${chips} chips seen twice, ${(100 * share).toFixed(1)} % changed as estimated, by ${what}`); // prettier-ignore
+  const rows = changes.slice(0, top).map(({ id, probability, before, after, shift }, at) => ({ rank: at + 1, chip: id, probability: probability.toFixed(3), before: before.date, after: after.date, 'shift east, south': `${shift.x}, ${shift.y}` })); // prettier-ignore
+  if (rows.length > 0) printTable(rows);
+  if (to !== undefined) print(to);
+}

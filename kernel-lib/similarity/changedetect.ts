@@ -1,0 +1,264 @@
+/** What changed between two dates of a delivery: what `imagesim change` does. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { type StepOptions, CHIP_PIXELS } from '../ard/index.ts';
+import { FEATURES, imageFeatures } from '../chips/index.ts';
+import { type Licence, imageryLicences } from '../datasets/index.ts';
+import { type Backbone, ownFeatures } from '../training/index.ts';
+import type { ChipChange } from './change.ts';
+import { calibrateChange, narrowed } from './changefit.ts';
+import {
+  type PairImages,
+  type PairOptions,
+  type PairedTiles,
+  type TilePair,
+  type Visit,
+  pairImages,
+  pairedTiles,
+} from './changepairs.ts';
+import { type Shift, bestShifts, correlationsOf } from './changeshift.ts';
+
+/** What makes vectors of images: an `Encoder` of a model is one. */
+export interface ChangeEncoder {
+  /** Rows and columns of its input, pixels. */
+  readonly inputSize: number;
+  /** Length of a vector. */
+  readonly width: number;
+  /** @param images `[n, inputSize, inputSize, 3]`, RGB, 0–255 @returns `[n, width]` */
+  encode(images: Uint8Array): Promise<Float32Array>;
+}
+
+/** Colours and edges, which no network need learn: what stands in where there is no model. */
+export const COLOURS_AND_EDGES: ChangeEncoder = {
+  inputSize: 64,
+  width: FEATURES,
+  encode: async (images) => imageFeatures(images),
+};
+
+/** A pretrained network without a head, as encoder: its own output, of unit length. */
+export function backboneEncoder(backbone: Backbone): ChangeEncoder {
+  return { inputSize: backbone.inputSize, width: backbone.own, encode: (images) => ownFeatures(backbone, images) };
+}
+
+/** Options of {@link detectChange}. */
+export interface DetectOptions extends PairOptions, Omit<StepOptions, 'concurrency'> {
+  /** Default: {@link COLOURS_AND_EDGES}. */
+  encoder?: ChangeEncoder | undefined;
+  /** How far the picture after may lie off, pixels of 0.305 m, even, 0 to 32: how far is searched. Default: 8 */
+  reach?: number | undefined;
+  /** Whether small pictures are kept, to compare with plain differences. Default: false */
+  keepsPictures?: boolean | undefined;
+}
+
+/** How much a chip changed, told as a probability. */
+export interface DetectedChange extends ChipChange<Visit> {
+  /** Logarithm of how far it moved beyond what was expected, in the spread of those that did not change. */
+  change: number;
+  /** That it changed more than season, sun and angle of view do, 0–1. */
+  probability: number;
+  /** Where the ground lies in the picture after. */
+  shift: Shift;
+}
+
+/** Chips of the same two acquisitions: they have season, sun and angle of view in common, and are calibrated together. */
+export interface CalibratedGroup {
+  /** Dates and catalogue ids, or what was pooled because there were few of each. */
+  name: string;
+  chips: number;
+  /** Share that changed, as estimated. */
+  share: number;
+}
+
+/** What {@link detectChange} found. */
+export interface ChangeList {
+  zone: number;
+  /** The most probable first. */
+  changes: DetectedChange[];
+  groups: CalibratedGroup[];
+  licences: Licence[];
+  leftOut: string[];
+  /** `[n, 64, 64, 3]` at both dates, in the order of `changes`, where `keepsPictures` asks for them. */
+  pictures?: { before: Uint8Array; after: Uint8Array; size: number };
+}
+
+/** Parts along each side that a chip is encoded in: what is small weighs more in a quarter. */
+const PARTS = 2;
+const PICTURE = 64;
+/** Fewer chips of the same two acquisitions are calibrated with others of their kind. */
+const FEW = 64;
+
+/** A chip as it was seen and encoded at both dates. */
+interface Encoded {
+  change: Omit<DetectedChange, 'change' | 'probability'>;
+  before: Float32Array;
+  after: Float32Array;
+  pictures: [before: Uint8Array, after: Uint8Array] | undefined;
+}
+
+/**
+ * Ranks the squares of ground that were seen whole on two days by the probability that they changed.
+ *
+ * Straight from the tiles: pictures of each chip are laid on each other by a search for the shift at which their edges agree best;
+ * quarters of the chip are encoded at both dates; and how far they moved is measured against what season, sun and angle of view do
+ * to chips that did not change, which are found among the chips themselves (`calibrateChange`).
+ *
+ * A probability is that of belonging to the chips that moved further than the rest of the same two acquisitions. It says that
+ * something is unlike what was foretold, not what; and a harvest may be.
+ *
+ * @param where folder of the delivery, as `changeFolder` finds it; or what of it is compared, as `pairedTiles` found it
+ * @throws {RangeError} when a setting is out of range, or fewer than 16 chips were seen twice
+ * @throws {Error} as `pairedTiles`
+ */
+export async function detectChange(where: string | PairedTiles, options: DetectOptions = {}): Promise<ChangeList> {
+  const { encoder = COLOURS_AND_EDGES, reach = 8, keepsPictures = false, signal, onProgress, ...which } = options;
+  if (!(Number.isInteger(reach / 2) && reach >= 0 && reach <= 32)) throw new RangeError(`detectChange requires an even reach of 0 to 32 pixels, got ${reach}`); // prettier-ignore
+  const { folder, pairs, zone, leftOut } = typeof where === 'string' ? await pairedTiles(where, which) : where;
+  const total = pairs.reduce((sum, { chips }) => sum + chips.length, 0);
+  const encoded = new Map<string, Encoded[]>();
+  let done = 0;
+  for (const pair of pairs) {
+    const name = groupName(pair);
+    const own = encoded.get(name) ?? [];
+    encoded.set(name, own);
+    for await (const some of encodePair(pair, { encoder, reach, keepsPictures, signal })) {
+      own.push(...some);
+      onProgress?.({ done: (done += some.length), total, unit: 'chips' });
+    }
+  }
+  const { ranked, groups } = calibrated(encoded);
+  const catids = new Set(ranked.flatMap(({ change: { before, after } }) => [before.catid, after.catid]));
+  const list = { zone, changes: ranked.map(({ change }) => change), groups, licences: await imageryLicences(collectionFolder(folder), catids), leftOut }; // prettier-ignore
+  return keepsPictures ? { ...list, pictures: picturesOf(ranked) } : list;
+}
+
+function collectionFolder(folder: string): string {
+  return existsSync(join(folder, 'ard')) ? join(folder, 'ard') : folder;
+}
+
+function groupName({ before, after }: TilePair): string {
+  return `${before.date} ${before.catid} to ${after.date} ${after.catid}`;
+}
+
+interface EncodeSettings extends Pick<StepOptions, 'signal'> {
+  encoder: ChangeEncoder;
+  reach: number;
+  keepsPictures: boolean;
+}
+
+/** Encodes the chips of a pair of tiles, some at a time. */
+async function* encodePair(pair: TilePair, settings: EncodeSettings): AsyncGenerator<Encoded[]> {
+  const shifts = await shiftsOf(pair, settings);
+  let next = 0;
+  for await (const images of pairImages(pair, settings.reach)) {
+    settings.signal?.throwIfAborted();
+    const own = shifts.slice(next, (next += images.pairs.length));
+    yield await encodeSome(images, own, settings);
+  }
+}
+
+async function shiftsOf(pair: TilePair, { reach, signal }: EncodeSettings): Promise<Shift[]> {
+  const correlations: Float32Array[] = [];
+  for await (const { pairs, size, before, after } of pairImages(pair, reach)) {
+    signal?.throwIfAborted();
+    const bytes = size * size * 3;
+    pairs.forEach((_, at) => {
+      const [from, to] = [at * bytes, (at + 1) * bytes];
+      correlations.push(correlationsOf(before.subarray(from, to), after.subarray(from, to), size, reach));
+    });
+  }
+  return bestShifts(correlations);
+}
+
+async function encodeSome(
+  { pairs, size, before, after }: PairImages,
+  shifts: readonly Shift[],
+  { encoder, reach, keepsPictures }: EncodeSettings,
+): Promise<Encoded[]> {
+  const bytes = size * size * 3;
+  const [first, second] = [before, after].map((images) => pairs.map((_, at) => images.subarray(at * bytes, (at + 1) * bytes))); // prettier-ignore
+  const still = shifts.map(() => ({ x: 0, y: 0 }));
+  const vectors = [await encodeParts(first, size, reach, still, encoder), await encodeParts(second, size, reach, shifts, encoder)]; // prettier-ignore
+  const small = (image: Uint8Array): Promise<Uint8Array> => crop(image, size, [reach, reach, CHIP_PIXELS], PICTURE);
+  return Promise.all(
+    pairs.map(async (pair, at) => {
+      const [start, end] = [at, at + 1].map((index) => (index * vectors[0].length) / pairs.length);
+      return {
+        change: { ...pair, shift: shifts[at] },
+        before: vectors[0].subarray(start, end),
+        after: vectors[1].subarray(start, end),
+        pictures: keepsPictures ? [await small(first[at]), await small(second[at])] : undefined,
+      };
+    }),
+  );
+}
+
+/** @returns `[n, parts, min(width, 256)]` */
+async function encodeParts(
+  images: readonly Uint8Array[],
+  size: number,
+  reach: number,
+  shifts: readonly Pick<Shift, 'x' | 'y'>[],
+  { inputSize, width, encode }: ChangeEncoder,
+): Promise<Float32Array> {
+  const side = CHIP_PIXELS / PARTS;
+  const bytes = inputSize * inputSize * 3;
+  const parts = new Uint8Array(images.length * PARTS ** 2 * bytes);
+  await Promise.all(
+    Array.from({ length: images.length * PARTS ** 2 }, async (_, at) => {
+      const [image, part] = [Math.floor(at / PARTS ** 2), at % PARTS ** 2];
+      const left = reach + shifts[image].x + (part % PARTS) * side;
+      const top = reach + shifts[image].y + Math.floor(part / PARTS) * side;
+      parts.set(await crop(images[image], size, [left, top, side], inputSize), at * bytes);
+    }),
+  );
+  return narrowed(await encode(parts), width).values;
+}
+
+/** A square of a picture, resized. */
+async function crop(image: Uint8Array, size: number, [left, top, side]: [number, number, number], to: number): Promise<Uint8Array> {
+  const whole = sharp(image, { raw: { width: size, height: size, channels: 3 } });
+  return whole.extract({ left, top, width: side, height: side }).resize(to, to, { fit: 'fill' }).raw().toBuffer();
+} // prettier-ignore
+
+interface Ranked {
+  change: DetectedChange;
+  pictures: Encoded['pictures'];
+}
+
+/** Calibrates group by group; small groups together. */
+function calibrated(encoded: ReadonlyMap<string, readonly Encoded[]>): { ranked: Ranked[]; groups: CalibratedGroup[] } {
+  const large = [...encoded].filter(([, chips]) => chips.length >= FEW);
+  const small = [...encoded].filter(([, chips]) => chips.length < FEW);
+  const pooled = small.flatMap(([, chips]) => chips);
+  const name = small.length === 1 ? small[0][0] : `${small.length} pairs of acquisitions with few chips each`;
+  const all = pooled.length > 0 ? [...large, [name, pooled] as const] : large;
+  const groups: CalibratedGroup[] = [];
+  const ranked = all.flatMap(([group, chips]) => {
+    const joined = (date: 'before' | 'after'): Float32Array => joinedOf(chips.map((chip) => chip[date]));
+    const width = chips[0].before.length / PARTS ** 2;
+    const features = { before: joined('before'), after: joined('after'), width, parts: PARTS ** 2 };
+    const unlike = chips.map(({ change }) => 1 - change.shift.correlation);
+    const { distance, probability, share } = calibrateChange(features, unlike);
+    groups.push({ name: group, chips: chips.length, share });
+    return chips.map(({ change, pictures }, at): Ranked => ({ change: { ...change, change: distance[at], probability: probability[at] }, pictures })); // prettier-ignore
+  });
+  ranked.sort(({ change: a }, { change: b }) => b.probability - a.probability || b.change - a.change || (a.id < b.id ? -1 : 1)); // prettier-ignore
+  return { ranked, groups };
+}
+
+function joinedOf(parts: readonly Float32Array[]): Float32Array {
+  const joined = new Float32Array(parts.length * parts[0].length);
+  parts.forEach((part, at) => joined.set(part, at * part.length));
+  return joined;
+}
+
+function picturesOf(ranked: readonly Ranked[]): NonNullable<ChangeList['pictures']> {
+  const bytes = PICTURE * PICTURE * 3;
+  const [before, after] = [0, 1].map((date) => {
+    const all = new Uint8Array(ranked.length * bytes);
+    ranked.forEach(({ pictures }, at) => all.set(pictures![date], at * bytes));
+    return all;
+  });
+  return { before, after, size: PICTURE };
+}
