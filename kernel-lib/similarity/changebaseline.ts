@@ -1,5 +1,6 @@
 /** What needs no learning: how far pictures of two dates differ, pixel by pixel or by their colours. */
 import { colourHistograms } from '../training/index.ts';
+import { countValues, emptyCounts, matchingTables, relit } from './changelight.ts';
 import type { ChangeList } from './changedetect.ts';
 
 /** Pictures of the same squares at two dates, `[n, size, size, 3]` each. */
@@ -38,25 +39,10 @@ export function histogramDifference({ before, after, size }: DatedPictures): Flo
 
 /** The pictures with those after brought to the colours of those before: each band's histogram over all of them is matched. */
 export function matchedHistograms({ before, after, size }: DatedPictures): DatedPictures {
-  const tables = [0, 1, 2].map((band) => matchingTable(cumulative(before, band), cumulative(after, band)));
-  return { before, after: after.map((value, at) => tables[at % 3][value]), size };
-}
-
-/** How many pixels of a band are of each value or below. */
-function cumulative(images: Uint8Array, band: number): Float64Array {
-  const counts = new Float64Array(256);
-  for (let at = band; at < images.length; at += 3) counts[images[at]]++;
-  for (let value = 1; value < 256; value++) counts[value] += counts[value - 1];
-  return counts;
-}
-
-/** For each value after, the first value before below which as many pixels lie. */
-function matchingTable(before: Float64Array, after: Float64Array): Uint8Array {
-  let value = 0;
-  return Uint8Array.from(after, (count) => {
-    while (value < 255 && before[value] < count) value++;
-    return value;
-  });
+  const [first, second] = [emptyCounts(), emptyCounts()];
+  countValues(before, first, 1);
+  countValues(after, second, 1);
+  return { before, after: relit(after, matchingTables(first, second)), size };
 }
 
 /** A list by one way of differencing. */

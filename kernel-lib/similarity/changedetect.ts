@@ -7,6 +7,7 @@ import { FEATURES, imageFeatures } from '../chips/index.ts';
 import { type Licence, imageryLicences } from '../datasets/index.ts';
 import { type Backbone, ownFeatures } from '../training/index.ts';
 import type { ChipChange } from './change.ts';
+import { emptyCounts, countValues, matchingTables, relit } from './changelight.ts';
 import { calibrateChange, narrowed } from './changefit.ts';
 import {
   type PairImages,
@@ -47,6 +48,8 @@ export interface DetectOptions extends PairOptions, Omit<StepOptions, 'concurren
   encoder?: ChangeEncoder | undefined;
   /** How far the picture after may lie off, pixels of 0.305 m, even, 0 to 32: how far is searched. Default: 8 */
   reach?: number | undefined;
+  /** Whether the pictures after are brought to the light of those before, each band's histogram over the tile matched. Default: true */
+  matchesLight?: boolean | undefined;
   /** Whether small pictures are kept, to compare with plain differences. Default: false */
   keepsPictures?: boolean | undefined;
 }
@@ -111,7 +114,15 @@ interface Encoded {
  * @throws {Error} as `pairedTiles`
  */
 export async function detectChange(where: string | PairedTiles, options: DetectOptions = {}): Promise<ChangeList> {
-  const { encoder = COLOURS_AND_EDGES, reach = 8, keepsPictures = false, signal, onProgress, ...which } = options;
+  const {
+    encoder = COLOURS_AND_EDGES,
+    reach = 8,
+    matchesLight = true,
+    keepsPictures = false,
+    signal,
+    onProgress,
+    ...which
+  } = options;
   if (!(Number.isInteger(reach / 2) && reach >= 0 && reach <= 32)) throw new RangeError(`detectChange requires an even reach of 0 to 32 pixels, got ${reach}`); // prettier-ignore
   const { folder, pairs, zone, leftOut } = typeof where === 'string' ? await pairedTiles(where, which) : where;
   const total = pairs.reduce((sum, { chips }) => sum + chips.length, 0);
@@ -121,7 +132,7 @@ export async function detectChange(where: string | PairedTiles, options: DetectO
     const name = groupName(pair);
     const own = encoded.get(name) ?? [];
     encoded.set(name, own);
-    for await (const some of encodePair(pair, { encoder, reach, keepsPictures, signal })) {
+    for await (const some of encodePair(pair, { encoder, reach, matchesLight, keepsPictures, signal })) {
       own.push(...some);
       onProgress?.({ done: (done += some.length), total, unit: 'chips' });
     }
@@ -143,22 +154,32 @@ function groupName({ before, after }: TilePair): string {
 interface EncodeSettings extends Pick<StepOptions, 'signal'> {
   encoder: ChangeEncoder;
   reach: number;
+  matchesLight: boolean;
   keepsPictures: boolean;
 }
 
 /** Encodes the chips of a pair of tiles, some at a time. */
 async function* encodePair(pair: TilePair, settings: EncodeSettings): AsyncGenerator<Encoded[]> {
-  const shifts = await shiftsOf(pair, settings);
+  const { shifts, tables } = await compared(pair, settings);
   let next = 0;
   for await (const images of pairImages(pair, settings.reach)) {
     settings.signal?.throwIfAborted();
     const own = shifts.slice(next, (next += images.pairs.length));
-    yield await encodeSome(images, own, settings);
+    const after = tables ? relit(images.after, tables) : images.after;
+    yield await encodeSome(images, after, own, settings);
   }
 }
 
-async function shiftsOf(pair: TilePair, { reach, signal }: EncodeSettings): Promise<Shift[]> {
+/** What a first look at all chips of a pair tells: where each lies, and how the light of the pictures after becomes that of those before. */
+interface Compared {
+  shifts: Shift[];
+  /** What each value of red, green and blue after becomes, `[3, 256]`; none where light is left as it is. */
+  tables: Uint8Array[] | undefined;
+}
+
+async function compared(pair: TilePair, { matchesLight, reach, signal }: EncodeSettings): Promise<Compared> {
   const correlations: Float32Array[] = [];
+  const values = [emptyCounts(), emptyCounts()];
   for await (const { pairs, size, before, after } of pairImages(pair, reach)) {
     signal?.throwIfAborted();
     const bytes = size * size * 3;
@@ -166,17 +187,21 @@ async function shiftsOf(pair: TilePair, { reach, signal }: EncodeSettings): Prom
       const [from, to] = [at * bytes, (at + 1) * bytes];
       correlations.push(correlationsOf(before.subarray(from, to), after.subarray(from, to), size, reach));
     });
+    countValues(before, values[0]);
+    countValues(after, values[1]);
   }
-  return bestShifts(correlations);
+  const tables = matchesLight ? matchingTables(values[0], values[1]) : undefined;
+  return { shifts: bestShifts(correlations), tables };
 }
 
 async function encodeSome(
-  { pairs, size, before, after }: PairImages,
+  { pairs, size, before, after: asSeen }: PairImages,
+  after: Uint8Array,
   shifts: readonly Shift[],
   { encoder, reach, keepsPictures }: EncodeSettings,
 ): Promise<Encoded[]> {
   const bytes = size * size * 3;
-  const [first, second] = [before, after].map((images) => pairs.map((_, at) => images.subarray(at * bytes, (at + 1) * bytes))); // prettier-ignore
+  const [first, second, seen] = [before, after, asSeen].map((images) => pairs.map((_, at) => images.subarray(at * bytes, (at + 1) * bytes))); // prettier-ignore
   const still = shifts.map(() => ({ x: 0, y: 0 }));
   const vectors = [await encodeParts(first, size, reach, still, encoder), await encodeParts(second, size, reach, shifts, encoder)]; // prettier-ignore
   const small = (image: Uint8Array): Promise<Uint8Array> => crop(image, size, [reach, reach, CHIP_PIXELS], PICTURE);
@@ -187,7 +212,7 @@ async function encodeSome(
         change: { ...pair, shift: shifts[at] },
         before: vectors[0].subarray(start, end),
         after: vectors[1].subarray(start, end),
-        pictures: keepsPictures ? [await small(first[at]), await small(second[at])] : undefined,
+        pictures: keepsPictures ? [await small(first[at]), await small(seen[at])] : undefined,
       };
     }),
   );
