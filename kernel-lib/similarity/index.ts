@@ -25,15 +25,6 @@ export {
   retrievalReport,
   sampleQuestions,
 } from './report.ts';
-// What changed between two dates.
-export {
-  type ChipChange,
-  type KnownChange,
-  changeScore,
-  rankChange,
-  readKnownChanges,
-  touchedChips,
-} from './change.ts';
 export {
   type FeedbackMethod, type Search, type SearchAnswer, type SearchStart, FEEDBACK_METHODS, ROCCHIO, startSearch,
 } from './feedback.ts'; // prettier-ignore
@@ -55,6 +46,8 @@ export { type LikenessView, type ViewOptions, type ViewPoint, likenessView } fro
 export { type LikenessOptions, likenessHtml } from './viewhtml.ts';
 export { type Report, type ReportOptions, makeReport, reportPath, writeReport } from './cardmodel.ts';
 export { reportPage } from './cardpage.ts';
+// What changed between two dates.
+export {
   type ChipChange, type KnownChange, changeScore, changedShares, rankChange, readChangeVectors, readKnownChanges, touchedChips,
 } from './change.ts'; // prettier-ignore
 export {
@@ -75,3 +68,4 @@ export {
   type Baseline, type DatedPictures, changeBaselines, histogramDifference, matchedHistograms, pixelDifference,
 } from './changebaseline.ts'; // prettier-ignore
 export { type ChangeCollection, changeFeatures } from './changefeatures.ts';
+export { changePictures } from './changepictures.ts';
