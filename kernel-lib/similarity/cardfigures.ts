@@ -51,6 +51,7 @@ export function figuresOf(set: RetrievalSet, options: FigureOptions): Figures {
   const c = classes.length;
   const n = set.embeddings.length / set.width;
   const scored = retrieval(set);
+  const isKnown = classes.map((_, l) => Array.from({ length: n }, (__, i) => labels[i * c + l]).every((label) => !Number.isNaN(label))); // prettier-ignore
   const isScored = scored.map(({ reason }) => reason === undefined);
   const found = { recall: columns(classes), having: columns(classes), lacking: columns(classes), shared: column('all'), gain: column('all') }; // prettier-ignore
   for (let i = 0; i < n; i++) {
@@ -60,7 +61,7 @@ export function figuresOf(set: RetrievalSet, options: FigureOptions): Figures {
     for (let l = 0; l < c; l++) {
       if (!isScored[l] || Number.isNaN(labels[i * c + l])) continue;
       const has = labels[i * c + l] === 1;
-      const known = order.filter((j) => !Number.isNaN(labels[j * c + l]));
+      const known = isKnown[l] ? order : order.filter((j) => !Number.isNaN(labels[j * c + l]));
       if (has) recallQuery(found.recall[l], labels, known, i, l, c, options.recallK);
       const votes = known.subarray(0, options.k).reduce((sum, j) => sum + labels[j * c + l], 0);
       const says = 2 * votes > Math.min(options.k, known.length);

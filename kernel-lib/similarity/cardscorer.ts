@@ -42,34 +42,49 @@ export class Scorer {
    * @param pairs of each label those that have it, and those that have not: 1 right, 0 wrong
    */
   balanced(pairs: readonly (readonly [having: QueryFigure, lacking: QueryFigure])[]): CardFigure {
-    const units = this.#votes(pairs);
-    const meanOfDraw = (drawn: readonly number[][]): number => {
-      const [right, all] = [new Float64Array(2 * pairs.length), new Float64Array(2 * pairs.length)];
-      for (const vote of drawn.flat()) {
-        all[vote >> 1]++;
-        right[vote >> 1] += vote & 1;
-      }
-      const shares = pairs.map((_, at) => (right[2 * at] / all[2 * at] + right[2 * at + 1] / all[2 * at + 1]) / 2);
-      const known = shares.filter((share) => !Number.isNaN(share));
-      return known.reduce((sum, share) => sum + share, 0) / known.length;
-    };
-    const { at: [low, high] } = bootstrap(units, (drawn) => ({ at: meanOfDraw(drawn) }), { samples: this.#draws, seed: this.#seed });
+    const asked = new Set(pairs.flat().flatMap(({ queries }) => Array.from(queries, (query) => this.places[query])));
+    const numbers = new Map([...asked].map((place, number) => [place, number]));
+    const halves = pairs.map((pair) =>
+      pair.map(({ queries, values }) => ({ values, place: queries.map((query) => numbers.get(this.places[query])!) })),
+    );
+    const units = [...numbers.values()];
+    const meanOfDraw = (drawn: readonly number[]): number => meanOfHalves(halves, timesDrawn(drawn, units.length));
+    const { at: [low, high] } = bootstrap(units, (drawn) => ({ at: meanOfDraw(drawn) }), { samples: this.#draws, seed: this.#seed }); // prettier-ignore
     const value = meanOfDraw(units);
     return { value, low, high, chance: Number.isNaN(value) ? value : 0.5 };
-  } // prettier-ignore
-
-  /** The votes of each place: twice the number of the figure, and 1 where it is right. */
-  #votes(pairs: readonly (readonly QueryFigure[])[]): number[][] {
-    const units = new Map<string, number[]>();
-    for (const [figure, { queries, values }] of pairs.flat().entries()) {
-      for (const [at, query] of queries.entries()) {
-        const place = this.places[query];
-        if (!units.has(place)) units.set(place, []);
-        units.get(place)!.push(2 * figure + values[at]);
-      }
-    }
-    return [...units.values()];
   }
+}
+
+/** Values and the number of each one's place. */
+interface Half {
+  values: Float64Array;
+  place: Uint32Array;
+}
+
+/** Mean over labels of the mean of their halves, each value as often as its place was drawn. */
+function meanOfHalves(halves: readonly (readonly Half[])[], drawn: Uint32Array): number {
+  let [sum, known] = [0, 0];
+  for (const half of halves) {
+    let share = 0;
+    for (const { values, place } of half) {
+      let [right, all] = [0, 0];
+      for (let at = 0; at < values.length; at++) {
+        right += drawn[place[at]] * values[at];
+        all += drawn[place[at]];
+      }
+      share += right / all / half.length; // NaN where none was drawn
+    }
+    if (Number.isNaN(share)) continue;
+    sum += share;
+    known++;
+  }
+  return sum / known;
+}
+
+function timesDrawn(drawn: readonly number[], n: number): Uint32Array {
+  const counts = new Uint32Array(n);
+  for (const unit of drawn) counts[unit]++;
+  return counts;
 }
 
 /** Figures of the classes that were scored. */

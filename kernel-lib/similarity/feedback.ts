@@ -80,8 +80,8 @@ export interface Search {
  */
 export const ROCCHIO = { query: 1, accepted: 0.75, rejected: 0.15 } as const;
 
-/** C of the linear probe, and how many rows that nobody has judged stand in for what is not wanted. */
-const [COST, PRESUMED] = [10, 100];
+/** C of the linear probe: embeddings of length 1 lie close together, and want steep lines. And how many rows that nobody has judged stand in for what is not wanted, and as how many rejected ones they count together. */
+const [COST, PRESUMED, REJECTED] = [100, 100, 5];
 
 /**
  * Starts a search that is steered by accepting and rejecting its answers.
@@ -264,11 +264,11 @@ function probed({ vectors, seeds }: State, accepted: readonly number[], unwanted
   return fitLogistic([...wanted.map((vector) => ({ vector, wanted: true })), ...balanced], COST).probabilities(vectors);
 }
 
-/** What was rejected; and, as one more, rows that nobody has judged, evenly spread: of a rare thing nearly all are not wanted. */
+/** What was rejected; and, with the weight of a few, rows that nobody has judged, evenly spread: of a rare thing nearly all are not wanted. */
 function unwantedOf({ vectors, seeds, rows, shown }: State, accepted: readonly number[], rejected: readonly number[]): Example[] {
   const seen = new Set([...seeds.indices, ...accepted, ...rejected, ...shown.map(({ index }) => index)]);
   const others = [...rows.keys()].filter((index) => !seen.has(index));
   const count = Math.min(PRESUMED, others.length);
   const presumed = Array.from({ length: count }, (_, at) => others[Math.floor((at * others.length) / count)]);
-  return [...examplesOf(vectors, rejected, false), ...examplesOf(vectors, presumed, false, 1 / count)];
+  return [...examplesOf(vectors, rejected, false), ...examplesOf(vectors, presumed, false, REJECTED / count)];
 } // prettier-ignore
