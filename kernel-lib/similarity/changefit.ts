@@ -1,6 +1,6 @@
 import { EigenvalueDecomposition, Matrix, inverse, solve } from 'ml-matrix';
 import seedrandom from 'seedrandom';
-import { type Mixture, twoPopulations } from './changemixture.ts';
+import { risingWith, twoPopulations } from './changemixture.ts';
 
 /** What an encoder says of chips at two dates, part by part. */
 export interface DatedFeatures {
@@ -31,11 +31,12 @@ const ROUNDS = 6;
  * Tells change from what season, sun and angle of view do to every chip, without being told what changed.
  *
  * A linear map foretells the picture after from the picture before (chronochrome), fitted on chips that did not change; what it does
- * not foretell is measured in the spread of those same chips. Which did not change is not known: it begins with those whose edges
- * stayed in place, and is estimated anew after each fit, each chip counting by the probability that it did not change. Where few
- * chips are left to fit on, the map is drawn towards a mere shift and the spread towards a sphere.
+ * not foretell is measured in the spread of those same chips. Which did not change is not known: it is estimated anew after each
+ * fit, from that distance and from how well the chip's edges stayed in place, and each chip counts by the probability that it did
+ * not change. The edges hold the estimate where most of the ground has changed: by distance alone what befell most chips would pass
+ * for the season. Where few chips are left to fit on, the map is drawn towards a mere shift and the spread towards a sphere.
  *
- * @param unlike `[chips]`: how little the edges of a chip agree, 1 − correlation: where the estimate begins
+ * @param unlike `[chips]`: how little the edges of a chip agree, 1 − correlation
  * @throws {RangeError} when the two dates are not of one length and width, or fewer than 16 chips are given
  * @see Schaum & Stocker 1997, chronochrome; Ledoit & Wolf 2004, Journal of Multivariate Analysis 88, on shrinkage
  */
@@ -44,15 +45,16 @@ export function calibrateChange(features: DatedFeatures, unlike: ArrayLike<numbe
   const chips = checkFeatures(features, unlike.length);
   const { before, after } = componentsOf(features);
   const steps = Matrix.sub(after, before);
-  let found = twoPopulations(Float64Array.from(unlike));
+  const edges = Float64Array.from(unlike);
+  let found = twoPopulations([edges]);
   let distance = new Float64Array(chips);
   for (let round = 0; round < ROUNDS; round++) {
     const weights = Float64Array.from({ length: chips * parts }, (_, row) => 1e-4 + 1 - found.probability[Math.floor(row / parts)]); // prettier-ignore
     const squared = unforetold(before, steps, weights);
     distance = Float64Array.from({ length: chips }, (_, chip) => Math.log(1e-9 + Math.max(...squared.subarray(chip * parts, (chip + 1) * parts)))); // prettier-ignore
-    found = twoPopulations(distance, found.share);
+    found = twoPopulations([edges, distance], found.probability);
   }
-  return { distance, ...monotone(distance, found) };
+  return { distance, probability: risingWith(distance, found.probability), share: found.share };
 }
 
 function checkFeatures({ before, after, width, parts }: DatedFeatures, chips: number): number {
@@ -133,15 +135,6 @@ function centred(rows: Matrix, weights: Float64Array, total: number): Matrix {
   for (let row = 0; row < rows.rows; row++)
     for (let k = 0; k < rows.columns; k++) mean[k] += (weights[row] / total) * rows.get(row, k);
   return rows.clone().subRowVector(mean);
-}
-
-/** Probabilities that never fall as the distance grows: of two normal curves of different breadth the posterior may. */
-function monotone(distance: Float64Array, { probability, share }: Mixture): Omit<CalibratedChange, 'distance'> {
-  const order = Array.from(distance.keys()).sort((a, b) => distance[a] - distance[b]);
-  const risen = new Float64Array(distance.length);
-  let highest = 0;
-  for (const chip of order) risen[chip] = highest = Math.max(highest, probability[chip]);
-  return { probability: risen, share };
 }
 
 /** Most numbers of an embedding that are kept: wider ones are projected at random, which keeps distances to a few percent. */

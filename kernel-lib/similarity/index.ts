@@ -59,7 +59,7 @@ export {
 } from './changedetect.ts'; // prettier-ignore
 export { type Shift, bestShifts, correlationsOf } from './changeshift.ts';
 export { type CalibratedChange, type DatedFeatures, calibrateChange } from './changefit.ts';
-export { type Mixture, twoPopulations } from './changemixture.ts';
+export { type Mixture, risingWith, twoPopulations } from './changemixture.ts';
 export { type Calibration, fitCalibration } from './changelogistic.ts';
 export {
   type ChangeReport, type ChangeScoreOptions, type RankedChange, type ReliabilityBin, scoreChanges,

@@ -58,7 +58,7 @@ describe('twoPopulations', () => {
     ]) {
       // prettier-ignore
       const upper = Array.from({ length: 1000 }, (_, at) => at < 1000 * share);
-      const found = twoPopulations(Float64Array.from(upper, (is) => (is ? 5 : 0) + normal()));
+      const found = twoPopulations([Float64Array.from(upper, (is) => (is ? 5 : 0) + normal())]);
       assert.ok(Math.abs(found.share - share) < slack, `${found.share} for ${share}`);
       const wrong = upper.filter((is, at) => found.probability[at] > 0.5 !== is).length;
       assert.ok(wrong < 20, `${wrong} of 1,000`);
@@ -69,7 +69,7 @@ describe('twoPopulations', () => {
     const normal = normalFrom('one');
     const values = Float64Array.from({ length: 500 }, normal);
     values[0] = -40;
-    assert.equal(twoPopulations(values).probability[0], 0);
+    assert.ok(twoPopulations([values]).probability[0] < 1e-9);
   });
 });
 
