@@ -13,6 +13,10 @@ import { similarity } from './similarity.ts';
 import { training } from './training.ts';
 
 const BENCHES: Bench[] = [...ard, ...infra, ...osm, ...chipJoin, ...chips, ...datasets, ...training, ...similarity];
+import { serve } from './serve.ts';
+import { training } from './training.ts';
+
+const BENCHES: Bench[] = [...ard, ...infra, ...osm, ...chipJoin, ...chips, ...datasets, ...training, ...serve];
 
 const USAGE = `npm run bench -- [word …] [--scale full|city|tiny] [--rounds 3]
 rows: ${BENCHES.map(({ name }) => name).join(', ')}`;

@@ -10,6 +10,7 @@ import { trainingVerbs } from './cli/training.ts';
 import { similarityVerbs } from './cli/similarity.ts';
 import { reportVerbs } from './cli/report.ts';
 import { changeVerbs } from './cli/change.ts';
+import { serveVerbs } from './cli/serve.ts';
 import { stop } from './cli/output.ts';
 
 const ownVersion = (
@@ -45,6 +46,7 @@ trainingVerbs(program);
 similarityVerbs(program);
 reportVerbs(program);
 changeVerbs(program);
+serveVerbs(program);
 
 program.parseAsync().catch((error: unknown) => {
   const message = error instanceof Error ? error.message : String(error);
