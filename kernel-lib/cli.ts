@@ -7,6 +7,7 @@ import { osmVerbs } from './cli/osm.ts';
 import { chipVerbs } from './cli/chips.ts';
 import { datasetVerbs } from './cli/datasets.ts';
 import { trainingVerbs } from './cli/training.ts';
+import { submitVerbs } from './cli/submit.ts';
 import { stop } from './cli/output.ts';
 
 const ownVersion = (
@@ -39,6 +40,7 @@ osmVerbs(program);
 chipVerbs(program);
 datasetVerbs(program);
 trainingVerbs(program);
+submitVerbs(program); // last: it looks at the others
 
 program.parseAsync().catch((error: unknown) => {
   const message = error instanceof Error ? error.message : String(error);
