@@ -11,7 +11,7 @@ export function submitVerbs(program: Command): void {
     .argument('<verb...>', 'the verb and its own options; after -- where they are called like these')
     .addOption(new Option('--engine <engine>', 'what runs them').choices(['local', 'slurm', 'batch']).makeOptionMandatory())
     .requiredOption('--array <n>', 'among how many workers the cells are dealt out', between(1, 1_000_000))
-    .option('--only <shards>', 'only these of them, from 0, with commas between', shardsOf)
+    .option('--only <shards>', 'only these of them, from 0: 0-3,7', shardsOf)
     .option('--cpus <n>', 'processors of a worker', between(1, 1024), 1)
     .option('--memory <MiB>', 'of a worker', between(128, 4_194_304), 3072)
     .option('--retries <n>', 'how often a worker is started again whose machine or process died', between(0, 9), 5)
@@ -30,7 +30,7 @@ export function submitVerbs(program: Command): void {
       if (flags.dryRun) return print(engine.draft(job));
       const report = await infra.submitArray(engine, job, { ...options, ...steps() });
       if (flags.detach) print(report.id);
-      else tell(report, job, infra.redoCommand(engine, job, report.failed));
+      else tell(report, job, infra.redoCommand(engine, job, report.failed, keptFlags(flags)));
     }); // prettier-ignore
 }
 
@@ -85,10 +85,18 @@ function tell({ state, seconds, failed, folder }: SubmitReport, { shards }: Arra
   process.exitCode = 1;
 }
 
-/** Numbers of workers, with commas between. */
+/** What a job that is done again is to be told again. */
+function keptFlags({ cpus, memory, retries, atOnce, queue, definition }: SubmitFlags): string[] {
+  const kept = { cpus, memory, retries, 'at-once': atOnce, queue, definition };
+  return Object.entries(kept).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, String(value)]));
+}
+
+/** Numbers of workers: `0-3,7`. */
 function shardsOf(text: string): number[] {
-  const shards = listOf(text).map(Number);
-  if (shards.length === 0 || !shards.every((shard) => Number.isInteger(shard) && shard >= 0))
-    throw new InvalidArgumentError('expected whole numbers from 0 on, with commas between.');
-  return shards;
+  return listOf(text).flatMap((word) => {
+    const [, first, last = first] = /^(\d{1,6})(?:-(\d{1,6}))?$/.exec(word) ?? [];
+    if (first === undefined || Number(last) < Number(first))
+      throw new InvalidArgumentError('expected numbers from 0 on, as 0-3,7.');
+    return Array.from({ length: Number(last) - Number(first) + 1 }, (_, at) => Number(first) + at);
+  });
 }

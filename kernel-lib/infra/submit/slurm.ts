@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { join } from 'node:path';
 import pRetry from 'p-retry';
 import { makeFolder, writeWhole } from '../../ard/index.ts';
-import { type ArrayJob, type ArrayState, type Engine, PROGRAM, filesOf, quoted } from './array.ts';
+import { type ArrayJob, type ArrayState, type Engine, PROGRAM, filesOf, quoted, rangesText } from './array.ts';
 import { exitOf, faultOf, progressOf } from './shards.ts';
 
 const run = promisify(execFile);
@@ -41,7 +41,7 @@ export class SlurmEngine implements Engine {
     const { log, exit, progress } = filesOf(folder, '$shard');
     const settings = [
       `--job-name=imagesim-${words[0]}`,
-      `--array=${job.shards.join(',')}${atOnce === undefined ? '' : `%${atOnce}`}`,
+      `--array=${rangesText(job.shards)}${atOnce === undefined ? '' : `%${atOnce}`}`,
       `--cpus-per-task=${cpus}`,
       `--mem=${memoryMiB}M`,
       '--requeue', // where the machine dies

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type StepOptions, dataRoot } from '../../ard/index.ts';
-import { type ArrayJob, type ArrayState, type Engine, type ShardFault, quoted } from './array.ts';
+import { type ArrayJob, type ArrayState, type Engine, type ShardFault, quoted, rangesText } from './array.ts';
 
 /** Options of {@link submitArray}. */
 export interface SubmitOptions extends Omit<StepOptions, 'concurrency'> {
@@ -100,8 +100,14 @@ function noteOf({ waiting, running, failed, restarts, progress, note }: ArraySta
   return [...some, ...done, ...(note ? [note] : [])].join(', ');
 }
 
-/** The command that does only what failed again. */
-export function redoCommand(engine: Engine, { words, count }: ArrayJob, failed: readonly ShardFault[]): string {
-  const only = failed.map(({ shard }) => shard).join(',');
-  return `imagesim submit --engine ${engine.name} --array ${count} --only ${only} -- ${words.map(quoted).join(' ')}`;
+/** The command that does only what failed again. @param flags of the engine and of its machines, to be kept */
+export function redoCommand(
+  engine: Engine,
+  { words, count }: ArrayJob,
+  failed: readonly ShardFault[],
+  flags: readonly string[] = [],
+): string {
+  const only = rangesText(failed.map(({ shard }) => shard));
+  const options = ['--engine', engine.name, '--array', String(count), '--only', only, ...flags];
+  return `imagesim submit ${[...options, '--', ...words].map(quoted).join(' ')}`;
 }
