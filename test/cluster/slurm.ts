@@ -65,6 +65,7 @@ class LoopbackCluster implements Cluster {
 
   async open(): Promise<void> {
     const folder = this.#folder;
+    process.once('exit', () => this.#daemons.forEach((child) => child.kill('SIGKILL'))); // also where the tests are broken off
     for (const name of ['state', ...NODES.map((node) => `spool-${node}`)]) await mkdir(join(folder, name));
     await chmod(folder, 0o755);
     await writeFile(join(folder, 'munge.key'), randomBytes(128), { mode: 0o400 });
@@ -206,7 +207,7 @@ BatchStartTimeout=1
 MinJobAge=300
 MailProg=/bin/true
 MpiDefault=none
-SchedulerParameters=batch_sched_delay=0,sched_min_interval=0,defer_batch
+SchedulerParameters=batch_sched_delay=0,sched_interval=1
 ${NODES.map((node, at) => `NodeName=${node} NodeHostname=${own} NodeAddr=127.0.0.1 Port=${nodes[at]} CPUs=1 RealMemory=4096`).join('\n')}
 PartitionName=all Nodes=${NODES.join(',')} Default=YES MaxTime=INFINITE State=UP
 `;

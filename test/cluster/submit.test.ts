@@ -44,9 +44,9 @@ async function makeGround(): Promise<string> {
   return folder;
 } // prettier-ignore
 
-/** Every file below a data folder but the jobs' own, temporary ones too. */
+/** Every file below a data folder, temporary ones too; not the jobs' own, nor `hashes.bin`, which remembers when chips were written. */
 async function treeOf(folder: string): Promise<Map<string, Buffer>> {
-  const files = (await filesUnder(folder)).filter((file) => !file.startsWith('jobs/'));
+  const files = (await filesUnder(folder)).filter((file) => !/^jobs\/|\/hashes\.bin$/.test(file));
   return new Map(await Promise.all(files.map(async (file) => [file, await readFile(join(folder, file))] as const)));
 }
 
