@@ -81,7 +81,8 @@ function tell({ state, seconds, failed, folder }: SubmitReport, { shards }: Arra
   print(`${finished} of ${shards.length} shards finished in ${durationText(seconds)}${again}; logs: ${folder}`);
   failed.forEach(({ shard, why, log }) => console.error(`imagesim: shard ${shard}: ${why} (log: ${log})`));
   if (failed.length === 0) return;
-  console.error(`only these again: ${redo}`);
+  console.error(`only these again, where no tile has changed since: ${redo}`);
+  console.error('else all of them, by the same command: what is done stays done');
   process.exitCode = 1;
 }
 

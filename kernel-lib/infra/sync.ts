@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { stat, utimes } from 'node:fs/promises';
 import { basename, join, resolve, sep } from 'node:path';
+import pRetry from 'p-retry';
 import {
-  type Delivery, type DeliveryOptions, type Shard, type Source, type SourceFile, type SourceOptions, type Tile, ardRoot,
+  type Delivery, type DeliveryOptions, type Shard, type Source, SourceError, type SourceFile, type SourceOptions, type Tile, ardRoot,
   dataRoot, deliveryAddress, eachUnit, isOpenData, openDelivery, openSource, paddedZone, shardOf, tilesOf,
 } from '../ard/index.ts'; // prettier-ignore
 import { type TileFilter, checkFilter, isWanted, whyUnfit } from './filter.ts';
@@ -69,8 +70,10 @@ export async function syncDelivery(address: string, dataPath: string, options: S
   const { zone, quadkey } = deliveryAddress(address);
   const filter = { ...options, zone: options.zone ?? zone, quadkey: options.quadkey ?? quadkey };
   checkFilter(filter);
-  const delivery = await openDelivery(address, deliveryOptions(filter, options));
-  const chosen = await chooseTiles(delivery, filter, address);
+  const { delivery, ...chosen } = await patiently(options, async () => {
+    const opened = await openDelivery(address, deliveryOptions(filter, options));
+    return { delivery: opened, ...(await chooseTiles(opened, filter, address)) };
+  });
   const products = options.products ?? ['visual'];
   lackingProducts(chosen.tiles, products); // a product that no tile has is refused by every worker
   const root = dataRoot(dataPath);
@@ -91,6 +94,20 @@ export async function syncDelivery(address: string, dataPath: string, options: S
     ...moved,
     licences: wanted.filter(({ to }) => to.startsWith('licences/')).map(({ to }) => join(root, to)),
   };
+}
+
+/**
+ * Tries again, for about a minute, what a bucket that is away for some seconds has failed: of a worker of several, beside
+ * whom nobody sits. Who waits for the answer is told at once.
+ */
+function patiently<Result>({ shard, signal }: SyncOptions, work: () => Promise<Result>): Promise<Result> {
+  return pRetry(work, {
+    retries: shard ? 6 : 0,
+    maxTimeout: 20_000,
+    randomize: true,
+    ...(signal ? { signal } : {}),
+    shouldRetry: ({ error }) => error instanceof SourceError && error.transient,
+  });
 }
 
 /** Which zone is listed, where one is asked for; a quadkey narrows it only with a zone. */

@@ -137,7 +137,7 @@ describe('submit to a real Slurm', () => {
     assert.match(run.stderr, /imagesim: shard 0: exit code 1: no ARD tile under .*\(log: .*0\.log\)$/m);
     assert.match(
       run.stderr,
-      /only these again: imagesim submit --engine slurm --array 4 --only 0-3 .*-- chip --zone 33$/m,
+      /only these again, where no tile has changed since: imagesim submit --engine slurm --array 4 --only 0-3 .*-- chip --zone 33$/m,
     );
     assert.equal(run.code, 1);
   });

@@ -138,6 +138,7 @@ export class BatchEngine implements Engine {
 
 /** Loaded when it is needed: no other engine does. Batch counts requests, so that its client slows down where it is told to. */
 async function openClient(): Promise<{ sdk: Sdk; client: BatchClient }> {
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true'; // five lines on every use with Node 20
   const sdk = await import('@aws-sdk/client-batch');
   return { sdk, client: new sdk.BatchClient({ retryMode: 'adaptive', maxAttempts: 8 }) };
 }

@@ -65,7 +65,8 @@ export function arrayJob(words: readonly string[], dataPath: string, options: Su
  * Submits a verb as an array and follows it to its end, with one progress for all workers.
  *
  * A worker that fails by itself stays failed, for it would again; one whose machine or process died is started again. What
- * one has done stays done: the same array again, or only those that failed, does what is missing.
+ * one has done stays done: the same array again does what is missing. So do those alone that failed, unless tiles have
+ * changed since: cells are dealt out by the bytes of their tiles.
  *
  * @throws {Error} naming what the engine said, where it takes no job; how to go on, where `signal` ends the following
  */
