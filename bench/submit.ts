@@ -14,25 +14,30 @@ const cli = fileURLToPath(new URL('../kernel-lib/bin/imagesim.js', import.meta.u
 /** Cells, and blocks a side of each that hold pixels: 1,024 chips a cell. */
 const [CELLS, BLOCKS] = [8, 16];
 
-/** Runs `imagesim` on one core. @returns its last line @throws {Error} with what it said, when it fails */
-export async function onCore(core: number, words: readonly string[], data: string): Promise<string> {
-  const child = spawn('taskset', ['-c', String(core), process.execPath, cli, ...words], {
+/** Has a process say at its end how long it had the processor. */
+const SPENT = `data:text/javascript,process.on('exit',()=>{const{user,system}=process.cpuUsage();console.error('spent '+(user+system)/1e6)})`;
+
+/** Runs `imagesim` on one core. @returns its last line, and seconds of the processor @throws {Error} with what it said, when it fails */
+export async function onCore(core: number, words: readonly string[], data: string): Promise<{ line: string; seconds: number }> {
+  const child = spawn('taskset', ['-c', String(core), process.execPath, '--import', SPENT, cli, ...words], {
     env: { ...process.env, IMAGESIM_DATA: data },
   });
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
-  if (child.exitCode !== 0) throw new Error(`imagesim ${words.join(' ')}: ${stderr}`);
-  return stdout.trimEnd().split('\n').at(-1)!;
-}
+  const spent = [...stderr.matchAll(/^spent ([\d.]+)$/gm)].at(-1)?.[1];
+  if (child.exitCode !== 0 || spent === undefined) throw new Error(`imagesim ${words.join(' ')}: ${stderr}`);
+  return { line: stdout.trimEnd().split('\n').at(-1)!, seconds: Number(spent) };
+} // prettier-ignore
 
 /** Cuts all cells by so many workers, each on a core of its own. @returns chips a second, starts of the program included */
-async function cutBy(workers: number, data: string): Promise<Round> {
+async function cutBy(workers: number, data: string): Promise<Round & { spent: number }> {
   for (const made of ['chips', 'nodata-index.json', 'nodata-index.parts']) await rm(join(data, made), { recursive: true, force: true }); // prettier-ignore
   const start = performance.now();
   const cores = Array.from({ length: workers }, (_, core) => core);
   const said = await Promise.all(cores.map((core) => onCore(core, ['chip', '--zone', '33', '--shard', `${core}/${workers}`], data))); // prettier-ignore
   const seconds = (performance.now() - start) / 1000;
-  const cut = said.reduce((sum, line) => sum + Number(/^(\d+) chips/.exec(line)?.[1]), 0);
-  return { rate: cut / seconds, found: `${cut} chips cut` };
+  const cut = said.reduce((sum, { line }) => sum + Number(/^(\d+) chips/.exec(line)?.[1]), 0);
+  const spent = said.reduce((sum, one) => sum + one.seconds, 0);
+  return { rate: cut / seconds, found: `${cut} chips cut`, spent };
 }
 
 async function open(): Promise<Contest> {

@@ -52,19 +52,19 @@ export async function openBatch(dataPath: string): Promise<StandInBatch> {
     },
   }; // prettier-ignore
   const server = createServer((request, response) => {
-    const answer = async (): Promise<[status: number, body: object]> => {
+    const answer = async (): Promise<[status: number, body: object, fault?: string]> => {
       asked.push(request.url!);
-      if (refused-- > 0) return [429, { __type: 'TooManyRequestsException', message: 'Too Many Requests' }];
+      if (refused-- > 0) return [429, { message: 'Too Many Requests' }, 'TooManyRequestsException'];
       if (!request.headers.authorization?.startsWith('AWS4-HMAC-SHA256 ')) return [403, { message: 'Missing Authentication Token' }]; // prettier-ignore
       const fault = answers[request.url!] ? undefined : `no ${request.url}`;
       if (fault !== undefined) return [404, { message: fault }];
       try {
         return [200, answers[request.url!]((await json(request)) as never)];
       } catch (error) {
-        return [400, { __type: 'ClientException', message: (error as Error).message }];
+        return [400, { message: (error as Error).message }, 'ClientException'];
       }
     };
-    void answer().then(([status, body]) => response.writeHead(status, { 'content-type': 'application/json', 'x-amzn-errortype': '__type' in body ? String(body.__type) : '' }).end(JSON.stringify(body))); // prettier-ignore
+    void answer().then(([status, body, fault]) => response.writeHead(status, { 'content-type': 'application/json', ...(fault && { 'x-amzn-errortype': fault }) }).end(JSON.stringify(body))); // prettier-ignore
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const running = (): Job[] => [...jobs.values()].filter(({ child }) => child?.exitCode === null);
