@@ -17,6 +17,10 @@ import { serve } from './serve.ts';
 import { training } from './training.ts';
 
 const BENCHES: Bench[] = [...ard, ...infra, ...osm, ...chipJoin, ...chips, ...datasets, ...training, ...serve];
+import { submit } from './submit.ts';
+import { training } from './training.ts';
+
+const BENCHES: Bench[] = [...ard, ...infra, ...osm, ...chipJoin, ...chips, ...datasets, ...training, ...submit];
 
 const USAGE = `npm run bench -- [word …] [--scale full|city|tiny] [--rounds 3]
 rows: ${BENCHES.map(({ name }) => name).join(', ')}`;

@@ -11,6 +11,7 @@ import { similarityVerbs } from './cli/similarity.ts';
 import { reportVerbs } from './cli/report.ts';
 import { changeVerbs } from './cli/change.ts';
 import { serveVerbs } from './cli/serve.ts';
+import { submitVerbs } from './cli/submit.ts';
 import { stop } from './cli/output.ts';
 
 const ownVersion = (
@@ -47,6 +48,7 @@ similarityVerbs(program);
 reportVerbs(program);
 changeVerbs(program);
 serveVerbs(program);
+submitVerbs(program); // last: it looks at the others
 
 program.parseAsync().catch((error: unknown) => {
   const message = error instanceof Error ? error.message : String(error);
