@@ -3,6 +3,9 @@ import { Index, type Table } from '@lancedb/lancedb';
 import { EXACT_ROWS, bestOf } from './exact.ts';
 import type { IndexFacts } from './facts.ts';
 
+// Statistics are asked for numbers of rows: without the middles of the groups, of which LanceDB warns at every call.
+process.env.LANCE_INCLUDE_VECTOR_CENTROIDS ??= 'false';
+
 /** Options of {@link tendIndex}. */
 export interface IndexOptions {
   /** Rows up to which every answer is exact and no index is built. Default: {@link EXACT_ROWS}. */

@@ -4,7 +4,9 @@ import type { Table as ArrowTable, DataType } from 'apache-arrow';
 import type { StoreRow } from './row.ts';
 
 // LanceDB loads apache-arrow by `require`: of the copy that `import` would load it knows none of the classes, and drops nested columns without a word.
-const arrow = createRequire(import.meta.url)('apache-arrow') as typeof import('apache-arrow');
+export const arrow: typeof import('apache-arrow') = createRequire(import.meta.url)(
+  'apache-arrow',
+) as typeof import('apache-arrow');
 
 const TEXTS = ['id', 'catid', 'date', 'cell', 'model'] as const;
 const DEGREES = ['lon', 'lat', 'west', 'south', 'east', 'north'] as const;

@@ -1,6 +1,6 @@
 /** Rows of the store in memory, column by column, so that a million of them can be sifted in a moment. */
 import type { RecordBatch, Vector } from 'apache-arrow';
-import { COLUMNS } from './arrow.ts';
+import { COLUMNS, arrow } from './arrow.ts';
 import { type StoreRow, storeRow } from './row.ts';
 
 /** Columns of some rows of a table. */
@@ -48,12 +48,24 @@ export function columnsOf(batches: readonly RecordBatch[]): Columns {
       columns.clouds[from + row] = (cloud.get(row) as number | null) ?? Number.NaN;
       columns.offNadirs[from + row] = (offNadir.get(row) as number | null) ?? Number.NaN;
       columns.gsds[from + row] = (gsd.get(row) as number | null) ?? Number.NaN;
-      for (const tag of tags.get(row) as Iterable<string>) columns.tags.push(numberOf(tag, names, columns.tagNames));
-      columns.tagStarts[from + row + 1] = columns.tags.length;
     }
+    addTags(columns, tags, from, names);
     from += batch.numRows;
   }
   return columns;
+}
+
+/** Tags of a batch, out of the list's own offsets and texts: a vector a row would take three times as long. */
+function addTags(columns: Columns, lists: Vector, from: number, names: Map<string, number>): void {
+  let row = from;
+  for (const { valueOffsets, children, length } of lists.data) {
+    const texts = new arrow.Vector([children[0]]);
+    for (let at = 0; at < length; at++) {
+      for (let tag = valueOffsets[at]; tag < valueOffsets[at + 1]; tag++)
+        columns.tags.push(numberOf(texts.get(tag) as string, names, columns.tagNames));
+      columns.tagStarts[++row] = columns.tags.length;
+    }
+  }
 }
 
 function numberOf(tag: string, numbers: Map<string, number>, names: string[]): number {

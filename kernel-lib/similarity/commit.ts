@@ -3,9 +3,9 @@ import type { Connection, Table } from '@lancedb/lancedb';
 import { type IndexOptions, tendIndex } from './ann.ts';
 import { arrowTable } from './arrow.ts';
 import { type StoreFacts, readFacts, writeFacts } from './facts.ts';
-import { LIVE, checkTableName, connectTo, tableNames, versionTags } from './place.ts';
+import { LIVE, checkTableName, connectTo, tableNames, versionsOf } from './place.ts';
 import type { StoreRow } from './row.ts';
-import { type WriterOptions, forget, liveVersion, oneWriter, standOnLive } from './writer.ts';
+import { type WriterOptions, forget, oneWriter, standOnLive } from './writer.ts';
 
 /** Rows and their vectors, `[n, width]`. */
 export interface StoreBatch {
@@ -58,7 +58,7 @@ export async function changeTable(
   return oneWriter(place, name, options, async () => {
     const store = await connectTo(place);
     const table = (await tableNames(place)).includes(name) ? await store.openTable(name) : undefined;
-    const from = table && (await liveVersion(table));
+    const from = table && (await versionsOf(table)).live;
     if (table && from !== undefined) await table.checkout(LIVE);
     const change = await plan(table && from !== undefined ? await readFacts(table) : undefined);
     if (!change) return undefined;
@@ -98,13 +98,12 @@ async function tableNamed(store: Connection, name: string): Promise<boolean> {
 
 /** Names the version that the table is at, and has readers follow it. @returns its tag */
 async function goLive(table: Table, from: number | undefined): Promise<string> {
+  const { live, named } = await versionsOf(table);
+  if (live !== from) throw new Error(`table ${table.name} was deployed by another process meanwhile: deploy again`);
+  const last = Math.max(0, ...[...named.keys()].map((name) => Number(name.slice(1))));
   const tags = await table.tags();
-  const now = await liveVersion(table);
-  if (now !== from) throw new Error(`table ${table.name} was deployed by another process meanwhile: deploy again`);
-  const names = await versionTags(table);
-  const last = names.reduce((most, name) => Math.max(most, Number(/^v(\d+)$/.exec(name)?.[1] ?? 0)), 0);
   const version = await table.version();
   await tags.create(`v${last + 1}`, version);
-  await (now === undefined ? tags.create(LIVE, version) : tags.update(LIVE, version));
+  await (live === undefined ? tags.create(LIVE, version) : tags.update(LIVE, version));
   return `v${last + 1}`;
 }

@@ -40,14 +40,19 @@ export function isSelective(filter: SearchFilter): boolean {
 /**
  * Rows that may be an answer, in order.
  *
+ * @param among rows to look at. Default: all
  * @throws {RangeError} naming the part of the filter that means nothing
  */
-export function sift(columns: Columns, filter: SearchFilter, origin: Origin): Uint32Array {
+export function sift(columns: Columns, filter: SearchFilter, origin: Origin, among?: readonly number[]): Uint32Array {
   checkSearchFilter(filter);
   const tests = testsOf(columns, filter, origin);
-  const left = new Uint32Array(columns.n);
+  const n = among?.length ?? columns.n;
+  const left = new Uint32Array(n);
   let count = 0;
-  for (let row = 0; row < columns.n; row++) if (tests.every((test) => test(row))) left[count++] = row;
+  for (let at = 0; at < n; at++) {
+    const row = among ? among[at] : at;
+    if (tests.every((test) => test(row))) left[count++] = row;
+  }
   return left.subarray(0, count);
 }
 

@@ -5,7 +5,7 @@ import type { Table } from '@lancedb/lancedb';
 import { type Columns, NEEDED, columnsOf } from './columns.ts';
 import { type StoreFacts, readFacts } from './facts.ts';
 import type { Vectors } from './nearest.ts';
-import { LIVE, openTable, storePlace, versionTags } from './place.ts';
+import { LIVE, openTable, storePlace, versionsOf } from './place.ts';
 import type { StoreRow } from './row.ts';
 
 /** All rows of a table in memory. */
@@ -13,6 +13,8 @@ export interface Loaded {
   columns: Columns;
   /** `[n, width]`, in memory that threads share. */
   values: Float32Array;
+  /** LanceDB's names of the rows, ascending. */
+  names: BigUint64Array;
 }
 
 /** A version of a table. It stays the same whatever is deployed meanwhile: open it again to see that. */
@@ -27,6 +29,8 @@ export interface Store extends StoreFacts {
   table: Table;
   /** Brings all rows into memory, once: what exact search and filters need. */
   load: () => Promise<Loaded>;
+  /** What {@link Store.load} has brought or is bringing, if it was asked for. */
+  loaded: () => Promise<Loaded> | undefined;
   close: () => void;
 }
 
@@ -55,15 +59,16 @@ export async function openStore(dataPath: string, name: string, { store = dataPa
     ...facts, dataPath, place, name, table,
     version: version ?? (await nameOf(table)),
     load: () => (loaded ??= load(table, facts)),
+    loaded: () => loaded,
     close: () => table.close(),
   };
 } // prettier-ignore
 
+/** The newest name of the version that is checked out. */
 async function nameOf(table: Table): Promise<string> {
-  const [tags, number] = [await table.tags(), await table.version()];
-  for (const name of (await versionTags(table)).toReversed())
-    if (name !== LIVE && (await tags.getVersion(name)) === number) return name;
-  return LIVE;
+  const [{ named }, number] = [await versionsOf(table), await table.version()];
+  const fitting = [...named].filter(([, version]) => version === number).map(([name]) => name);
+  return fitting.at(-1) ?? LIVE;
 }
 
 async function load(table: Table, { rows, width }: StoreFacts): Promise<Loaded> {
@@ -71,15 +76,32 @@ async function load(table: Table, { rows, width }: StoreFacts): Promise<Loaded> 
   if (bytes > SHARE * totalmem())
     throw new Error(`table ${table.name} holds ${(bytes / 1e9).toFixed(1)} GB of vectors, this machine has ${(totalmem() / 1e9).toFixed(1)} GB of memory: search it without filters, or on a larger machine`); // prettier-ignore
   const values = new Float32Array(new SharedArrayBuffer(bytes));
+  const names = new BigUint64Array(rows);
   const batches: RecordBatch[] = [];
   let from = 0;
-  for await (const batch of table.query().select([...NEEDED, 'vector'])) {
-    const vectors = batch.getChild('vector')!.getChildAt(0)!.toArray() as Float32Array;
-    values.set(vectors, from);
-    from += vectors.length;
+  for await (const batch of table
+    .query()
+    .select([...NEEDED, 'vector'])
+    .withRowId()) {
+    values.set(batch.getChild('vector')!.getChildAt(0)!.toArray() as Float32Array, from * width);
+    names.set(batch.getChild('_rowid')!.toArray() as BigUint64Array, from);
+    from += batch.numRows;
     batches.push(batch.select([...NEEDED]));
   }
-  return { columns: columnsOf(batches), values };
+  if (names.some((name, row) => row > 0 && name <= names[row - 1]))
+    throw new Error(`LanceDB gave the rows of table ${table.name} out of order: deploy it again, and tell us of it`);
+  return { columns: columnsOf(batches), values, names };
+}
+
+/** The row of a name. */
+export function rowNamed(names: BigUint64Array, name: bigint): number {
+  let [low, high] = [0, names.length - 1];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (names[middle] < name) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /**

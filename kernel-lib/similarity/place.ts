@@ -64,19 +64,37 @@ export async function openTable(place: string, table: string, version: string = 
   if (!names.includes(table))
     throw new Error(`no table ${table} in ${place} (it holds ${names.join(', ') || 'none'}): run imagesim similarity deploy, or notebook 07-similarity`); // prettier-ignore
   const opened = await (await connectTo(place)).openTable(table);
-  const tags = await versionTags(opened);
-  if (tags.includes(version)) {
+  const { live, named } = await versionsOf(opened);
+  if (version === LIVE ? live !== undefined : named.has(version)) {
     await opened.checkout(version);
     return opened;
   }
   if (version === LIVE)
     throw new Error(`table ${table} in ${place} was never deployed whole by this version of imagesim: deploy it again`);
-  throw new Error(
-    `no version ${version} of table ${table}: there are ${tags.filter((tag) => tag !== LIVE).join(', ')}`,
-  );
+  throw new Error(`no version ${version} of table ${table}: there are ${[...named.keys()].join(', ')}`);
 }
 
-/** Tags of a table, those of versions first to last, and `live`. */
-export async function versionTags(table: Table): Promise<string[]> {
-  return Object.keys(await (await table.tags()).list()).sort((a, b) => Number(a.slice(1)) - Number(b.slice(1)));
+/** Versions of a table that have a name. */
+export interface Versions {
+  /** LanceDB's number of the one that answers; none where no deploy was ever finished. */
+  live: number | undefined;
+  /** LanceDB's numbers by name, `v1`, `v2` and so on, first to last. */
+  named: Map<string, number>;
+}
+
+/** Names that a writer may take away while they are read: so often is it tried again. */
+const TRIES = 10;
+
+/** The versions of a table. */
+export async function versionsOf(table: Table): Promise<Versions> {
+  const tags = await table.tags();
+  for (let left = TRIES; ; left--) {
+    const found = await tags.list().catch((error: unknown) => {
+      if (left === 0 || !/Ref not found|Not found: .*_refs/.test(String(error))) throw error;
+    });
+    if (!found) continue;
+    const numbers = Object.entries(found).map(([name, { version }]) => [name, version] as const);
+    const named = numbers.filter(([name]) => name !== LIVE).sort(([a], [b]) => Number(a.slice(1)) - Number(b.slice(1)));
+    return { live: found[LIVE]?.version, named: new Map(named) };
+  }
 }

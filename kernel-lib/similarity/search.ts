@@ -1,10 +1,11 @@
 /** Search: which chips of a store look like what it is asked with. */
+import type { VectorQuery } from '@lancedb/lancedb';
 import type { RecordBatch } from 'apache-arrow';
 import { COLUMNS } from './arrow.ts';
 import { type Columns, columnsOf, rowOf } from './columns.ts';
 import { bestOf, similarities } from './exact.ts';
 import { type Origin, type SearchFilter, isSelective, metresBetween, sift } from './filter.ts';
-import type { Store } from './open.ts';
+import { type Store, rowNamed } from './open.ts';
 import { type Asked, type Query, ask } from './query.ts';
 import type { StoreRow } from './row.ts';
 
@@ -123,8 +124,13 @@ export function filterText(filter: SearchFilter): string {
   return named.map(([name, value]) => `${name} ${typeof value === 'object' && !Array.isArray(value) ? 'a polygon' : String(value)}`).join(', '); // prettier-ignore
 }
 
+interface Candidate {
+  row: number;
+  similarity: number;
+}
+
 /** The first of the candidates that may stand beside each other. */
-function pick(columns: Columns, candidates: readonly { row: number; similarity: number }[], { k, allDates = false, apartMetres = 0 }: Wanted, model: string): Hit[] {
+function pick(columns: Columns, candidates: readonly Candidate[], { k, allDates = false, apartMetres = 0 }: Wanted, model: string): Hit[] {
   const hits: Hit[] = [];
   const squares = new Set<string>();
   for (const { row, similarity } of candidates) {
@@ -139,19 +145,30 @@ function pick(columns: Columns, candidates: readonly { row: number; similarity: 
 } // prettier-ignore
 
 /** By LanceDB's index: as many as are wanted, and more until those left by date and distance are enough. None where they are not. */
-async function indexed({ table, index, model, rows }: Store, { vector }: Asked, origin: Origin, options: Wanted): Promise<Found | undefined> {
+async function indexed(store: Store, { vector }: Asked, origin: Origin, options: Wanted): Promise<Found | undefined> {
+  const { table, index, model, rows } = store;
   const most = Math.min(rows, 64 * options.k);
   for (let many = 2 * options.k + 8 * origin.ids.size; ; many = Math.min(most, 4 * many)) {
-    const query = table.query().nearestTo(vector).distanceType('dot').nprobes(index!.probes).limit(many);
-    const batches: RecordBatch[] = [];
-    for await (const batch of query.select([...COLUMNS, '_distance'])) batches.push(batch);
-    const columns = columnsOf(batches);
-    const distances = batches.flatMap((batch) => [...(batch.getChild('_distance')!.toArray() as Float32Array)]);
-    const candidates = [...sift(columns, { awayMetres: options.awayMetres }, origin)].map((row) => ({ row, similarity: 1 - distances[row] }));
-    const hits = pick(columns, candidates.sort((a, b) => b.similarity - a.similarity || a.row - b.row), options, model);
+    const nearest = table.query().nearestTo(vector).distanceType('dot').nprobes(index!.probes).limit(Math.min(many, most));
+    const { columns, candidates } = await candidatesOf(store, nearest);
+    const admitted = new Set(sift(columns, { awayMetres: options.awayMetres }, origin, candidates.map(({ row }) => row)));
+    const hits = pick(columns, candidates.filter(({ row }) => admitted.has(row)), options, model);
     if (hits.length === options.k) return { hits, left: undefined };
     if (many >= most) return undefined;
   }
+} // prettier-ignore
+
+/** What LanceDB finds, the most alike first. Of rows in memory it is asked for their names alone: to fetch them takes ten times as long as to find them. */
+async function candidatesOf(store: Store, nearest: VectorQuery): Promise<{ columns: Columns; candidates: Candidate[] }> {
+  const loaded = await store.loaded();
+  const wanted = loaded ? nearest.select(['_distance']).withRowId() : nearest.select([...COLUMNS, '_distance']);
+  const batches: RecordBatch[] = [];
+  for await (const batch of wanted) batches.push(batch);
+  const all = <Value>(name: string): Value[] => batches.flatMap((batch) => [...(batch.getChild(name)!.toArray() as Iterable<Value>)]);
+  const rows = loaded ? all<bigint>('_rowid').map((name) => rowNamed(loaded.names, name)) : undefined;
+  const candidates = all<number>('_distance').map((distance, at) => ({ row: rows ? rows[at] : at, similarity: 1 - distance }));
+  candidates.sort((a, b) => b.similarity - a.similarity || a.row - b.row);
+  return { columns: loaded ? loaded.columns : columnsOf(batches), candidates };
 } // prettier-ignore
 
 /** What was measured when the index was built, for as many answers or the next number above. */

@@ -1,7 +1,7 @@
 /** Versions of the store's tables: list them, go back to one, forget the oldest. */
 import type { Table } from '@lancedb/lancedb';
 import { type StoreFacts, readFacts } from './facts.ts';
-import { LIVE, connectTo, openTable, storePlace, tableNames, versionTags } from './place.ts';
+import { LIVE, connectTo, openTable, storePlace, tableNames, versionsOf } from './place.ts';
 import { forget, oneWriter, standOnLive } from './writer.ts';
 
 /** A version of a table. */
@@ -25,20 +25,18 @@ export async function listStores(dataPath: string, table?: string): Promise<List
   const listed: ListedStore[] = [];
   for (const name of names) {
     const opened = table === undefined ? await (await connectTo(place)).openTable(name) : await openTable(place, name);
-    listed.push(...(await versionsOf(opened)));
+    listed.push(...(await listedOf(opened)));
   }
   return listed;
 }
 
-async function versionsOf(table: Table): Promise<ListedStore[]> {
-  const names = await versionTags(table);
-  if (!names.includes(LIVE)) return [];
-  const tags = await table.tags();
-  const live = await tags.getVersion(LIVE);
+async function listedOf(table: Table): Promise<ListedStore[]> {
+  const { live, named } = await versionsOf(table);
+  if (live === undefined) return [];
   const listed: ListedStore[] = [];
-  for (const version of names.filter((name) => name !== LIVE)) {
+  for (const [version, number] of named) {
     await table.checkout(version);
-    listed.push({ ...(await readFacts(table)), table: table.name, version, live: (await table.version()) === live });
+    listed.push({ ...(await readFacts(table)), table: table.name, version, live: number === live });
   }
   return listed;
 }
@@ -66,11 +64,12 @@ export async function pruneStore(dataPath: string, table: string, keep: number):
   const place = storePlace(dataPath);
   const opened = await openTable(place, table);
   return oneWriter(place, table, {}, async () => {
-    const { version: live } = (await versionsOf(opened)).find((version) => version.live)!;
+    const { live, named } = await versionsOf(opened);
     await standOnLive(opened);
     const gone = await forget(opened, keep);
     const tags = await opened.tags();
-    for (const name of [live, LIVE]) await tags.update(name, await opened.version()); // the same rows, put in order
+    const same = [...named.keys()].filter((name) => named.get(name) === live && !gone.includes(name));
+    for (const name of [...same, LIVE]) await tags.update(name, await opened.version()); // the same rows, put in order
     return gone;
   });
 }

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { Table } from '@lancedb/lancedb';
 import { withLock } from '../ard/index.ts';
-import { LIVE, isBucket, versionTags } from './place.ts';
+import { LIVE, isBucket, versionsOf } from './place.ts';
 
 /** Options of {@link oneWriter}. */
 export interface WriterOptions {
@@ -29,11 +29,6 @@ export async function oneWriter<Result>(place: string, table: string, { waitMs =
   });
 } // prettier-ignore
 
-/** LanceDB's number of the version that is live; none where no deploy was ever finished. */
-export async function liveVersion(table: Table): Promise<number | undefined> {
-  return (await versionTags(table)).includes(LIVE) ? (await table.tags()).getVersion(LIVE) : undefined;
-}
-
 /** Goes on from the live version, whatever lies above it: an unfinished deploy, or what was gone back from. */
 export async function standOnLive(table: Table): Promise<void> {
   await table.checkout(LIVE);
@@ -52,17 +47,30 @@ export async function standOnLive(table: Table): Promise<void> {
  * @returns the versions that went
  */
 export async function forget(table: Table, keep: number): Promise<string[]> {
-  const tags = await table.tags();
-  const live = await tags.getVersion(LIVE);
-  const names = (await versionTags(table)).filter((name) => name !== LIVE);
-  const numbers = new Map<string, number>();
-  for (const name of names) numbers.set(name, await tags.getVersion(name));
-  const old = names.slice(0, Math.max(0, names.length - keep)).filter((name) => numbers.get(name) !== live);
+  const { live, named } = await versionsOf(table);
+  const numbers = [...named];
+  const old = numbers.slice(0, Math.max(0, numbers.length - keep)).filter(([, number]) => number !== live);
   if (old.length === 0) return [];
-  for (const name of old) await tags.delete(name);
-  const oldest = Math.min(live, ...names.filter((name) => !old.includes(name)).map((name) => numbers.get(name)!));
+  const tags = await table.tags();
+  for (const [name] of old) await tags.delete(name);
+  const oldest = Math.min(...(await versionsOf(table)).named.values(), live ?? Number.POSITIVE_INFINITY);
   const found = (await table.listVersions()).find(({ version }) => version === oldest);
-  const deleteUnverified = false; // another writer of a bucket may be at work
-  if (found) await table.optimize({ cleanupOlderThan: found.timestamp, deleteUnverified });
-  return old;
+  if (found) await cleanUp(table, found.timestamp);
+  return old.map(([name]) => name);
+}
+
+/** Milliseconds by which what goes must be older than what stays. LanceDB counts them from when it comes to it, and refuses where a version that has a name would go. */
+const MARGINS_MS = [200, 2000, 20_000, 200_000];
+
+/** Removes what was written before a time and is in no version that has a name. What is too near to it stays until the next time. */
+async function cleanUp(table: Table, before: Date): Promise<void> {
+  await table.optimize({ cleanupOlderThan: new Date(0) }); // takes its time: by itself
+  for (const margin of MARGINS_MS) {
+    try {
+      await table.optimize({ cleanupOlderThan: new Date(before.getTime() - margin), deleteUnverified: false });
+      return;
+    } catch (error) {
+      if (!/tagged version/.test((error as Error).message)) throw error;
+    }
+  }
 }
