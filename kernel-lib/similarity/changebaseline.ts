@@ -1,6 +1,6 @@
 /** What needs no learning: how far pictures of two dates differ, pixel by pixel or by their colours. */
 import { colourHistograms } from '../training/index.ts';
-import { countValues, emptyCounts, matchingTables, relit } from './changelight.ts';
+import { countsOf, matchingTables, relit } from './changelight.ts';
 import type { ChangeList } from './changedetect.ts';
 
 /** Pictures of the same squares at two dates, `[n, size, size, 3]` each. */
@@ -39,10 +39,7 @@ export function histogramDifference({ before, after, size }: DatedPictures): Flo
 
 /** The pictures with those after brought to the colours of those before: each band's histogram over all of them is matched. */
 export function matchedHistograms({ before, after, size }: DatedPictures): DatedPictures {
-  const [first, second] = [emptyCounts(), emptyCounts()];
-  countValues(before, first, 1);
-  countValues(after, second, 1);
-  return { before, after: relit(after, matchingTables(first, second)), size };
+  return { before, after: relit(after, matchingTables(countsOf(before, 1), countsOf(after, 1))), size };
 }
 
 /** A list by one way of differencing. */

@@ -7,7 +7,7 @@ import { FEATURES, imageFeatures } from '../chips/index.ts';
 import { type Licence, imageryLicences } from '../datasets/index.ts';
 import { type Backbone, ownFeatures } from '../training/index.ts';
 import type { ChipChange } from './change.ts';
-import { emptyCounts, countValues, matchingTables, relit } from './changelight.ts';
+import { type ValueCounts, countsOf, matchingTables, relit, sumOf } from './changelight.ts';
 import { calibrateChange, narrowed } from './changefit.ts';
 import {
   type PairImages,
@@ -48,7 +48,7 @@ export interface DetectOptions extends PairOptions, Omit<StepOptions, 'concurren
   encoder?: ChangeEncoder | undefined;
   /** How far the picture after may lie off, pixels of 0.305 m, even, 0 to 32: how far is searched. Default: 8 */
   reach?: number | undefined;
-  /** Whether the pictures after are brought to the light of those before, each band's histogram over the tile matched. Default: true */
+  /** Whether the pictures after are brought to the light of those before, each band’s histogram matched. Default: true */
   matchesLight?: boolean | undefined;
   /** Whether small pictures are kept, to compare with plain differences. Default: false */
   keepsPictures?: boolean | undefined;
@@ -179,19 +179,25 @@ interface Compared {
 
 async function compared(pair: TilePair, { matchesLight, reach, signal }: EncodeSettings): Promise<Compared> {
   const correlations: Float32Array[] = [];
-  const values = [emptyCounts(), emptyCounts()];
+  const values: [before: ValueCounts, after: ValueCounts][] = [];
   for await (const { pairs, size, before, after } of pairImages(pair, reach)) {
     signal?.throwIfAborted();
     const bytes = size * size * 3;
     pairs.forEach((_, at) => {
-      const [from, to] = [at * bytes, (at + 1) * bytes];
-      correlations.push(correlationsOf(before.subarray(from, to), after.subarray(from, to), size, reach));
+      const [first, second] = [before, after].map((images) => images.subarray(at * bytes, (at + 1) * bytes));
+      correlations.push(correlationsOf(first, second, size, reach));
+      if (matchesLight) values.push([countsOf(first), countsOf(second)]);
     });
-    countValues(before, values[0]);
-    countValues(after, values[1]);
   }
-  const tables = matchesLight ? matchingTables(values[0], values[1]) : undefined;
-  return { shifts: bestShifts(correlations), tables };
+  const shifts = bestShifts(correlations);
+  return { shifts, tables: matchesLight ? lightOf(shifts, values) : undefined };
+}
+
+/** The light of the half of the chips whose edges stayed in place best: what was built, felled or harvested has other colours, not other light. */
+function lightOf(shifts: readonly Shift[], values: readonly [ValueCounts, ValueCounts][]): Uint8Array[] {
+  const byEdges = [...shifts.keys()].sort((a, b) => shifts[b].correlation - shifts[a].correlation);
+  const stayed = byEdges.slice(0, Math.ceil(byEdges.length / 2)).map((chip) => values[chip]);
+  return matchingTables(sumOf(stayed.map(([before]) => before)), sumOf(stayed.map(([, after]) => after)));
 }
 
 async function encodeSome(

@@ -1,22 +1,26 @@
 /** The light of pictures of two dates: how values of one become those of the other. */
 
-/** How many pixels of each band have each value: `[3, 256]`. */
-export type ValueCounts = Float64Array[];
-
-/** Counts of no pixel. */
-export function emptyCounts(): ValueCounts {
-  return [0, 1, 2].map(() => new Float64Array(256));
-}
+/** How many pixels of each band have each value: `[3 × 256]`. */
+export type ValueCounts = Uint32Array;
 
 /**
- * Adds pixels to counts.
+ * Counts the values of pixels.
  *
  * @param images RGB, pixel after pixel
- * @param every so many pixels one is counted. Default: 7
+ * @param every of so many pixels one is counted. Default: 7
  */
-export function countValues(images: Uint8Array, counts: ValueCounts, every = 7): void {
+export function countsOf(images: Uint8Array, every = 7): ValueCounts {
+  const counts = new Uint32Array(3 * 256);
   for (let at = 0; at < images.length; at += 3 * every)
-    for (let band = 0; band < 3; band++) counts[band][images[at + band]]++;
+    for (let band = 0; band < 3; band++) counts[band * 256 + images[at + band]]++;
+  return counts;
+}
+
+/** Counts of several pictures together. */
+export function sumOf(counts: readonly ValueCounts[]): ValueCounts {
+  const sum = new Uint32Array(3 * 256);
+  for (const own of counts) own.forEach((count, at) => (sum[at] += count));
+  return sum;
 }
 
 /**
@@ -25,8 +29,8 @@ export function countValues(images: Uint8Array, counts: ValueCounts, every = 7):
  * @returns `[3, 256]`: the first value before below which as large a share of the pixels lies
  */
 export function matchingTables(before: ValueCounts, after: ValueCounts): Uint8Array[] {
-  return after.map((counts, band) => {
-    const [from, to] = [shares(counts), shares(before[band])];
+  return [0, 1, 2].map((band) => {
+    const [from, to] = [shares(after, band), shares(before, band)];
     let value = 0;
     return Uint8Array.from(from, (share) => {
       while (value < 255 && to[value] < share - 1e-9) value++;
@@ -35,11 +39,12 @@ export function matchingTables(before: ValueCounts, after: ValueCounts): Uint8Ar
   });
 }
 
-/** Share of the pixels at each value or below. */
-function shares(counts: Float64Array): Float64Array {
-  const total = counts.reduce((sum, count) => sum + count, 0);
+/** Share of a band's pixels at each value or below. */
+function shares(counts: ValueCounts, band: number): Float64Array {
+  const own = Float64Array.from(counts.subarray(band * 256, (band + 1) * 256));
+  const total = own.reduce((sum, count) => sum + count, 0);
   let sum = 0;
-  return counts.map((count) => (sum += count) / total);
+  return own.map((count) => (sum += count) / total);
 }
 
 /** Pictures with their values replaced. */
