@@ -32,29 +32,41 @@ const ROUNDS = 6;
  *
  * A linear map foretells the picture after from the picture before (chronochrome), fitted on chips that did not change; what it does
  * not foretell is measured in the spread of those same chips. Which did not change is not known: it is estimated anew after each
- * fit, from that distance and from how well the chip's edges stayed in place, and each chip counts by the probability that it did
- * not change. The edges hold the estimate where most of the ground has changed: by distance alone what befell most chips would pass
+ * fit, from that distance and from how unlike the pictures themselves are, and each chip counts by the probability that it did not
+ * change. The pictures hold the estimate where most of the ground has changed: by distance alone what befell most chips would pass
  * for the season. Where few chips are left to fit on, the map is drawn towards a mere shift and the spread towards a sphere.
  *
- * @param unlike `[chips]`: how little the edges of a chip agree, 1 − correlation
+ * @param unlike one or more of `[chips]`, in any unit: how unlike the pictures are, without any model, such as 1 − correlation of their edges
  * @throws {RangeError} when the two dates are not of one length and width, or fewer than 16 chips are given
  * @see Schaum & Stocker 1997, chronochrome; Ledoit & Wolf 2004, Journal of Multivariate Analysis 88, on shrinkage
  */
-export function calibrateChange(features: DatedFeatures, unlike: ArrayLike<number>): CalibratedChange {
+export function calibrateChange(features: DatedFeatures, unlike: readonly ArrayLike<number>[]): CalibratedChange {
   const { parts } = features;
-  const chips = checkFeatures(features, unlike.length);
+  const chips = checkFeatures(features, unlike[0].length);
   const { before, after } = componentsOf(features);
   const steps = Matrix.sub(after, before);
-  const edges = Float64Array.from(unlike);
-  let found = twoPopulations([edges]);
+  const plain = meanOf(unlike.map(standardised));
+  let found = twoPopulations([plain]);
   let distance = new Float64Array(chips);
   for (let round = 0; round < ROUNDS; round++) {
     const weights = Float64Array.from({ length: chips * parts }, (_, row) => 1e-4 + 1 - found.probability[Math.floor(row / parts)]); // prettier-ignore
     const squared = unforetold(before, steps, weights);
     distance = Float64Array.from({ length: chips }, (_, chip) => Math.log(1e-9 + Math.max(...squared.subarray(chip * parts, (chip + 1) * parts)))); // prettier-ignore
-    found = twoPopulations([edges, distance], found.probability);
+    found = twoPopulations([plain, distance], found.probability);
   }
   return { distance, probability: risingWith(distance, found.probability), share: found.share };
+}
+
+/** Brought to median 0 and the spread of a standard normal by quartiles, cut off at ±4: outliers must not set the scale. */
+function standardised(values: ArrayLike<number>): Float64Array {
+  const sorted = Float64Array.from(values).sort();
+  const at = (share: number): number => sorted[Math.floor(share * (sorted.length - 1))];
+  const scale = (at(0.75) - at(0.25)) / 1.349 + 1e-9;
+  return Float64Array.from(values, (value) => Math.min(4, Math.max(-4, (value - at(0.5)) / scale)));
+}
+
+function meanOf(columns: readonly Float64Array[]): Float64Array {
+  return columns[0].map((_, at) => columns.reduce((sum, column) => sum + column[at], 0) / columns.length);
 }
 
 function checkFeatures({ before, after, width, parts }: DatedFeatures, chips: number): number {

@@ -91,7 +91,7 @@ describe('calibrateChange', () => {
       }
     }
     const unlike = changed.map((is) => 0.5 + (is ? 0.15 : 0) + 0.1 * normal());
-    return Object.assign([{ before, after, width, parts }, unlike] as Parameters<typeof calibrateChange>, { changed });
+    return Object.assign([{ before, after, width, parts }, [unlike]] as Parameters<typeof calibrateChange>, { changed });
   }; // prettier-ignore
 
   for (const [chips, share] of [[400, 0.05], [400, 0.3], [300, 0.6]]) // prettier-ignore
