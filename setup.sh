@@ -4,7 +4,7 @@
 #   ./setup.sh              what the notebooks need, for the role chosen last; at first that is the datamaker's
 #   ./setup.sh datamaker    the same, for the machine that makes data
 #   ./setup.sh trainer      for the machine that trains: and @tensorflow/tfjs-node-gpu, CUDA and cuDNN, or what it does without them
-#   ./setup.sh test         and what the tests need: gdal-bin, osmium-tool, libjpeg-turbo-progs, chromium, python3-rasterio, python3-onnx, openssh-server
+#   ./setup.sh test         and what the tests need: gdal-bin, osmium-tool, libjpeg-turbo-progs, chromium, python3-rasterio, python3-onnx, openssh-server, Slurm
 #
 # Data goes to $IMAGESIM_DATA, else to /home/ubuntu/data.
 set -euo pipefail
@@ -249,16 +249,26 @@ install_test_tools() {
     /usr/bin/python3 -c 'import sys; from importlib.util import find_spec; sys.exit(find_spec(sys.argv[1]) is None)' "$module" || packages+=("python3-$module")
   done
   [[ ${#packages[@]} == 0 ]] || apt_install "${packages[@]}"
-  [[ -x /usr/sbin/sshd && -n $(type -P ssh) ]] || install_ssh
+  [[ -x /usr/sbin/sshd && -n $(type -P ssh) ]] || install_stopped ssh openssh-server openssh-client || exit 1
+  install_slurm
 }
 
-# For the tests' own server on 127.0.0.1: the package would also open port 22 to all, and is kept from that.
-install_ssh() {
-  local policy=/usr/sbin/policy-rc.d kept=
+# For the tests' own servers on 127.0.0.1: the packages would also start one, ssh on port 22 to all, and are kept from that.
+install_stopped() { # its services with blanks between, packages
+  local policy=/usr/sbin/policy-rc.d kept='' failed='' services
+  read -ra services <<<"$1"
+  shift
   if [[ -e $policy ]]; then kept=yes; else printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null && as_root chmod 755 "$policy"; fi
-  apt_install openssh-server openssh-client
+  (apt_install "$@") || failed=yes
   [[ -n $kept ]] || as_root rm -f "$policy"
-  as_root systemctl disable ssh >/dev/null 2>&1 || true # where systemd is not, nothing starts it
+  as_root systemctl disable "${services[@]}" >/dev/null 2>&1 || true # where systemd is not, nothing starts them
+  [[ -z $failed ]]
+}
+
+# The tests of arrays run on it, and are skipped without.
+install_slurm() {
+  if [[ -x /usr/sbin/slurmctld && -x /usr/sbin/slurmd && -x /usr/sbin/munged && -n $(type -P sbatch) ]] || tried slurm "$(date +%F)"; then return 0; fi
+  install_stopped 'slurmctld slurmd munge' slurmctld slurmd slurm-client munge || note_tried slurm "$(date +%F)"
 }
 
 # Debian calls it chromium; Ubuntu chromium-browser.

@@ -7,7 +7,11 @@ import { osmVerbs } from './cli/osm.ts';
 import { chipVerbs } from './cli/chips.ts';
 import { datasetVerbs } from './cli/datasets.ts';
 import { trainingVerbs } from './cli/training.ts';
+import { similarityVerbs } from './cli/similarity.ts';
+import { reportVerbs } from './cli/report.ts';
 import { changeVerbs } from './cli/change.ts';
+import { serveVerbs } from './cli/serve.ts';
+import { submitVerbs } from './cli/submit.ts';
 import { stop } from './cli/output.ts';
 
 const ownVersion = (
@@ -40,7 +44,11 @@ osmVerbs(program);
 chipVerbs(program);
 datasetVerbs(program);
 trainingVerbs(program);
+similarityVerbs(program);
+reportVerbs(program);
 changeVerbs(program);
+serveVerbs(program);
+submitVerbs(program); // last: it looks at the others
 
 program.parseAsync().catch((error: unknown) => {
   const message = error instanceof Error ? error.message : String(error);

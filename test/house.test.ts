@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 const library = fileURLToPath(new URL('../kernel-lib', import.meta.url));
 
@@ -16,19 +16,22 @@ const rooms: Record<string, string[]> = {
   datasets: ['ard', 'infra', 'osm', 'chips', 'statistics'],
   training: ['ard', 'infra', 'osm', 'chips', 'statistics', 'datasets'],
   similarity: ['ard', 'infra', 'osm', 'chips', 'statistics', 'datasets', 'training'],
+  serve: ['ard', 'infra', 'osm', 'chips', 'statistics', 'datasets', 'training', 'similarity'],
   show: ['ard'],
-  cli: ['ard', 'sample', 'infra', 'osm', 'chips', 'statistics', 'datasets', 'training', 'similarity'],
+  cli: ['ard', 'sample', 'infra', 'osm', 'chips', 'statistics', 'datasets', 'training', 'similarity', 'serve'],
 };
 
-/** `file → specifier` of every import of another room. */
+/** Every import of another room, of files in folders of a room too: `target` the room, `path` from the library on. */
 function importsOf(room: string): { file: string; target: string; path: string }[] {
-  return readdirSync(join(library, room))
-    .filter((file) => file.endsWith('.ts'))
-    .flatMap((file) => {
-      const text = readFileSync(join(library, room, file), 'utf8');
-      const paths = [...text.matchAll(/(?:from|import\()\s*'\.\.\/([^']+)'/g)].map(([, path]) => path);
-      return paths.map((path) => ({ file: `${room}/${file}`, target: path.split('/')[0], path }));
-    });
+  const files = readdirSync(join(library, room), { recursive: true, encoding: 'utf8' }).filter((file) =>
+    file.endsWith('.ts'),
+  );
+  return files.flatMap((name) => {
+    const file = join(room, name);
+    const text = readFileSync(join(library, file), 'utf8');
+    const paths = [...text.matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)].map(([, path]) => join(dirname(file), path));
+    return paths.map((path) => ({ file, target: path.split('/')[0], path })).filter(({ target }) => target !== room);
+  });
 }
 
 describe('the house', () => {

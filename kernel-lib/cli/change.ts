@@ -88,7 +88,7 @@ async function knownChanges(vectors: string | undefined): Promise<KnownChange[]>
 interface Chosen {
   encoder: ChangeEncoder;
   what: string;
-  close(): Promise<void>;
+  close: () => Promise<void>;
 }
 
 async function encoderOf({ model, backbone: file, pixels }: ChangeFlags): Promise<Chosen> {

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
-import type { Bounds } from '../ard/index.ts';
+import { type Bounds, type Shard, environmentShard } from '../ard/index.ts';
 import { TREES, type PullReport, type SyncPlan, type SyncReport, type TreeReport, dataPath, durationText, planLines } from '../infra/index.ts'; // prettier-ignore
 import { megabytes, print, printTable, steps, stop } from './output.ts';
-import { between, boxOf, listOf, numberOf, zoneNumber } from './values.ts';
+import { between, boxOf, listOf, numberOf, shardNamed, zoneNumber } from './values.ts';
 
 /** Adds the verbs that bring data, look at the machine and run the notebooks. */
 export function infraVerbs(program: Command): void {
@@ -25,6 +25,7 @@ export function infraVerbs(program: Command): void {
     .option('--min-filled <share>', 'only tiles with at least this share of real pixels, 0 to 1', numberOf)
     .option('--products <names>', 'by the descriptor, with commas between', listOf, ['visual'])
     .option('--force', 'replace what is newer where it goes; bring a delivery again that is there')
+    .option('--shard <i/n>', 'only what falls to worker i of n, from 0; default: as the array job says', shardNamed)
     .option('--concurrency <n>', 'files at once', between(1, 64), 8)
     .option('--endpoint <url>', 'S3 endpoint; default: $AWS_ENDPOINT_URL_S3, else AWS')
     .option('--region <name>', 'default: of environment or profile, else us-west-2')
@@ -37,6 +38,7 @@ export function infraVerbs(program: Command): void {
         until,
         maxCloudPercent: maxCloud,
         again: flags.force,
+        shard: flags.shard ?? environmentShard(),
         onPlan: planPrinter(flags.dryRun),
         ...steps(),
       };
@@ -147,6 +149,7 @@ interface SyncFlags {
   maxCloud?: number;
   minFilled?: number;
   products: string[];
+  shard?: Shard;
   force?: boolean;
   concurrency: number;
   endpoint?: string;

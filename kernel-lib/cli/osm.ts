@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import { type Progress, cellsOnDisk } from '../ard/index.ts';
+import { type Progress, type Shard, environmentShard } from '../ard/index.ts';
 import { dataPath } from '../infra/index.ts';
 import { print, steps } from './output.ts';
-import { zoneNumber } from './values.ts';
+import { shardNamed, zoneNumber } from './values.ts';
 
 /** Adds the verb that fetches OpenStreetMap. */
 export function osmVerbs(program: Command): void {
@@ -14,11 +14,16 @@ export function osmVerbs(program: Command): void {
     .option('--source <file>', 'read a .osm.pbf, .osm or .osm.gz that covers the cells; no network')
     .option('--date <time>', 'the map as it stood then, 2023-05-17; of servers that keep history')
     .option('--since <time>', 'fetch again the cells whose map is of a time before this one, 2026-01-01')
+    .option(
+      '--shard <i/n>',
+      'only the cells that fall to worker i of n, from 0; default: as the array job says',
+      shardNamed,
+    )
     .option('--force', 'fetch again what is there')
-    .action(async ({ zone, ...flags }: OsmFlags) => {
-      const { fetchOsmByQuadkey, readOsmMeta } = await import('../osm/index.ts');
-      const tags = await fetchOsmByQuadkey(zone, dataPath(), { ...flags, ...waitsAloud(steps()) });
-      for (const cell of await cellsOnDisk(dataPath(), zone)) {
+    .action(async ({ zone, shard = environmentShard(), ...flags }: OsmFlags) => {
+      const { fetchOsmByQuadkey, osmCells, readOsmMeta } = await import('../osm/index.ts');
+      const tags = await fetchOsmByQuadkey(zone, dataPath(), { ...flags, shard, ...waitsAloud(steps()) });
+      for (const cell of await osmCells(zone, dataPath(), shard)) {
         const { covered = 1 } = await readOsmMeta(dataPath(), cell);
         if (covered < 1)
           console.error(`${cell.id} is not whole: an extract covered ${(100 * covered).toFixed(1)} % of it`);
@@ -34,6 +39,7 @@ interface OsmFlags {
   source?: string;
   date?: string;
   since?: string;
+  shard?: Shard;
   force?: boolean;
 }
 

@@ -4,6 +4,7 @@ import { Piscina } from 'piscina';
 import { type StepOptions, WriteError, eachUnit, writeWhole } from '../ard/index.ts';
 import type { HashAnswer, HashTask } from './hasher.ts';
 import type { DatasetRow } from './row.ts';
+import { BLOCK } from './table.ts';
 
 /** Hashes of chips, and what it took. */
 export interface HashedChips {
@@ -35,12 +36,13 @@ export async function hashChips(
   let read = 0;
   const work = async ([quadkey, places]: [string, number[]]): Promise<void> => {
     const folder = join(chipDir, quadkey);
-    const stems = places.map((place) => stemOf(chips[place])).join('\n');
+    const stems: string[] = [];
+    for (let start = 0; start < places.length; start += BLOCK)
+      stems.push(places.slice(start, start + BLOCK).map((place) => stemOf(chips[place])).join('\n')); // prettier-ignore
     const answer = (await pool().run({ folder, stems, again } satisfies HashTask)) as HashAnswer;
     if (answer.cache) await writeCache(join(folder, 'hashes.bin'), answer.cache);
-    const digits = Buffer.from(answer.hashes.buffer).toString('hex');
-    for (const [index, place] of places.entries()) sha256[place] = digits.slice(64 * index, 64 * index + 64);
-    for (const index of answer.gone) sha256[places[index]] = undefined;
+    const found = answer.hashes.flatMap((lines) => lines.split('\n'));
+    for (let index = 0; index < found.length; index++) sha256[places[index]] = found[index] || undefined;
     read += answer.read;
   };
   await eachUnit([...byCell(chips)], 'cells of chips', work, { concurrency: workers() + 1, ...options });

@@ -1,14 +1,16 @@
 import { type ColumnMetaData, type Encoding, type PageHeader, parquetReadObjects } from 'hyparquet';
 import { ByteWriter, ParquetWriter, schemaFromColumnData } from 'hyparquet-writer';
 import { writePageHeader } from 'hyparquet-writer/src/datapage.js';
+import { deltaBinaryPack } from 'hyparquet-writer/src/delta.js';
 import { writeRleBitPackedHybrid } from 'hyparquet-writer/src/encoding.js';
 import { writePlain } from 'hyparquet-writer/src/plain.js';
-import { snappyCompress } from 'hyparquet-writer/src/snappy.js';
 import { type DatasetRow, FACTS, LABEL, columnsOf } from './row.ts';
 import { type Coded, type Table, BLOCK, linesOf } from './table.ts';
 
-/** Rows in a page of codes. */
-const PAGE_ROWS = 65_536;
+/** Rows in a page of codes; the arrays of a longer one are new memory each time, see {@link BLOCK}. */
+const PAGE_ROWS = 16_384;
+/** Bytes that are handed on at a time. */
+const PIECE = 1 << 20;
 const LINE_FEED = 10;
 const PHYSICAL = { text: 'BYTE_ARRAY', number: 'DOUBLE', label: 'INT32' } as const;
 
@@ -16,34 +18,57 @@ type Physical = (typeof PHYSICAL)[keyof typeof PHYSICAL];
 /** What was written of a column: how, and how many bytes. */
 type Chunk = Pick<ColumnMetaData, 'encodings' | 'codec' | 'total_uncompressed_size' | 'data_page_offset' | 'dictionary_page_offset'>; // prettier-ignore
 
+/** Hands on what is written to it, a piece at a time, out of the same memory: new memory would cost more than what is written. */
+class PieceWriter extends ByteWriter {
+  readonly #take: (piece: Uint8Array) => void;
+
+  constructor(take: (piece: Uint8Array) => void) {
+    super(2 * PIECE);
+    this.#take = take;
+  }
+
+  override ensure(size: number): void {
+    if (this.index > PIECE) this.finish();
+    super.ensure(size);
+  }
+
+  override finish(): void {
+    this.#take(this.getBytes());
+    this.index = 0;
+  }
+}
+
 /**
- * Rows as the bytes of a Parquet file, in one row group.
+ * Rows as a Parquet file, in one row group.
  *
  * The pages are made here: hyparquet-writer takes a column value by value, several seconds for half a million rows. A column
  * that the table has in codes is written as they are, with its values as the dictionary.
  *
+ * @param take given the file's bytes, piece after piece, each only for as long as it runs
  * @see https://parquet.apache.org/docs/file-format/data-pages/encodings/
  */
-export function parquetOf({ rows, texts, numbers }: Table, labels: readonly string[]): Buffer {
+export function encodeParquet(
+  { rows, texts, numbers }: Table,
+  labels: readonly string[],
+  take: (piece: Uint8Array) => void,
+): void {
   const { length } = rows;
   const columns = columnsOf(labels);
   const types = { text: 'STRING', number: 'DOUBLE', label: 'INT32' } as const;
   const schema = schemaFromColumnData({ columnData: columns.map(({ name, type }) => ({ name, data: [], type: types[type], nullable: name !== 'weight' })) }); // prettier-ignore
-  const writer = new ByteWriter(80 * length);
+  const writer = new PieceWriter(take);
   const file = new ParquetWriter({ writer, schema });
   const written = columns.map(({ name, type }) => {
     const start = writer.offset;
     const column = texts[name as keyof typeof texts] ?? numbers.get(name)!;
-    const chunk = name === 'id' || name === 'sha256' ? writeLines(writer, linesOf(rows, name), length, name === 'id') : writeCodes(writer, column, PHYSICAL[type], name !== 'weight'); // prettier-ignore
+    const chunk = name === 'id' || name === 'sha256' ? writeLines(writer, linesOf(rows, name), length) : writeCodes(writer, column, PHYSICAL[type], name !== 'weight'); // prettier-ignore
     const meta_data: ColumnMetaData = { ...chunk, type: PHYSICAL[type], path_in_schema: [name], num_values: BigInt(length), total_compressed_size: BigInt(writer.offset - start) }; // prettier-ignore
     return { file_offset: BigInt(start), meta_data };
   });
   const total_byte_size = written.reduce((sum, { meta_data }) => sum + meta_data.total_uncompressed_size, 0n);
   file.row_groups.push({ columns: written, total_byte_size, num_rows: BigInt(length) });
   file.num_rows = BigInt(length);
-  void file.finish(); // into memory, at once
-  const { buffer, byteOffset, byteLength } = writer.getBytes();
-  return Buffer.from(buffer, byteOffset, byteLength);
+  void file.finish(); // at once, as the writer's own finish is
 }
 
 /** A column of codes: its values as a dictionary, then which of them each row has; plain and empty where nothing is known. */
@@ -87,34 +112,42 @@ function writeDictionary(writer: ByteWriter, values: Coded['values'], type: Phys
   return header + page.offset;
 }
 
-/** A column of lines, a page a block, each line as its length and its bytes. */
-function writeLines(writer: ByteWriter, blocks: Iterable<Buffer>, length: number, compressed: boolean): Chunk {
+/** A column of lines, a page a block, each line as what it shares with the one before it and what it does not. */
+function writeLines(writer: ByteWriter, blocks: Iterable<string>, length: number): Chunk {
   const data_page_offset = BigInt(writer.offset);
   let size = 0;
   let left = length;
+  const page = new ByteWriter();
   for (const block of blocks) {
     const rows = Math.min(BLOCK, left);
     left -= rows;
-    const levels = new Int32Array(rows).fill(1);
-    size += writePage(writer, { levels, bytes: plainLines(block, rows), rows, nulls: 0, encoding: 'PLAIN', compressed }); // prettier-ignore
+    page.index = page.offset = 0;
+    writeDeltas(page, Buffer.from(block), rows);
+    size += writePage(writer, { levels: new Int32Array(rows).fill(1), bytes: page.getBytes(), rows, nulls: 0, encoding: 'DELTA_BYTE_ARRAY' }); // prettier-ignore
   }
-  return { encodings: ['PLAIN'], codec: compressed ? 'SNAPPY' : 'UNCOMPRESSED', total_uncompressed_size: BigInt(size), data_page_offset }; // prettier-ignore
+  return { encodings: ['DELTA_BYTE_ARRAY'], codec: 'UNCOMPRESSED', total_uncompressed_size: BigInt(size), data_page_offset }; // prettier-ignore
 }
 
-/** Lines with a 32-bit length before each instead of the line feed after it. */
-function plainLines(lines: Buffer, rows: number): Uint8Array {
-  const bytes = new Uint8Array(lines.length + 3 * rows);
-  const view = new DataView(bytes.buffer);
+/** Of each line how many bytes it has in common with the one before it, how many more it has, then those. */
+function writeDeltas(page: ByteWriter, lines: Uint8Array, rows: number): void {
+  const [prefixes, suffixes] = [new Int32Array(rows), new Int32Array(rows)];
+  const rest = new Uint8Array(lines.length);
+  let size = 0;
+  let before = lines.length - 1; // the last line feed: the first line has nothing in common with it
   let start = 0;
-  let at = 4;
-  for (let index = 0; index < lines.length; index++) {
-    bytes[at++] = lines[index];
-    if (lines[index] !== LINE_FEED) continue;
-    view.setUint32(start, at - start - 5, true); // neither itself nor the line feed, which the next one overwrites
-    start = at - 1;
-    at = start + 4;
+  for (let row = 0; row < rows; row++) {
+    let index = start;
+    while (lines[index] === lines[before] && lines[index] !== LINE_FEED) [index, before] = [index + 1, before + 1];
+    prefixes[row] = index - start;
+    before = start;
+    for (const from = size - index; lines[index] !== LINE_FEED; index++) rest[from + index] = lines[index];
+    suffixes[row] = index - start - prefixes[row];
+    size += suffixes[row];
+    start = index + 1;
   }
-  return bytes;
+  deltaBinaryPack(page, prefixes, 'INT32');
+  deltaBinaryPack(page, suffixes, 'INT32');
+  page.appendBytes(rest.subarray(0, size));
 }
 
 interface Page {
@@ -124,18 +157,16 @@ interface Page {
   rows: number;
   nulls: number;
   encoding: Encoding;
-  compressed?: boolean;
 }
 
-/** @returns its bytes before compression, the header among them */
-function writePage(writer: ByteWriter, { levels, bytes, rows, nulls, encoding, compressed = false }: Page): number {
-  const packed = compressed ? snappyCompress(bytes) : bytes;
+/** @returns its bytes, the header among them */
+function writePage(writer: ByteWriter, { levels, bytes, rows, nulls, encoding }: Page): number {
   const known = new ByteWriter();
   writeRleBitPackedHybrid(known, levels, 1);
   const header = headerOf(writer, {
     type: 'DATA_PAGE_V2',
     uncompressed_page_size: known.offset + bytes.length,
-    compressed_page_size: known.offset + packed.length,
+    compressed_page_size: known.offset + bytes.length,
     data_page_header_v2: {
       num_values: rows,
       num_nulls: nulls,
@@ -143,11 +174,11 @@ function writePage(writer: ByteWriter, { levels, bytes, rows, nulls, encoding, c
       encoding,
       definition_levels_byte_length: known.offset,
       repetition_levels_byte_length: 0,
-      is_compressed: compressed,
+      is_compressed: false,
     },
   });
   writer.appendBytes(known.getBytes());
-  writer.appendBytes(packed);
+  writer.appendBytes(bytes);
   return header + known.offset + bytes.length;
 }
 

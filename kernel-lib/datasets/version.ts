@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync, openSync, writeFileSync } from 'node:fs';
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -7,10 +7,10 @@ import { cannotWrite, makeFolder, partName, staleParts, withLock, writeWhole } f
 import type { LabelValue } from './labels.ts';
 import { type DatasetManifest, checksumOf, readManifest, versionId } from './manifest.ts';
 import { checkName, datasetHome, findVersion, latestOf } from './name.ts';
-import { parquetOf, rowsOfParquet } from './parquet.ts';
+import { encodeParquet, rowsOfParquet } from './parquet.ts';
 import { type DatasetRow, compareRows, keyOf } from './row.ts';
 import type { Split } from './splits.ts';
-import { hashRows, tableOf } from './table.ts';
+import { type Table, hashRows, tableOf } from './table.ts';
 
 /** A dataset version on disk or just made. */
 export interface DatasetVersion {
@@ -56,10 +56,9 @@ export async function writeDataset(
   try {
     if (!existsSync(folder)) {
       await sweepFolders(home);
-      const parquet = parquetOf(table, labels);
-      const manifest = { ...inputs, format: 3, version, labels, counts: countSplits(sorted), nodataIndex, sha256: sha256Of(parquet), codeVersion } as const; // prettier-ignore
       await makeFolder(part);
-      await writeFile(join(part, 'chips.parquet'), parquet);
+      const sha256 = writeTable(join(part, 'chips.parquet'), table, labels);
+      const manifest = { ...inputs, format: 3, version, labels, counts: countSplits(sorted), nodataIndex, sha256, codeVersion } as const; // prettier-ignore
       await publish(folder, part, (newest) => ({ ...manifest, parent: parent === undefined ? newest : parent }));
     } else {
       await requireTable(folder);
@@ -71,6 +70,21 @@ export async function writeDataset(
     await rm(part, { recursive: true, force: true });
   }
   return { manifest: await readManifest(folder), rows: sorted, folder };
+}
+
+/** @returns SHA-256 of the file */
+function writeTable(path: string, table: Table, labels: readonly string[]): string {
+  const hash = createHash('sha256');
+  const file = openSync(path, 'w');
+  try {
+    encodeParquet(table, labels, (piece) => {
+      hash.update(piece);
+      writeFileSync(file, piece);
+    });
+  } finally {
+    closeSync(file);
+  }
+  return hash.digest('hex');
 }
 
 /** Gives a folder its name, unless another writer was first, and makes it the newest; one writer of a dataset at a time. */

@@ -16,3 +16,8 @@ export { type Moved, type SyncOptions, type SyncReport, syncDelivery } from './s
 export { type TreeOptions, type TreeReport, TREES, pullTree, pushTree, treeAddress } from './tree.ts';
 export { type NotebookRun, type NotebooksOptions, chooseNotebooks, runNotebooks } from './notebooks.ts';
 export { type Lab, type LabOptions, openLab } from './lab.ts';
+export { type ArrayJob, type ArrayState, type Engine, type ShardFault } from './submit/array.ts';
+export { type SubmitOptions, type SubmitReport, arrayJob, redoCommand, submitArray } from './submit/submit.ts';
+export { LocalEngine } from './submit/local.ts';
+export { SlurmEngine } from './submit/slurm.ts';
+export { type BatchPlace, BatchEngine } from './submit/batch.ts';

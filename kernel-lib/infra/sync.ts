@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { stat, utimes } from 'node:fs/promises';
 import { basename, join, resolve, sep } from 'node:path';
+import pRetry from 'p-retry';
 import {
-  type Delivery, type DeliveryOptions, type Source, type SourceFile, type SourceOptions, type Tile, ardRoot, dataRoot,
-  deliveryAddress, eachUnit, isOpenData, openDelivery, openSource, paddedZone, tilesOf,
+  type Delivery, type DeliveryOptions, type Shard, type Source, SourceError, type SourceFile, type SourceOptions, type Tile, ardRoot,
+  dataRoot, deliveryAddress, eachUnit, isOpenData, openDelivery, openSource, paddedZone, shardOf, tilesOf,
 } from '../ard/index.ts'; // prettier-ignore
 import { type TileFilter, checkFilter, isWanted, whyUnfit } from './filter.ts';
 import { newerOnDisk, sameBytes } from './same.ts';
@@ -16,6 +17,8 @@ export interface SyncOptions extends TransferOptions, TileFilter, SourceOptions 
   products?: readonly string[] | undefined;
   /** Brings again what is there too. Default: what is missing, or differs. */
   again?: boolean | undefined;
+  /** Only the cells that fall to this one of several workers; the first brings what is of no cell too. Default: all. */
+  shard?: Shard | undefined;
   /** Says what would be moved and moves nothing. Default: moves. */
   dryRun?: boolean | undefined;
   /** Called with the plan before anything moves. */
@@ -67,13 +70,18 @@ export async function syncDelivery(address: string, dataPath: string, options: S
   const { zone, quadkey } = deliveryAddress(address);
   const filter = { ...options, zone: options.zone ?? zone, quadkey: options.quadkey ?? quadkey };
   checkFilter(filter);
-  const delivery = await openDelivery(address, deliveryOptions(filter, options));
-  const { tiles, leftOut } = await chooseTiles(delivery, filter, address);
+  const { delivery, ...chosen } = await patiently(options, async () => {
+    const opened = await openDelivery(address, deliveryOptions(filter, options));
+    return { delivery: opened, ...(await chooseTiles(opened, filter, address)) };
+  });
   const products = options.products ?? ['visual'];
-  const lacking = lackingProducts(tiles, products);
+  lackingProducts(chosen.tiles, products); // a product that no tile has is refused by every worker
   const root = dataRoot(dataPath);
-  for (const each of new Set(tiles.map(({ cell }) => cell.zone))) await refuseMixture(delivery, tiles, each, root);
-  const all = wantedFiles(delivery, tiles, products);
+  for (const each of new Set(chosen.tiles.map(({ cell }) => cell.zone)))
+    await refuseMixture(delivery, chosen.tiles, each, root);
+  const { files: all, tiles } = shareOf(wantedFiles(delivery, chosen.tiles, products), chosen.tiles, options.shard);
+  const lacking = tiles.length > 0 ? lackingProducts(tiles, products, chosen.tiles) : [];
+  const leftOut = (options.shard?.index ?? 0) === 0 ? chosen.leftOut : [];
   const kept = options.again ? new Set<string>() : await changedHere(delivery.source, all, root);
   const wanted = all.filter(({ key }) => !kept.has(key));
   const moved = await bringMissing(delivery.source, wanted, root, options);
@@ -86,6 +94,20 @@ export async function syncDelivery(address: string, dataPath: string, options: S
     ...moved,
     licences: wanted.filter(({ to }) => to.startsWith('licences/')).map(({ to }) => join(root, to)),
   };
+}
+
+/**
+ * Tries again, for about a minute, what a bucket that is away for some seconds has failed: of a worker of several, beside
+ * whom nobody sits. Who waits for the answer is told at once.
+ */
+function patiently<Result>({ shard, signal }: SyncOptions, work: () => Promise<Result>): Promise<Result> {
+  return pRetry(work, {
+    retries: shard ? 6 : 0,
+    maxTimeout: 20_000,
+    randomize: true,
+    ...(signal ? { signal } : {}),
+    shouldRetry: ({ error }) => error instanceof SourceError && error.transient,
+  });
 }
 
 /** Which zone is listed, where one is asked for; a quadkey narrows it only with a zone. */
@@ -119,9 +141,9 @@ async function chooseTiles(
 }
 
 /** @throws {Error} naming a product that no tile has, and those that there are */
-function lackingProducts(tiles: readonly Tile[], products: readonly string[]): string[] {
+function lackingProducts(tiles: readonly Tile[], products: readonly string[], all = tiles): string[] {
   if (products.length === 0) throw new RangeError('no product is asked for: give visual, say');
-  const there = new Set(tiles.flatMap(({ files }) => Object.keys(files)));
+  const there = new Set(all.flatMap(({ files }) => Object.keys(files)));
   const unknown = products.find((product) => product !== 'visual' && !there.has(product));
   if (unknown !== undefined)
     throw new Error(
@@ -262,6 +284,28 @@ function wantedFiles({ source, files, prefix }: Delivery, tiles: Tile[], product
   return files
     .filter(({ key }) => keys.has(key) || beside(key) || isTerms(key))
     .map((file) => ({ ...file, to: placeOf(file.key) }));
+}
+
+/**
+ * The files and tiles that fall to one worker: whole cells, by the bytes of their files. Dealt out before it is looked at what
+ * is there already, so that every worker deals alike.
+ */
+function shareOf(files: Placed[], tiles: Tile[], shard: Shard | undefined): { files: Placed[]; tiles: Tile[] } {
+  if (!shard) return { files, tiles };
+  const bytes = new Map<string, number>();
+  for (const file of files) bytes.set(cellIn(file), (bytes.get(cellIn(file)) ?? 0) + file.bytes);
+  bytes.delete('');
+  const cells = new Set(shardOf([...bytes.keys()].sort(), shard, (cell) => bytes.get(cell)!));
+  if (shard.index === 0) cells.add('');
+  return {
+    files: files.filter((file) => cells.has(cellIn(file))),
+    tiles: tiles.filter(({ cell }) => cells.has(`${paddedZone(cell.zone)}/${cell.quadkey}`)),
+  };
+}
+
+/** Zone and quadkey of the cell that a file is of, `33/031133012203`; empty where it is of none. */
+function cellIn({ to }: Placed): string {
+  return /^ard\/(\d\d\/[0-3]{12})\//.exec(to)?.[1] ?? '';
 }
 
 /** A folder's name; of a prefix its bucket's too: two deliveries may each end in `ard`. */

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join, relative, resolve, sep } from 'node:path';
 import {
-  type Source, type SourceFile, type SourceOptions, dataRoot, eachUnit, openSource,
+  type Shard, type Source, type SourceFile, type SourceOptions, dataRoot, eachUnit, openSource, shardOf,
 } from '../ard/index.ts'; // prettier-ignore
 import { type SyncPlan, planSync } from './plan.ts';
 import { newerOnDisk, sameBytes } from './same.ts';
@@ -16,6 +16,8 @@ export const TREES = ['chips', 'datasets', 'models', 'embeddings', 'demo-ard', '
 export interface TreeOptions extends TransferOptions, SourceOptions {
   /** Replaces what is newer on the other side too. Default: keeps and lists it. */
   force?: boolean | undefined;
+  /** Only the files that fall to this one of several workers, by their bytes. Default: all. */
+  shard?: Shard | undefined;
   /** Says what would be moved and moves nothing. Default: moves. */
   dryRun?: boolean | undefined;
   /** Called with the plan before anything moves. */
@@ -54,7 +56,7 @@ export async function pullTree(address: string, dataPath: string, options: TreeO
 }
 
 async function bringTree(source: Source, path: string, root: string, options: TreeOptions): Promise<TreeReport> {
-  const files = await filesAt(source, path);
+  const files = shareOf(await filesAt(source, path), options.shard);
   const mine = options.force ? new Map<string, SourceFile>() : await filesHere(root, files);
   const newer = await newerOnDisk(source, files, mine, (key) => join(root, key));
   const wanted: Placed[] = files.filter(({ key }) => !newer.has(key)).map((file) => ({ ...file, to: file.key }));
@@ -79,7 +81,8 @@ export async function pushTree(
   const root = dataRoot(dataPath);
   const path = pathBelow(root, what);
   if (!address.startsWith('s3://')) return bringTree(openSource(root), path, resolve(address), options);
-  const [files, there] = [await filesAt(openSource(root), path), openSource(address, options)];
+  const files = shareOf(await filesAt(openSource(root), path), options.shard);
+  const there = openSource(address, options);
   const states = await compareWith(root, files, there, path, options);
   const missing = files.filter(
     (_, index) => states[index] === 'missing' || (options.force && states[index] === 'newer'),
@@ -115,6 +118,10 @@ async function filesAt(source: Source, path: string): Promise<SourceFile[]> {
   throw new Error(`${what} in ${source.address.replace(/\/$/, '')}/${path}: check the name`);
 }
 
+function shareOf(files: SourceFile[], shard: Shard | undefined): SourceFile[] {
+  return shard ? shardOf(files, shard, ({ bytes }) => bytes) : files;
+}
+
 function isOurs(key: string): boolean {
   if (key.startsWith('ard/')) return OSM_DATA.test(key);
   return !/(^|\/)\.[^/]*\.part$/.test(key);
@@ -123,6 +130,7 @@ function isOurs(key: string): boolean {
 /** What the data folder holds below the first part of these files' keys; nothing where there is no such folder. */
 async function filesHere(root: string, files: readonly SourceFile[]): Promise<Map<string, SourceFile>> {
   if (!existsSync(root)) return new Map();
+  if (files.length === 0) return new Map(); // none falls to this worker
   const listed = await openSource(root).list(files[0].key.split('/')[0]);
   return new Map(listed.map((file) => [file.key, file]));
 }

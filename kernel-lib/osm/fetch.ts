@@ -1,12 +1,17 @@
 import { existsSync } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import {
   type Cell,
   type Progress,
+  type Shard,
   type StepOptions,
   ardRoot,
+  cellFolder,
   cellsOnDisk,
   eachUnit,
   paddedZone,
+  shardOf,
 } from '../ard/index.ts';
 import { OverpassError } from './answer.ts';
 import { type CellOptions, type FetchedCell, fetchCell } from './cell.ts';
@@ -39,6 +44,11 @@ export interface FetchOsmOptions
    * for), and keeps the others: a refresh that goes on where it was stopped. ISO 8601, UTC. Default: any age will do.
    */
   since?: string | undefined;
+  /**
+   * Only the cells that fall to this one of several workers. From a file, or a server that is not the public one, which
+   * takes two requests at once of everybody. Default: all.
+   */
+  shard?: Shard | undefined;
 }
 
 /**
@@ -52,7 +62,7 @@ export interface FetchOsmOptions
  *
  * @param zone UTM zone, 1 to 60
  * @param dataPath the data folder or its `ard` folder
- * @returns tags of nodes, ways and relations, over all cells of the zone
+ * @returns tags of nodes, ways and relations, over all cells of the zone, or of the shard
  * @throws {RangeError} when `date` or `since` is no time, or both are given
  * @throws {Error} when the zone has no cell on disk; {@link OverpassError} naming the cell, when the server gives no
  * answer
@@ -64,7 +74,11 @@ export async function fetchOsmByQuadkey(
 ): Promise<ZoneTags> {
   const { endpoint = process.env['IMAGESIM_OVERPASS'] || PUBLIC_OVERPASS, signal, onProgress } = options;
   refuseTimes(options);
-  const cells = await zoneCells(zone, dataPath);
+  if (options.shard && options.source === undefined && endpoint === PUBLIC_OVERPASS)
+    throw new RangeError(
+      `${endpoint} is not for ${options.shard.count} workers at once: give --source with a planet extract, or an endpoint of your own`,
+    );
+  const cells = await osmCells(zone, dataPath, options.shard);
   if (options.source !== undefined) return fromExtract(options.source, cells, dataPath, options);
   const tally = new TagTally();
   let latest: Progress = { done: 0, total: cells.length, unit: 'cells' };
@@ -180,6 +194,27 @@ async function fromExtract(
   };
   if (lacking.length > 0) await readExtract(source, lacking, take, { signal, note });
   return tally.zoneTags();
+}
+
+/**
+ * The cells of a zone whose map is fetched: all that are on disk, or those of one worker, by the bytes of their rasters.
+ *
+ * @throws {Error} when the zone has no cell on disk
+ */
+export async function osmCells(zone: number, dataPath: string, shard?: Shard): Promise<Cell[]> {
+  const cells = await zoneCells(zone, dataPath);
+  if (!shard) return cells;
+  const bytes = new Map<Cell, number>();
+  for (const cell of cells) bytes.set(cell, await rasterBytes(cellFolder(dataPath, cell)));
+  return shardOf(cells, shard, (cell) => bytes.get(cell)!);
+}
+
+async function rasterBytes(folder: string): Promise<number> {
+  const files = await readdir(folder, { recursive: true });
+  const sizes = files
+    .filter((file) => file.endsWith('.tif'))
+    .map(async (file) => (await stat(join(folder, file))).size);
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }
 
 async function zoneCells(zone: number, dataPath: string): Promise<Cell[]> {

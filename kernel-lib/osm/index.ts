@@ -1,7 +1,7 @@
 // Stage 02: what OpenStreetMap knows about the delivered cells.
 // Takes a zone and a data folder, or a cell; makes osm_data.json in each cell's folder, tag counts,
 // the geometry of every tagged element, and what each chip holds of it.
-export { type FetchOsmOptions, PUBLIC_OVERPASS, fetchOsmByQuadkey } from './fetch.ts';
+export { type FetchOsmOptions, PUBLIC_OVERPASS, fetchOsmByQuadkey, osmCells } from './fetch.ts';
 export { type TagCount, type TagCounts, type ZoneTags, TagTally, countTags, primaryKey } from './tags.ts';
 export { type OsmMeta, OSM_ATTRIBUTION, mapTime, osmPath, readOsm, readOsmMeta } from './read.ts';
 export type {

@@ -5,8 +5,8 @@ import { escapeHtml, framed, hairline, palette } from './look.ts';
 /** A file's path, or the bytes of an encoded image (JPEG, PNG, WebP, TIFF). */
 export type Picture = string | Uint8Array;
 
-/** What a picture is among the others: what was looked for, found rightly, found wrongly, or has changed. */
-export type Mark = 'query' | 'hit' | 'miss' | 'changed';
+/** What a picture is among the others: what was looked for, found rightly, found wrongly, has changed, or was accepted or rejected by hand. */
+export type Mark = 'query' | 'hit' | 'miss' | 'changed' | 'accepted' | 'rejected';
 
 export interface GalleryItem {
   image: Picture;
@@ -14,6 +14,8 @@ export interface GalleryItem {
   caption?: string | undefined;
   /** Default: no mark. */
   mark?: Mark | undefined;
+  /** By which a cell names it, such as the number of a search's answer: written on the picture. Default: none. */
+  number?: number | undefined;
 }
 
 export interface GalleryOptions {
@@ -52,12 +54,16 @@ const marks: Record<Mark, { sign: string; words: string; colour: string; line: s
   hit: { sign: '✓', words: 'hit', colour: palette[2], line: 'solid' },
   miss: { sign: '✗', words: 'miss', colour: palette[1], line: 'dashed' },
   changed: { sign: '△', words: 'changed', colour: palette[5], line: 'double' },
+  accepted: { sign: '✓', words: 'accepted', colour: palette[2], line: 'solid' },
+  rejected: { sign: '✗', words: 'rejected', colour: palette[1], line: 'dashed' },
 };
 
 const css = `
 .ims .ims-grid { display: grid; gap: 14px 12px; justify-content: start; }
 .ims .ims-grid img { display: block; margin: 0; max-width: none; box-sizing: border-box; border-radius: 2px; }
 .ims .ims-grid figcaption { font-size: 11px; line-height: 1.4; margin-top: 4px; overflow-wrap: anywhere; }
+.ims .ims-grid figure { position: relative; }
+.ims .ims-badge { position: absolute; left: 0; top: 0; min-width: 20px; padding: 1px 6px; text-align: center; font-size: 13px; font-weight: 700; background: rgba(0, 0, 0, 0.72); color: #fff; border-radius: 2px 0 6px 0; }
 .ims .ims-pair { display: flex; gap: 4px; }
 .ims .ims-pair span { display: block; font-size: 11px; opacity: 0.68; }
 .ims .ims-legend { display: flex; flex-wrap: wrap; gap: 2px 16px; }`;
@@ -68,8 +74,9 @@ export async function galleryHtml(
   { columns, size = 152, title }: GalleryOptions = {},
 ): Promise<string> {
   checkSize('gallery', size, columns);
-  const figures = await eachUnit(items, 'pictures', async ({ image, caption, mark }) => {
-    return figure(picture(await thumbnail(image, size), size, mark, caption ?? ''), caption, mark);
+  const figures = await eachUnit(items, 'pictures', async ({ image, caption, mark, number }) => {
+    const badge = number === undefined ? '' : `<span class="ims-badge">${number}</span>`;
+    return figure(picture(await thumbnail(image, size), size, mark, caption ?? '') + badge, caption, mark);
   });
   return grid(figures, size, columns, items, title);
 }

@@ -63,6 +63,8 @@ export interface Show {
   checks(facts: readonly Fact[]): void;
   /** Text with Markdown in it. */
   markdown(text: string): void;
+  /** A piece of HTML that a stage has drawn, such as `likenessHtml`, as it is. */
+  html(text: string): void;
   /** One picture. */
   image(image: Picture, options?: ImageOptions): Promise<void>;
   /** The closing box: paths, what they are, and their sizes; also printed as one line `wrote …`. */
@@ -97,6 +99,7 @@ export function showIn(kernel: Kernel, { now = () => performance.now() }: ShowOp
       demand(facts);
     },
     markdown: (text) => kernel.display.markdown(text),
+    html,
     image: async (image, options) => html(await imageHtml(image, options)),
     wrote: async (lines) => {
       const written = await measureWritten(lines);

@@ -236,8 +236,9 @@ async function encodeParts(
   size: number,
   reach: number,
   shifts: readonly Pick<Shift, 'x' | 'y'>[],
-  { inputSize, width, encode }: ChangeEncoder,
+  encoder: ChangeEncoder,
 ): Promise<Float32Array> {
+  const { inputSize, width } = encoder;
   const side = CHIP_PIXELS / PARTS;
   const bytes = inputSize * inputSize * 3;
   const parts = new Uint8Array(images.length * PARTS ** 2 * bytes);
@@ -249,7 +250,7 @@ async function encodeParts(
       parts.set(await crop(images[image], size, [left, top, side], inputSize), at * bytes);
     }),
   );
-  return narrowed(await encode(parts), width).values;
+  return narrowed(await encoder.encode(parts), width).values;
 }
 
 /** A square of a picture, resized. */

@@ -107,14 +107,14 @@ const SAMPLE = 4096;
 
 function covarianceOf(dates: readonly Float32Array[], mean: Float64Array, width: number): Matrix {
   const sums = new Float64Array(width * width);
-  const centred = new Float64Array(width);
+  const own = new Float64Array(width);
   for (const values of dates) {
     const rows = values.length / width;
     const step = Math.max(1, rows / SAMPLE);
     for (let at = 0; at < rows; at += step) {
       const row = Math.floor(at) * width;
-      for (let k = 0; k < width; k++) centred[k] = values[row + k] - mean[k];
-      for (let k = 0; k < width; k++) for (let l = 0; l <= k; l++) sums[k * width + l] += centred[k] * centred[l];
+      for (let k = 0; k < width; k++) own[k] = values[row + k] - mean[k];
+      for (let k = 0; k < width; k++) for (let l = 0; l <= k; l++) sums[k * width + l] += own[k] * own[l];
     }
   }
   for (let k = 0; k < width; k++) for (let l = 0; l < k; l++) sums[l * width + k] = sums[k * width + l];

@@ -1,15 +1,20 @@
 // 07 · similarity: which places look alike, how good the answers are, and what changed between two dates.
 // Takes chips and their embeddings; makes the store in embeddings/, answers, scores and change lists.
 export { type Neighbour, type Vectors, cosine, nearest, rowsOf, vectorAt } from './nearest.ts';
-export {
-  type Answer,
-  type Embedding,
-  type SearchHit,
-  type SearchOptions,
-  askStore,
-  deployStore,
-  searchStore,
-} from './store.ts';
+export { type DeployOptions, type DeployReport, deploy } from './deploy.ts';
+export { type Answer, type StoreOptions, askStore, deployStore, extendStore, searchStore } from './store.ts';
+export type { ChangeOptions } from './commit.ts';
+export type { IndexFacts, StoreFacts } from './facts.ts';
+export { type ListedStore, goBack, listStores, pruneStore } from './versions.ts';
+export { type Loaded, type OpenStoreOptions, type Store, openStore, vectorsFor } from './open.ts';
+export type { Query } from './query.ts';
+export type { StoreRow } from './row.ts';
+export type { SearchFilter } from './filter.ts';
+export type { Area } from './area.ts';
+export { type AnswerRecall, type Answers, type Hit, type SearchOptions, search } from './search.ts';
+export { EXACT_ROWS } from './exact.ts';
+export { bitCodes, bitNearest } from './bits.ts';
+export { type AnswersFormat, answersBytes, answersGeojson, writeAnswers } from './answersfile.ts';
 export {
   type LabelScore,
   type Question,
@@ -20,6 +25,27 @@ export {
   retrievalReport,
   sampleQuestions,
 } from './report.ts';
+export {
+  type FeedbackMethod, type Search, type SearchAnswer, type SearchStart, FEEDBACK_METHODS, ROCCHIO, startSearch,
+} from './feedback.ts'; // prettier-ignore
+export {
+  type FeedbackGain, type GainRow, type SimulateOptions, gainLines, simulateFeedback,
+} from './feedbackgain.ts'; // prettier-ignore
+export { type Example, type LinearProbe, fitLogistic } from './logistic.ts';
+export {
+  type ChipKey, type ListedSet, type SavedSet, type SaveSetOptions, listSets, readSet, rowsOfSet, saveSet,
+} from './sets.ts'; // prettier-ignore
+export { type SetFeatures, type SetProperties, type TagProposal, setFeatures, tagProposals } from './proposals.ts';
+export {
+  type CardLabel, type CardOptions, type CardScores, type FigureName, type ReportCard, reportCard,
+} from './card.ts'; // prettier-ignore
+export type { CardFigure } from './cardscorer.ts';
+export type { CardGroup, CardGroupRow } from './cardgroups.ts';
+export { type LayoutOptions, layout } from './umap.ts';
+export { type LikenessView, type ViewOptions, type ViewPoint, likenessView } from './view.ts';
+export { type LikenessOptions, likenessHtml } from './viewhtml.ts';
+export { type Report, type ReportOptions, makeReport, reportPath, writeReport } from './cardmodel.ts';
+export { reportPage } from './cardpage.ts';
 // What changed between two dates.
 export {
   type ChipChange, type KnownChange, changeScore, changedShares, rankChange, readChangeVectors, readKnownChanges, touchedChips,
@@ -42,3 +68,4 @@ export {
   type Baseline, type DatedPictures, changeBaselines, histogramDifference, matchedHistograms, pixelDifference,
 } from './changebaseline.ts'; // prettier-ignore
 export { type ChangeCollection, changeFeatures } from './changefeatures.ts';
+export { changePictures } from './changepictures.ts';

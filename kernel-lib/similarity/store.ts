@@ -1,42 +1,25 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { connect, type Table } from '@lancedb/lancedb';
-import { chipBounds, dataRoot, makeFolder, parseChip, toLonLat } from '../ard/index.ts';
+/** A store of rows and vectors that are in memory, as a notebook has them. */
 import type { DatasetRow } from '../datasets/index.ts';
+import { type ChangeOptions, type StoreBatch, changeTable } from './commit.ts';
+import { type Vectors, vectorAt } from './nearest.ts';
+import { openStore } from './open.ts';
+import { storePlace } from './place.ts';
 import { labelAgreement, labelsOfRow } from './report.ts';
-import type { Vectors } from './nearest.ts';
-import { vectorAt } from './nearest.ts';
+import { type RowFacts, storeRow } from './row.ts';
+import { type Hit, search } from './search.ts';
 
-/** LanceDB's own name for the distance of an answer. */
-const DISTANCE = '_distance';
-
-/** One chip of the store, and an answer of a search. */
-export interface Embedding {
-  id: string;
-  catid: string;
-  date: string;
-  cell: string;
-  /** Centre of the chip, degrees. */
-  lon: number;
-  lat: number;
-  /** Labels it has, with commas around each: `,building=house,`; so that a filter finds one whole. */
-  labels: string;
-  /** Model that made the vector: `name/version`. */
-  model: string;
-}
-
-/** An answer of {@link searchStore}. */
-export interface SearchHit extends Embedding {
-  /** Cosine, −1 to 1. */
-  similarity: number;
-}
+/** Rows written at once. */
+const BATCH = 65_536;
 
 /**
- * Puts chips and their vectors into the similarity store, replacing what was there under this name.
+ * Puts chips and their vectors into the similarity store, in place of what was there under this name. Who is reading goes on with what was there.
  *
  * @param table name of the table, such as `zone33`
- * @param rows the chips, in the order of `vectors`
+ * @param rows the chips, in the order of `vectors`; their labels become tags
+ * @param vectors each of unit length
+ * @param model `name@version`
  * @returns where the store lies and how many rows it holds
+ * @throws {RangeError} when there is no chip, or not one vector for each
  */
 export async function deployStore(
   dataPath: string,
@@ -44,31 +27,60 @@ export async function deployStore(
   rows: readonly DatasetRow[],
   vectors: Vectors,
   model: string,
+  options: ChangeOptions = {},
 ): Promise<{ path: string; rows: number }> {
-  if (rows.length === 0) throw new RangeError(`deployStore requires at least one chip for ${table}, got none`);
-  if (vectors.values.length !== rows.length * vectors.width) {
-    throw new RangeError(
-      `deployStore got ${rows.length} rows and ${vectors.values.length / vectors.width} vectors: one each`,
-    );
-  }
-  const path = join(dataRoot(dataPath), 'embeddings');
-  await makeFolder(path);
-  const store = await connect(path);
-  const records = rows.map((row, index) => ({ ...embeddingOf(row, model), vector: [...vectorAt(vectors, index)] }));
-  const mode = (await store.tableNames()).includes(table) ? 'overwrite' : 'create'; // to overwrite nothing makes LanceDB warn
-  const made = await store.createTable(table, records, { mode });
-  return { path, rows: await made.countRows() };
+  const batches = batchesOf('deployStore', table, rows, vectors, model);
+  const path = storePlace(dataPath);
+  const facts = { model, width: vectors.width, change: `${rows.length} rows from memory`, cells: {}, licences: [] };
+  await changeTable(path, table, async () => ({ facts, remove: 'all', batches }), options);
+  return { path, rows: rows.length };
 }
 
-function embeddingOf({ id, catid, date, labels }: DatasetRow, model: string): Embedding {
-  const { cell } = parseChip(id);
-  const [west, south, east, north] = chipBounds(id);
-  const [lon, lat] = toLonLat(cell.epsg, [(west + east) / 2, (south + north) / 2]);
-  return { id, catid, date, cell: cell.id, lon, lat, labels: `,${labelsOfRow({ labels }).join(',')},`, model };
+/**
+ * Adds chips to a table that is there; rows of the same cells go. The others are not touched, so that it takes no longer in a big table.
+ *
+ * @returns where the store lies and how many rows the table holds now
+ * @throws {RangeError} when the vectors are not of the table's model and width
+ */
+export async function extendStore(
+  dataPath: string,
+  table: string,
+  rows: readonly DatasetRow[],
+  vectors: Vectors,
+  model: string,
+  options: ChangeOptions = {},
+): Promise<{ path: string; rows: number }> {
+  const batches = batchesOf('extendStore', table, rows, vectors, model);
+  const path = storePlace(dataPath);
+  const cells = [...new Set(batches.flatMap((batch) => batch.rows.map(({ cell }) => cell)))];
+  const changed = await changeTable(path, table, async (live) => {
+    if (!live) throw new Error(`no table ${table} in ${path} to extend: make it with deployStore, or imagesim similarity deploy`);
+    if (live.model !== model || live.width !== vectors.width)
+      throw new RangeError(`table ${table} is of ${live.model}, ${live.width} numbers; these vectors are of ${model}, ${vectors.width} numbers: encode with that model, or take another table`);
+    const known = Object.fromEntries(cells.map((cell) => [cell, 'from memory']));
+    return { facts: { ...live, change: `${rows.length} rows from memory added`, cells: { ...live.cells, ...known } }, remove: cells, batches };
+  }, options);
+  return { path, rows: changed!.facts.rows };
+} // prettier-ignore
+
+/** Rows of the store, some ten thousand at once. @throws {RangeError} when there is no chip, or not one vector for each */
+function batchesOf(who: string, table: string, rows: readonly DatasetRow[], { values, width }: Vectors, model: string): StoreBatch[] {
+  if (rows.length === 0) throw new RangeError(`${who} requires at least one chip for ${table}, got none`);
+  if (values.length !== rows.length * width) throw new RangeError(`${who} got ${rows.length} rows and ${values.length / width} vectors: one each`);
+  const bad = values.findIndex((value) => !Number.isFinite(value));
+  if (bad >= 0) throw new RangeError(`${who}: the vector of ${rows[Math.floor(bad / width)].id} holds ${values[bad]}: encode that chip again`);
+  return Array.from({ length: Math.ceil(rows.length / BATCH) }, (_, at) => ({
+    rows: rows.slice(at * BATCH, (at + 1) * BATCH).map((row) => storeRow({ ...factsOf(row), tags: labelsOfRow(row), model })),
+    values: values.slice(at * BATCH * width, (at + 1) * BATCH * width),
+  }));
+} // prettier-ignore
+
+function factsOf({ id, catid, date, cloudPercent, offNadir, gsd }: DatasetRow): Omit<RowFacts, 'tags' | 'model'> {
+  return { id, catid, date, cloudPercent: cloudPercent ?? null, offNadir: offNadir ?? null, gsd: gsd ?? null };
 }
 
 /** Options of {@link searchStore}. */
-export interface SearchOptions {
+export interface StoreOptions {
   /** Answers wanted. Default 12. */
   k?: number;
   /** Chip whose own ground is no answer. Default: none. */
@@ -80,46 +92,27 @@ export interface SearchOptions {
 }
 
 /**
- * The chips most like a vector, by exact search over the whole table.
+ * The acquisitions most like a vector, each date of a square by itself, by exact search. {@link search} does more.
  *
- * Filters hold before the search, so that none of the k answers is lost to them.
- *
- * @throws {Error} when there is no such table
+ * @throws {Error} when there is no such table, or the filter leaves nothing
  */
 export async function searchStore(
   dataPath: string,
   table: string,
   vector: Float32Array,
-  { k = 12, notAt, date, label }: SearchOptions = {},
-): Promise<SearchHit[]> {
-  const store = await openTable(dataPath, table);
-  let query = store.query().nearestTo(vector).distanceType('cosine').limit(k);
-  const filters = [
-    notAt ? `id <> ${quoted(notAt)}` : '',
-    date ? `date = ${quoted(date)}` : '',
-    label ? `labels LIKE ${quoted(`%,${label.replace(/[\\%_]/g, (mark) => `\\${mark}`)},%`)}` : '',
-  ].filter(Boolean);
-  if (filters.length > 0) query = query.where(filters.join(' AND '));
-  const columns: (keyof Embedding)[] = ['id', 'catid', 'date', 'cell', 'lon', 'lat', 'labels', 'model'];
-  const found = (await query.select([...columns, DISTANCE]).toArray()) as (Embedding & { [DISTANCE]: number })[];
-  return found.map(({ [DISTANCE]: distance, ...hit }) => ({ ...hit, similarity: 1 - distance }));
-}
-
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
-}
-
-async function openTable(dataPath: string, table: string): Promise<Table> {
-  const path = join(dataRoot(dataPath), 'embeddings');
-  const store = existsSync(path) ? await connect(path) : undefined; // connect would make the folder
-  const names = (await store?.tableNames()) ?? [];
-  if (!store || !names.includes(table)) {
-    throw new Error(
-      `no table ${table} in ${path} (it holds ${names.join(', ') || 'none'}): run notebook 07-similarity`,
-    );
+  { k = 12, notAt, date, label }: StoreOptions = {},
+): Promise<Hit[]> {
+  const store = await openStore(dataPath, table);
+  try {
+    const { columns } = await store.load();
+    const admitted = notAt === undefined ? k : k + columns.ids.filter((id) => id === notAt).length;
+    const filter = { ...(date !== undefined && { since: date, until: date }), ...(label !== undefined && { tags: [label] }) };
+    const { hits } = await search(store, { vector }, { k: admitted, allDates: true, exact: true, ...filter });
+    return hits.filter(({ id }) => id !== notAt).slice(0, k);
+  } finally {
+    store.close();
   }
-  return store.openTable(table);
-}
+} // prettier-ignore
 
 /** An answer beside the chip that it was asked for. */
 export interface Answer {
@@ -143,7 +136,7 @@ export async function askStore(
   rows: readonly DatasetRow[],
   vectors: Vectors,
   index: number,
-  options: Omit<SearchOptions, 'notAt'> = {},
+  options: Omit<StoreOptions, 'notAt'> = {},
 ): Promise<Answer[]> {
   const asked = rows[index];
   const hits = await searchStore(dataPath, table, vectorAt(vectors, index), { ...options, notAt: asked.id });

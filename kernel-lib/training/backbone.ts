@@ -5,11 +5,11 @@ import type * as tfl from '@tensorflow/tfjs-layers';
 import sharp from 'sharp';
 import { readLayers } from './layersfile.ts';
 import { type BackboneOptions, type PixelScale, type Plan, fromPixels, planOf } from './backboneplan.ts';
-import { type OnnxModel, opsetOf, parseOnnx, shapeOf } from './onnx.ts';
-import { checkOnnx } from './onnxcheck.ts';
-import { declare, emitUnitLength, newDraft } from './onnxdraft.ts';
-import { exportLayers, renameOutput, translateModel } from './onnxexport.ts';
-import { type BatchOptions, type Session, openSession, runBatches } from './onnxsession.ts';
+import { type OnnxModel, opsetOf, parseOnnx, shapeOf } from './onnx/file.ts';
+import { checkOnnx } from './onnx/check.ts';
+import { declare, emitUnitLength, newDraft } from './onnx/draft.ts';
+import { exportLayers, renameOutput, translateModel } from './onnx/export.ts';
+import { type BatchOptions, type Session, openSession, runBatches } from './onnx/session.ts';
 
 /** A pretrained network that is ready: images to features. */
 export interface Backbone {

@@ -1,8 +1,8 @@
 /** How a network that others have trained is fed and read: what its file says of images and features. */
-import { type OnnxModel, type OnnxValue, shapeOf, toNumber, typeName } from './onnx.ts';
-import { type Draft, constant, declare, emit, newDraft } from './onnxdraft.ts';
-import { prefixed } from './onnxrename.ts';
-import { type RuntimeOptions, openSession } from './onnxsession.ts';
+import { type OnnxModel, type OnnxValue, shapeOf, toNumber, typeName } from './onnx/file.ts';
+import { type Draft, constant, declare, emit, newDraft } from './onnx/draft.ts';
+import { prefixed } from './onnx/rename.ts';
+import { type RuntimeOptions, openSession } from './onnx/session.ts';
 
 /**
  * What a network wants of a pixel 0–255: `x · scale + offset`; or, as torchvision writes it, `(x / 255 − mean) / std` for each of red, green and blue.

@@ -8,7 +8,7 @@ import { ardSource } from './fromard.ts';
 import { chipSource } from './fromchips.ts';
 import { type ModelEncoder, openModelEncoder } from './modelencoder.ts';
 import { findModel, isModelName } from './name.ts';
-import type { RuntimeOptions } from './onnxsession.ts';
+import type { RuntimeOptions } from './onnx/session.ts';
 import { type PartFacts, partFolder, partsIn, readPartFacts, writePart } from './part.ts';
 import type { CellSource, ChipFault, ChipName, ChipPixels, ZoneSource } from './zonesource.ts';
 

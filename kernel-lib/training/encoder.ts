@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import { checkOnnx } from './onnxcheck.ts';
-import { parseOnnx } from './onnx.ts';
-import { type BatchOptions, type RuntimeOptions, type Session, openSession, runBatches } from './onnxsession.ts';
+import { checkOnnx } from './onnx/check.ts';
+import { parseOnnx } from './onnx/file.ts';
+import { type BatchOptions, type RuntimeOptions, type Session, openSession, runBatches } from './onnx/session.ts';
 
 /** An `encoder.onnx` that is ready: images to embeddings. */
 export interface Encoder {

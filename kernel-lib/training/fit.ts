@@ -10,9 +10,9 @@ export interface FitOptions {
   /** `[n, classes]`: 1 present, 0 absent, NaN unknown. Not there: only what is general in the features. */
   labels?: Float32Array | undefined;
   classes?: number | undefined;
-  /** How much the labels' part counts beside the general one, as a length. Default: 1. */
+  /** How much the labels' part counts beside the general one, as a length. Default: 2. */
   labelShare?: number | undefined;
-  /** Strength of the ridge, as a share of the mean squared length of the features. Default: 0.1. */
+  /** Strength of the ridge, as a share of the mean squared length of the features. Default: 0.3. */
   ridge?: number | undefined;
   seed?: number | string | undefined;
 }
@@ -35,8 +35,8 @@ const [ROUNDS, GRADIENT_ROUNDS] = [8, 60];
 /**
  * Fits a dense layer from features to embeddings without a gradient: two parts beside each other, each scaled to a mean squared length of 1.
  *
- * The first is ridge regression onto the labels, an unknown one counting as the mean: chips with the same labels come to lie
- * together. The second is the principal components of the features, their variances evened out, which keeps apart what no
+ * The first is ridge regression onto the labels, each of variance 1 so that a rare one counts as much as a frequent one, and an
+ * unknown one the mean: chips with the same labels come to lie together. The second is the principal components of the features, their variances evened out, which keeps apart what no
  * label names. Rows come out with a mean of zero, so that a layer that takes the mean away changes nothing.
  *
  * @param features `[n, d]`, each column with mean 0 and standard deviation about 1
@@ -46,7 +46,7 @@ const [ROUNDS, GRADIENT_ROUNDS] = [8, 60];
 export async function fitProjection(
   features: Float32Array,
   d: number,
-  { width, labels, classes = 0, labelShare = 1, ridge = 0.1, seed = 1 }: FitOptions,
+  { width, labels, classes = 0, labelShare = 2, ridge = 0.3, seed = 1 }: FitOptions,
 ): Promise<Projection> {
   const n = features.length / d;
   const x = tf.tensor2d(features, [n, d]);
@@ -83,7 +83,7 @@ async function ridgeWeights(
 ): Promise<Matrix> {
   const [n, d] = x.shape;
   const weights = tf.tidy(() => {
-    const y = tf.tensor2d(centred(labels, classes), [n, classes]);
+    const y = tf.tensor2d(standardised(labels, classes), [n, classes]);
     const strength = tf.mul(tf.sum(tf.square(x)), ridge / n) as tf.Scalar;
     return solveRidge(x, tf.matMul(x, y, true, false), strength);
   });
@@ -93,15 +93,20 @@ async function ridgeWeights(
   return solved.mmul(vectors.subMatrix(0, classes - 1, 0, most - 1));
 }
 
-/** Labels less the mean of those known; an unknown one is its class's mean, 0. */
-function centred(labels: Float32Array, classes: number): Float32Array {
+/** Labels with mean 0 and variance 1 over those known; an unknown one is its class's mean, 0, and so is one that never varies. */
+function standardised(labels: Float32Array, classes: number): Float32Array {
   const [sum, known] = [new Float64Array(classes), new Float64Array(classes)];
   for (const [i, label] of labels.entries()) {
     if (Number.isNaN(label)) continue;
     sum[i % classes] += label;
     known[i % classes]++;
   }
-  return labels.map((label, i) => (Number.isNaN(label) ? 0 : label - sum[i % classes] / known[i % classes]));
+  const means = sum.map((value, at) => value / known[at]);
+  const deviations = means.map((mean) => Math.sqrt(mean * (1 - mean))); // of values that are 0 or 1
+  return labels.map((label, i) => {
+    const at = i % classes;
+    return Number.isNaN(label) || !(deviations[at] > 0) ? 0 : (label - means[at]) / deviations[at];
+  });
 }
 
 /** Solves `(xᵀx + strength) w = right` for every column by conjugate gradients (Hestenes & Stiefel 1952). */

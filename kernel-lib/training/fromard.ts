@@ -65,7 +65,7 @@ async function readChips(
     const indices = some.map(({ id }) => tile.chips.get(id)!);
     try {
       const files = await tile.read(indices, signal);
-      const decode = (_: ChipName, at: number): Promise<Buffer> => decodeImage(files.get(indices[at])!, size);
+      const decode = (_: ChipName, at: number): Promise<Uint8Array> => decodeImage(files.get(indices[at])!, size);
       images.push(...(await eachUnit(some, 'images', decode, { signal, concurrency: ALL_AT_ONCE })));
       chips.push(...some);
     } catch (error) {

@@ -5,7 +5,7 @@ export { type Backend, type BackendName, type BackendOptions, trainingBackend } 
 export { type Seat, type SeatOptions, seatsOf } from './seats.ts';
 export { type Network, type NetworkOptions, type Weights, buildNetwork, weightsOf } from './network.ts';
 export type { Augmentation } from './augment.ts';
-export { LOSSES, type LossName } from './losses.ts';
+export { LOSSES, type LossName, rarityOf } from './losses.ts';
 export type { EpochLog, ImageSource, TrainingSet, TrainOptions } from './settings.ts';
 export { train } from './loop.ts';
 export {
@@ -21,11 +21,12 @@ export {
 export { type EncodeOptions, classify, encode } from './encode.ts';
 export type { ModelCard, ModelFacts } from './card.ts';
 export { type Model, exportNetwork, loadModel, saveModel } from './model.ts';
-export { type OnnxModel, onnxBytes, parseOnnx, readOnnx } from './onnx.ts';
-export { checkOnnx } from './onnxcheck.ts';
-export { type ExportOptions, exportEncoder } from './onnxexport.ts';
-export { type BatchOptions, type RuntimeOptions, RuntimeMissingError } from './onnxsession.ts';
+export { type OnnxModel, onnxBytes, parseOnnx, readOnnx } from './onnx/file.ts';
+export { checkOnnx } from './onnx/check.ts';
+export { type ExportOptions, exportEncoder } from './onnx/export.ts';
+export { type BatchOptions, type RuntimeOptions, RuntimeMissingError } from './onnx/session.ts';
 export { type Encoder, openEncoder } from './encoder.ts';
+export { type ModelEncoder, openModelEncoder } from './modelencoder.ts';
 export { type Backbone, type FeatureOptions, appendHead, openBackbone } from './backbone.ts';
 export { type BackboneOptions, type PixelScale, pixelScale } from './backboneplan.ts';
 export { type LayersFile, readLayers } from './layersfile.ts';

@@ -20,7 +20,7 @@ import { train } from './loop.ts';
 import { type Model, loadModel, saveModel } from './model.ts';
 import { type Network, buildNetwork } from './network.ts';
 import { rarityOf } from './losses.ts';
-import { RuntimeMissingError } from './onnxsession.ts';
+import { RuntimeMissingError } from './onnx/session.ts';
 import { type RetrievalScores, retrieval, retrievalScores } from './retrieval.ts';
 import { randomFor, shuffled } from './sampler.ts';
 import { type TrainOptions, settingsOf } from './settings.ts';

@@ -11,9 +11,9 @@ import { describeArchitecture, parseCard, type ModelCard, type ModelFacts } from
 import { replaceFolder } from './folder.ts';
 import { asNetwork, backboneOf, layersOf } from './layers.ts';
 import type { Network } from './network.ts';
-import { type OnnxModel, onnxBytes } from './onnx.ts';
-import { checkOnnx } from './onnxcheck.ts';
-import { exportEncoder } from './onnxexport.ts';
+import { type OnnxModel, onnxBytes } from './onnx/file.ts';
+import { checkOnnx } from './onnx/check.ts';
+import { exportEncoder } from './onnx/export.ts';
 
 /** A network, and what is known of it. */
 export interface Model {

@@ -4,7 +4,7 @@ import { readyBackend } from './backend.ts';
 import type { ModelCard } from './card.ts';
 import { encode } from './encode.ts';
 import { loadModel, verifiedEncoder } from './model.ts';
-import { RuntimeMissingError, type RuntimeOptions } from './onnxsession.ts';
+import { RuntimeMissingError, type RuntimeOptions } from './onnx/session.ts';
 
 /** What makes a model's embeddings on this machine. */
 export interface ModelEncoder extends Pick<Encoder, 'inputSize' | 'width' | 'encode' | 'close'> {

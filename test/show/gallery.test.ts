@@ -43,6 +43,13 @@ describe('show.gallery', () => {
     );
   });
 
+  it('writes the number on the picture by which a cell names it, and shows verdicts', async () => {
+    const { kernel, outputs } = recordingKernel();
+    await showIn(kernel).gallery([{ image: red, number: 13, mark: 'accepted' }, { image: red, number: 14, mark: 'rejected' }, { image: red }]); // prettier-ignore
+    assert.deepEqual([...outputs[0].matchAll(/class="ims-badge">(\d+)</g)].map(([, number]) => number), ['13', '14']); // prettier-ignore
+    assert.equal(words(outputs[0]), '13 ✓ 14 ✗ ✓ accepted: 1, solid frame ✗ rejected: 1, dashed frame');
+  });
+
   it('names the file that is not an image', async () => {
     const { kernel } = recordingKernel();
     await assert.rejects(
@@ -80,5 +87,13 @@ describe('show.image', () => {
       [30, 20],
       [300, 200],
     ]);
+  });
+});
+
+describe('show.html', () => {
+  it('shows what a stage has drawn, as it is', () => {
+    const { kernel, outputs } = recordingKernel();
+    showIn(kernel).html('<b>drawn</b>');
+    assert.deepEqual(outputs, ['<b>drawn</b>']);
   });
 });

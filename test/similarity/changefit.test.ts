@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import {
-  type DetectedChange, bestShifts, calibrateChange, changeBaselines, changeFeatures, correlationsOf, fitCalibration,
+  type DetectedChange, bestShifts, type DatedFeatures, calibrateChange, changeBaselines, changeFeatures, correlationsOf, fitCalibration,
   histogramDifference, matchedHistograms, pixelDifference, scoreChanges, twoPopulations,
 } from 'imagesim/similarity'; // prettier-ignore
 import { chipIds } from 'imagesim/ard';
@@ -76,7 +76,7 @@ describe('twoPopulations', () => {
 describe('calibrateChange', () => {
   const [parts, width] = [4, 24];
   /** Chips whose features a season mixes and moves; some of a quarter's are replaced by those of other ground. */
-  const scene = (chips: number, share: number, seed: string): Parameters<typeof calibrateChange> & { changed: boolean[] } => {
+  const scene = (chips: number, share: number, seed: string): { features: DatedFeatures; unlike: number[][]; changed: boolean[] } => {
     const normal = normalFrom(seed);
     const season = Array.from({ length: width * width }, (_, at) => (at % (width + 1) === 0 ? 0.4 : 0) + 0.25 * normal());
     const before = Float32Array.from({ length: chips * parts * width }, normal);
@@ -91,12 +91,12 @@ describe('calibrateChange', () => {
       }
     }
     const unlike = changed.map((is) => 0.5 + (is ? 0.15 : 0) + 0.1 * normal());
-    return Object.assign([{ before, after, width, parts }, [unlike]] as Parameters<typeof calibrateChange>, { changed });
+    return { features: { before, after, width, parts }, unlike: [unlike], changed };
   }; // prettier-ignore
 
   for (const [chips, share] of [[400, 0.05], [400, 0.3], [300, 0.6]]) // prettier-ignore
     it(`finds the ${100 * share} % of ${chips} chips of which a quarter changed, whatever the season does to all`, () => {
-      const [features, unlike, { changed }] = [...scene(chips, share, 'scene'), scene(chips, share, 'scene')] as const;
+      const { features, unlike, changed } = scene(chips, share, 'scene');
       const { probability, distance, share: estimated } = calibrateChange(features, unlike);
       const wrong = changed.filter((is, at) => probability[at] > 0.5 !== is).length;
       assert.ok(wrong <= 0.03 * chips, `${wrong} wrong`);
@@ -106,10 +106,10 @@ describe('calibrateChange', () => {
     }); // prettier-ignore
 
   it('refuses dates of two models, and too little ground', () => {
-    const [features, unlike] = scene(20, 0.3, 'few');
+    const { features, unlike } = scene(20, 0.3, 'few');
     assert.throws(() => calibrateChange({ ...features, after: features.after.subarray(width) }, unlike), /1920 numbers before and 1896 after for 20 chips of 4 × 24: encode both dates with the same model/); // prettier-ignore
     assert.throws(() => calibrateChange({ ...features, width: 32 }, unlike), /4 × 32: encode both dates/);
-    const [small, its] = scene(15, 0.3, 'few');
+    const { features: small, unlike: its } = scene(15, 0.3, 'few');
     assert.throws(() => calibrateChange(small, its), /15 chips that were seen twice: it takes 16/);
   });
 });

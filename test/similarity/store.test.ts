@@ -64,7 +64,7 @@ describe('similarity store', () => {
     const [hit] = await searchStore(folder, 'zone33', vectorAt(vectors, 8), { k: 1 });
     const { id, catid, date } = rows[8];
     assert.deepEqual([hit.id, hit.catid, hit.date, hit.cell, hit.model], [id, catid, date, cell.id, 'zone33/0123']);
-    assert.equal(hit.labels, ',building=house,axb,'.replace('axb', names[(8 * 7 + 3) % names.length]));
+    assert.deepEqual(hit.tags, ['building=house', names[(8 * 7 + 3) % names.length]]);
     const [x, y] = toUtm(cell.epsg, [hit.lon, hit.lat]);
     const [west, south, east, north] = chipBounds(id);
     assert.ok(Math.abs(x - (west + east) / 2) < 1e-3 && Math.abs(y - (south + north) / 2) < 1e-3);
@@ -77,7 +77,10 @@ describe('similarity store', () => {
       assert.ok(expected.length > 10, label);
       assert.deepEqual(hits.map(key), expected, label);
     }
-    assert.deepEqual(await searchStore(folder, 'zone33', vectorAt(vectors, 5), { label: 'building' }), []);
+    await assert.rejects(
+      searchStore(folder, 'zone33', vectorAt(vectors, 5), { label: 'building' }),
+      /the filter leaves none of the 400 rows of table zone33: loosen it \(tags building\)$/,
+    );
   });
 
   it('answers from one date, and not from the chip’s own ground at any date', async () => {
@@ -102,7 +105,10 @@ describe('similarity store', () => {
       bruteForce(31, (index) => rows[index].id !== rows[31].id, 400),
     );
     assert.equal(elsewhere.length, 398);
-    assert.deepEqual(await searchStore(folder, 'zone33', vectorAt(vectors, 0), { date: "2022' OR 'a'='a" }), []);
+    await assert.rejects(
+      searchStore(folder, 'zone33', vectorAt(vectors, 0), { date: "2022' OR 'a'='a" }),
+      /RangeError: since is 2022' OR 'a'='a: expected a day, as 2023-05-01$/,
+    );
   });
 
   it('is replaced by a second deploy, and leaves other tables alone', async () => {
@@ -128,7 +134,7 @@ describe('similarity store', () => {
   it('names the table that is missing and those that are there, and makes no folder by looking', async () => {
     await assert.rejects(
       searchStore(folder, 'zone34', vectorAt(vectors, 0)),
-      /no table zone34 in .*embeddings \(it holds zone33\): run notebook 07-similarity/,
+      /no table zone34 in .*embeddings \(it holds zone33\): run imagesim similarity deploy, or notebook 07-similarity$/,
     );
     const bare = await emptyFolder();
     await assert.rejects(searchStore(bare, 'zone33', vectorAt(vectors, 0)), /\(it holds none\)/);

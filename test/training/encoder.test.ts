@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { type Encoder, RuntimeMissingError, exportEncoder, onnxBytes, openEncoder, parseOnnx, readOnnx, trainingBackend } from 'imagesim/training'; // prettier-ignore
-import { withFloatWeights } from '../../kernel-lib/training/onnxfold.ts';
-import { exportLayers } from '../../kernel-lib/training/onnxexport.ts';
+import { withFloatWeights } from '../../kernel-lib/training/onnx/fold.ts';
+import { exportLayers } from '../../kernel-lib/training/onnx/export.ts';
 import {
   chain,
   difference,

@@ -38,13 +38,13 @@ const square = (rows: number[][]): number =>
 describe('training: a layer fitted without a gradient', () => {
   before(() => trainingBackend({ name: 'wasm' }));
 
-  it('is scikit-learn’s ridge regression beside NumPy’s evened-out principal components, each of mean length 1', async () => {
-    // a = 0.1 * (x**2).sum() / 40; p = x @ Ridge(alpha=a, fit_intercept=False).fit(x, y − y.mean(0)).coef_.T
+  it('is scikit-learn’s ridge regression beside NumPy’s evened-out principal components, of mean lengths 2 and 1', async () => {
+    // y = (y − y.mean(0)) / y.std(0); a = 0.3 * (x**2).sum() / 40; p = x @ Ridge(alpha=a, fit_intercept=False).fit(x, y).coef_.T
     // l, u = eigh(x.T @ x / 40), largest first; q = x @ (u[:, :3] * (l[:3] + 0.1 * l.mean()) ** −.25)
-    // both over sqrt((p**2).sum() / 40); (p @ p.T + q @ q.T)[:4, :4]
+    // both over sqrt((p**2).sum() / 40), p twice that; (p @ p.T + q @ q.T)[:4, :4]
     const rows = projected(x, 6, await fitProjection(x, 6, { width: 6, labels, classes: 2 }));
-    near(gram(rows, 4), [5.83346901, 3.52187335, -1.30470443, -1.77285056, 3.52187335, 3.81259005, -1.88662884, -0.833333328, -1.30470443, -1.88662884, 1.05769606, 0.144809132, -1.77285056, -0.833333328, 0.144809132, 0.843045574], 1e-3, 1); // prettier-ignore
-    near([square(rows)], [2], 1e-4);
+    near(gram(rows, 4), [19.7066546, 12.7047599, -4.31398561, -7.13138243, 12.7047599, 9.8390764, -3.84510493, -4.37902635, -4.31398561, -3.84510493, 1.70947872, 1.27966565, -7.13138243, -4.37902635, 1.27966565, 2.94288628], 1e-3, 1); // prettier-ignore
+    near([square(rows)], [5], 1e-4);
   });
 
   it('is the components alone where there are no labels', async () => {

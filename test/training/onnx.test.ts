@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { type OnnxModel, checkOnnx, exportEncoder, onnxBytes, parseOnnx, readOnnx, trainingBackend } from 'imagesim/training'; // prettier-ignore
-import { exportLayers } from '../../kernel-lib/training/onnxexport.ts';
-import { openSession } from '../../kernel-lib/training/onnxsession.ts';
+import { exportLayers } from '../../kernel-lib/training/onnx/export.ts';
+import { openSession } from '../../kernel-lib/training/onnx/session.ts';
 import { type Build, branches, chain, difference, encoderNetwork, networkOf, noise, onWeb, predicted, pythonFaults, pythonOnnx } from './networks.ts'; // prettier-ignore
 
 const backbonePath = join(import.meta.dirname, '../../../shared/data/backbone/mobilenet_v1_1.0_224_embed_w8.onnx');

@@ -1,4 +1,4 @@
-import type { OnnxGraph, OnnxModel, OnnxNode } from './onnx.ts';
+import type { OnnxGraph, OnnxModel, OnnxNode } from './file.ts';
 
 /** A copy of a model's graph in which every name begins with `prefix`, those in the bodies of its loops and branches too; weights are shared. */
 export function prefixed({ graph }: OnnxModel, prefix: string): OnnxGraph {

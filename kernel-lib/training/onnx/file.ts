@@ -1,7 +1,7 @@
 /** ONNX files: read, changed and written without loss. Fields that this version does not know are kept as they are. */
 import { readFile } from 'node:fs/promises';
 import protobuf from 'protobufjs';
-import { ModelProto } from './onnxschema.ts';
+import { ModelProto } from './schema.ts';
 
 /** A 64-bit integer: read as an object, and written from either. */
 export type Int64 = number | { toNumber(): number };

@@ -1,6 +1,6 @@
 /** What each kind of layer becomes in ONNX. Values of four axes go through the graph as `[image, band, row, col]`, as ONNX's operators want them. */
 import type * as tfl from '@tensorflow/tfjs-layers';
-import { type Attributes, type Draft, constant, emit, emitUnitLength, integers, scalar } from './onnxdraft.ts';
+import { type Attributes, type Draft, constant, emit, emitUnitLength, integers, scalar } from './draft.ts';
 
 /** A value in the graph under construction. */
 export interface Value {

@@ -1,9 +1,9 @@
 /** A model in onnxruntime: bytes of images in, one row of numbers an image out. */
 import { availableParallelism } from 'node:os';
 import type { InferenceSession } from 'onnxruntime-node';
-import type { StepOptions } from '../ard/index.ts';
-import { type OnnxModel, onnxBytes } from './onnx.ts';
-import { withFloatWeights } from './onnxfold.ts';
+import type { StepOptions } from '../../ard/index.ts';
+import { type OnnxModel, onnxBytes } from './file.ts';
+import { withFloatWeights } from './fold.ts';
 
 /** Options of reading images in batches. */
 export interface BatchOptions extends Omit<StepOptions, 'concurrency'> {

@@ -1,7 +1,7 @@
 import type * as tfl from '@tensorflow/tfjs-layers';
-import type { OnnxModel, OnnxValue } from './onnx.ts';
-import { type Draft, claim, declare, emit, emitUnitLength, modelOf, newDraft } from './onnxdraft.ts';
-import { type Use, type Value, foldable, normalisationOf, reordered, translate } from './onnxlayers.ts';
+import type { OnnxModel, OnnxValue } from './file.ts';
+import { type Draft, claim, declare, emit, emitUnitLength, modelOf, newDraft } from './draft.ts';
+import { type Use, type Value, foldable, normalisationOf, reordered, translate } from './layers.ts';
 
 /** Options of {@link exportEncoder}. */
 export interface ExportOptions {

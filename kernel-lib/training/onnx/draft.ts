@@ -1,6 +1,6 @@
 /** An ONNX graph under construction. */
-import type { Int64, OnnxAttribute, OnnxModel, OnnxNode, OnnxTensor, OnnxValue } from './onnx.ts';
-import { dataTypes } from './onnx.ts';
+import type { Int64, OnnxAttribute, OnnxModel, OnnxNode, OnnxTensor, OnnxValue } from './file.ts';
+import { dataTypes } from './file.ts';
 
 /** Parameters of a node: an integer, integers, or a float where it is marked as one. */
 export type Attributes = Record<string, number | readonly number[] | { float: number }>;

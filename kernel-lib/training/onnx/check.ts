@@ -11,7 +11,7 @@ import {
   parseOnnx,
   toNumber,
   typeName,
-} from './onnx.ts';
+} from './file.ts';
 
 /** Versions of the format, and of ONNX's own operators, that are published today. */
 const newest = { irVersion: 13, opset: 26 };

@@ -1,4 +1,4 @@
-import { type OnnxModel, type OnnxNode, type OnnxTensor, dataTypes, toNumber, typeName } from './onnx.ts';
+import { type OnnxModel, type OnnxNode, type OnnxTensor, dataTypes, toNumber, typeName } from './file.ts';
 
 /**
  * A model whose weights are floats where they were kept in bytes: each DequantizeLinear of weights becomes the weights that it gives.

@@ -1,0 +1,59 @@
+// Workers beside each other: the same cells cut by two processes of one core each, and by one. Twice the rate is all there is; 1.7 of it is an efficiency of 0.85.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { cellOf } from 'imagesim/ard';
+import { writeSmallTile } from '../test/chips/small.ts';
+import type { Bench, Contest, Round } from './measure.ts';
+
+const cli = fileURLToPath(new URL('../kernel-lib/bin/imagesim.js', import.meta.url));
+/** Cells, and blocks a side of each that hold pixels: 1,024 chips a cell. */
+const [CELLS, BLOCKS] = [8, 16];
+
+/** Has a process say at its end how long it had the processor. */
+const SPENT = `data:text/javascript,process.on('exit',()=>{const{user,system}=process.cpuUsage();console.error('spent '+(user+system)/1e6)})`;
+
+/** Runs `imagesim` on one core. @returns its last line, and seconds of the processor @throws {Error} with what it said, when it fails */
+export async function onCore(core: number, words: readonly string[], data: string): Promise<{ line: string; seconds: number }> {
+  const child = spawn('taskset', ['-c', String(core), process.execPath, '--import', SPENT, cli, ...words], {
+    env: { ...process.env, IMAGESIM_DATA: data },
+  });
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+  const spent = [...stderr.matchAll(/^spent ([\d.]+)$/gm)].at(-1)?.[1];
+  if (child.exitCode !== 0 || spent === undefined) throw new Error(`imagesim ${words.join(' ')}: ${stderr}`);
+  return { line: stdout.trimEnd().split('\n').at(-1)!, seconds: Number(spent) };
+} // prettier-ignore
+
+/** Cuts all cells by so many workers, each on a core of its own. @returns chips a second, starts of the program included */
+async function cutBy(workers: number, data: string): Promise<Round & { spent: number }> {
+  for (const made of ['chips', 'nodata-index.json', 'nodata-index.parts']) await rm(join(data, made), { recursive: true, force: true }); // prettier-ignore
+  const start = performance.now();
+  const cores = Array.from({ length: workers }, (_, core) => core);
+  const said = await Promise.all(cores.map((core) => onCore(core, ['chip', '--zone', '33', '--shard', `${core}/${workers}`], data))); // prettier-ignore
+  const seconds = (performance.now() - start) / 1000;
+  const cut = said.reduce((sum, { line }) => sum + Number(/^(\d+) chips/.exec(line)?.[1]), 0);
+  const spent = said.reduce((sum, one) => sum + one.seconds, 0);
+  return { rate: cut / seconds, found: `${cut} chips cut`, spent };
+}
+
+async function open(): Promise<Contest> {
+  if (availableParallelism() < 2) throw new Error('found one core: two workers want one each');
+  const data = await mkdtemp(join(tmpdir(), 'imagesim-bench-submit-'));
+  for (let index = 0; index < CELLS; index++) {
+    const cell = cellOf(33, `0311330${index.toString(4).padStart(5, '0')}`);
+    const inside = (at: number): boolean => at >= 5 && at < 5 + BLOCKS;
+    await writeSmallTile(join(data, 'ard/33', cell.quadkey, '2023-05-17/1030010000000001-visual.tif'), cell, (column, row) => (inside(column) && inside(row) ? () => true : undefined)); // prettier-ignore
+  }
+  return {
+    ours: () => cutBy(2, data),
+    peer: { name: 'one worker; half the ratio is the efficiency', round: () => cutBy(1, data), close: () => undefined },
+    note: `${CELLS} cells, each worker on a core of its own, start and merge of the index within the time`,
+    close: () => rm(data, { recursive: true, force: true }),
+  };
+}
+
+export const submit: Bench[] = [{ name: 'submit: chip by two workers', unit: 'chips/s', open }];

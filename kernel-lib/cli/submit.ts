@@ -1,0 +1,103 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type ArrayJob, type Engine, type SubmitOptions, type SubmitReport, dataPath, durationText } from '../infra/index.ts'; // prettier-ignore
+import { print, steps } from './output.ts';
+import { between, listOf } from './values.ts';
+
+/** Adds the verb that has another verb done by many workers; added last, when the others are known. */
+export function submitVerbs(program: Command): void {
+  program
+    .command('submit')
+    .description('have a verb that takes --shard done by an array of workers, and follow it: submit chip --zone 33 --engine slurm --array 100')
+    .argument('<verb...>', 'the verb and its own options; after -- where they are called like these')
+    .addOption(new Option('--engine <engine>', 'what runs them').choices(['local', 'slurm', 'batch']).makeOptionMandatory())
+    .requiredOption('--array <n>', 'among how many workers the cells are dealt out', between(1, 1_000_000))
+    .option('--only <shards>', 'only these of them, from 0: 0-3,7', shardsOf)
+    .option('--cpus <n>', 'processors of a worker', between(1, 1024), 1)
+    .option('--memory <MiB>', 'of a worker', between(128, 4_194_304), 3072)
+    .option('--retries <n>', 'how often a worker is started again whose machine or process died', between(0, 9), 5)
+    .option('--at-once <n>', 'at most so many at once; default: what the engine has room for, of local one a core', between(1, 1_000_000))
+    .option('--queue <name>', 'partition of Slurm or job queue of Batch; default: the cluster’s own, or imagesim')
+    .option('--definition <name>', 'job definition of Batch; default: imagesim')
+    .option('--after <id>', 'begin when this job has ended well')
+    .option('--detach', 'print the id of the job, and do not wait for it')
+    .option('--dry-run', 'print what would be submitted')
+    .allowUnknownOption()
+    .action(async (words: string[], flags: SubmitFlags) => {
+      refuseUnfit(program, words);
+      const infra = await import('../infra/index.ts');
+      const options = { ...flags, memoryMiB: flags.memory, onSubmit: (id: string) => console.error(`${flags.engine} job ${id}`) };
+      const [engine, job] = [await openEngine(flags), infra.arrayJob(words, dataPath(), options)];
+      if (flags.dryRun) return print(engine.draft(job));
+      const report = await infra.submitArray(engine, job, { ...options, ...steps() });
+      if (flags.detach) print(report.id);
+      else tell(report, job, infra.redoCommand(engine, job, report.failed, keptFlags(flags)));
+    }); // prettier-ignore
+}
+
+interface SubmitFlags extends Pick<
+  SubmitOptions,
+  'array' | 'only' | 'cpus' | 'retries' | 'atOnce' | 'after' | 'detach'
+> {
+  engine: 'local' | 'slurm' | 'batch';
+  memory: number;
+  queue?: string;
+  definition?: string;
+  dryRun?: boolean;
+}
+
+async function openEngine({ engine, queue, definition }: SubmitFlags): Promise<Engine> {
+  const { BatchEngine, LocalEngine, SlurmEngine } = await import('../infra/index.ts');
+  if (engine === 'batch') return new BatchEngine({ queue, definition });
+  return engine === 'slurm' ? new SlurmEngine(queue) : new LocalEngine();
+}
+
+/** Refuses here, and not in every worker, what is no verb of several workers or lacks an option. */
+function refuseUnfit(program: Command, words: readonly string[]): void {
+  let [command, rest] = [program, [...words]];
+  for (let sub; (sub = command.commands.find((one) => one.name() === rest[0])); rest = rest.slice(1)) command = sub;
+  const name = words.slice(0, words.length - rest.length).join(' ');
+  if (!command.options.some(({ long }) => long === '--shard'))
+    throw new Error(`${name || words[0]} is no verb that is dealt out: ${shardedVerbs(program).join(', ')} are`);
+  const { operands, unknown } = command.parseOptions(rest); // says itself what a value should be
+  if (unknown.length > 0) throw new Error(`${name} has no option ${unknown[0]}: imagesim ${name} --help lists them`);
+  if (command.getOptionValue('shard') !== undefined) throw new Error('--shard is for the workers: leave it out');
+  const missing = command.options.find((option) => option.mandatory && command.getOptionValue(option.attributeName()) === undefined); // prettier-ignore
+  if (missing) throw new Error(`${name} lacks ${missing.flags}`);
+  const argument = command.registeredArguments.find((one, at) => one.required && operands[at] === undefined);
+  if (argument) throw new Error(`${name} lacks <${argument.name()}>`);
+}
+
+/** Every verb that takes `--shard`, with those above it: `similarity deploy`. */
+function shardedVerbs(command: Command, above = ''): string[] {
+  return command.commands.flatMap((sub) => {
+    const name = `${above}${sub.name()}`;
+    return [...(sub.options.some(({ long }) => long === '--shard') ? [name] : []), ...shardedVerbs(sub, `${name} `)];
+  });
+}
+
+function tell({ state, seconds, failed, folder }: SubmitReport, { shards }: ArrayJob, redo: string): void {
+  const { finished, restarts } = state;
+  const again = restarts > 0 ? `, ${restarts} started again after a death` : '';
+  print(`${finished} of ${shards.length} shards finished in ${durationText(seconds)}${again}; logs: ${folder}`);
+  failed.forEach(({ shard, why, log }) => console.error(`imagesim: shard ${shard}: ${why} (log: ${log})`));
+  if (failed.length === 0) return;
+  console.error(`only these again, where no tile has changed since: ${redo}`);
+  console.error('else all of them, by the same command: what is done stays done');
+  process.exitCode = 1;
+}
+
+/** What a job that is done again is to be told again. */
+function keptFlags({ cpus, memory, retries, atOnce, queue, definition }: SubmitFlags): string[] {
+  const kept = { cpus, memory, retries, 'at-once': atOnce, queue, definition };
+  return Object.entries(kept).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, String(value)]));
+}
+
+/** Numbers of workers: `0-3,7`. */
+function shardsOf(text: string): number[] {
+  return listOf(text).flatMap((word) => {
+    const [, first, last = first] = /^(\d{1,6})(?:-(\d{1,6}))?$/.exec(word) ?? [];
+    if (first === undefined || Number(last) < Number(first))
+      throw new InvalidArgumentError('expected numbers from 0 on, as 0-3,7.');
+    return Array.from({ length: Number(last) - Number(first) + 1 }, (_, at) => Number(first) + at);
+  });
+}

@@ -1,0 +1,215 @@
+/** From a delivery to a store that can be asked: what `imagesim similarity deploy` does. */
+import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import {
+  type Bounds, type Cell, type StepOptions, type Tile, cellsOnDisk, dataRoot, deliveryAddress, lonLatBounds, openSource, paddedZone,
+  tilesOf, zonesOnDisk,
+} from '../ard/index.ts'; // prettier-ignore
+import { chipTiles } from '../chips/index.ts';
+import { syncDelivery, touches } from '../infra/index.ts';
+import { osmPath } from '../osm/index.ts';
+import { type ModelCard, type RuntimeOptions, embeddingParts, encodeChips, findModel, readCard, readEmbeddings } from '../training/index.ts'; // prettier-ignore
+import { type ChangeOptions, type StoreBatch, changeTable } from './commit.ts';
+import type { IndexFacts } from './facts.ts';
+import { storePlace } from './place.ts';
+import { storeRow } from './row.ts';
+import { type Tagger, taggerOf } from './tags.ts';
+
+/** Options of {@link deploy}. */
+export interface DeployOptions extends Omit<StepOptions, 'concurrency'>, RuntimeOptions, ChangeOptions {
+  /** Name, name@version of which the first digits do, or folder of a model. */
+  model: string;
+  /** Delivery whose tiles are to be found: a folder or s3:// prefix, or a zone of it; they are brought first. Default: the tiles of the data folder. */
+  ard?: string | undefined;
+  /** UTM zone. Default: the one that `ard` names, else all of the data folder. */
+  zone?: number | undefined;
+  /** Only cells that this box touches: `[west, south, east, north]`, degrees. Default: all. */
+  bbox?: Bounds | undefined;
+  /** Name of the table. Default: the model's. */
+  table?: string | undefined;
+  /** Folder or s3:// prefix above `embeddings`, where the tables lie. Default: the data folder. */
+  store?: string | undefined;
+}
+
+/** What {@link deploy} did. */
+export interface DeployReport {
+  /** Where the tables lie, and this one's name. */
+  place: string;
+  table: string;
+  /** `v1`, `v2` and so on; not there where nothing had changed. */
+  version?: string | undefined;
+  /** name@version */
+  model: string;
+  /** Rows of the table, and those of them that were written now. */
+  rows: number;
+  written: number;
+  /** Cells asked for; those that came or changed; those that were there as they are. */
+  cells: number;
+  changed: number;
+  kept: number;
+  /** Whether all that was there went, being of another model. */
+  replaced: boolean;
+  /** Chips encoded now. */
+  encoded: number;
+  seconds: number;
+  /** Of the table; none where all answers are exact. */
+  index?: IndexFacts | undefined;
+  /** What was left out, and why. */
+  leftOut: string[];
+  /** Chips and tiles that could not be read: they are not in the store. */
+  failed: string[];
+}
+
+/** Rows written at once. */
+const BATCH = 65_536;
+
+/**
+ * Puts the chips of a delivery into the similarity store, by a model's embeddings: a row for each acquisition of each real chip.
+ *
+ * Vectors come from `embeddings/parts`; what is not encoded yet is encoded straight from the tiles, which are not cut for it. A second deploy takes in
+ * only the cells that are new or have changed: their embeddings, their map, or what their STAC items say. Vectors of another model replace the whole
+ * table. Until all is written, whoever asks gets what was there before.
+ *
+ * @throws {Error} when there is no such model, no tile in the zone and box, or the table is being written by another process
+ */
+export async function deploy(dataPath: string, options: DeployOptions): Promise<DeployReport> {
+  const start = performance.now();
+  const folder = await findModel(dataPath, options.model);
+  const card = await readCard(folder);
+  const place = storePlace(options.store ?? dataPath);
+  const { table = card.name } = options;
+  const report: DeployReport = {
+    place, table, model: `${card.name}@${card.version}`, rows: 0, written: 0, cells: 0, changed: 0, kept: 0, replaced: false,
+    encoded: 0, seconds: 0, leftOut: [], failed: [],
+  }; // prettier-ignore
+  const cells = await partsOf(dataPath, folder, card, options, report);
+  const tagger = await taggerOf(dataPath, card);
+  const digests = new Map<CellPart, string>();
+  for (const cell of cells) digests.set(cell, await digestOf(dataPath, cell, tagger));
+  const changed = await changeTable(place, table, async (live) => {
+    report.replaced = live !== undefined && (live.model !== report.model || live.width !== card.embeddingWidth);
+    const base = report.replaced || !live ? undefined : live;
+    const due = cells.filter((cell) => base?.cells[cell.cell.id] !== digests.get(cell));
+    Object.assign(report, { cells: cells.length, changed: due.length, kept: cells.length - due.length, rows: base?.rows ?? 0 });
+    if (due.length === 0) return undefined;
+    const known = { ...base?.cells, ...Object.fromEntries(due.map((cell) => [cell.cell.id, digests.get(cell)!])) };
+    return {
+      facts: {
+        model: report.model, width: card.embeddingWidth, encoder: card.files['encoder.onnx'].sha256, licences: card.licences, cells: known,
+        change: `${due.length} ${due.length === 1 ? 'cell' : 'cells'} deployed`,
+      },
+      remove: base ? due.map(({ cell }) => cell.id).filter((id) => id in base.cells) : 'all',
+      batches: batchesOf(due, tagger, report, options),
+    };
+  }, options);
+  if (changed) Object.assign(report, { version: changed.version, rows: changed.facts.rows, index: changed.facts.index });
+  report.seconds = (performance.now() - start) / 1000;
+  return report;
+} // prettier-ignore
+
+/** A cell with the file of its embeddings, and the tiles that they are of. */
+interface CellPart {
+  cell: Cell;
+  part: string;
+  tiles: Tile[];
+}
+
+/** The cells that are to be in the store, encoded. */
+async function partsOf(dataPath: string, folder: string, card: ModelCard, options: DeployOptions, report: DeployReport): Promise<CellPart[]> {
+  const { ard, bbox, signal, onProgress } = options;
+  const zone = options.zone ?? (ard === undefined ? undefined : deliveryAddress(ard).zone);
+  if (ard !== undefined && deliveryAddress(ard).address !== dataRoot(dataPath)) await syncDelivery(ard, dataPath, { zone, bbox, signal, onProgress });
+  const found: CellPart[] = [];
+  for (const each of zone === undefined ? await zonesOnDisk(dataPath) : [zone]) {
+    const wanted = (await cellsOnDisk(dataPath, each)).filter((cell) => !bbox || touches(lonLatBounds(cell), bbox));
+    if (wanted.length === 0) continue;
+    const parts = await encoded(dataPath, folder, card, { ...options, zone: each }, wanted, report);
+    const tiles = await tilesIn(dataPath, each, wanted.filter(({ quadkey }) => parts.has(quadkey)));
+    for (const cell of wanted) {
+      const part = parts.get(cell.quadkey);
+      if (part) found.push({ cell, part, tiles: tiles.get(cell.id) ?? [] });
+      else report.leftOut.push(`${cell.id} has no embeddings: none of its chips is real, or it has no tile`);
+    }
+  }
+  if (found.length > 0) return found;
+  const where = [zone === undefined ? '' : ` of zone ${zone}`, bbox ? ` in ${bbox.join(',')}` : ''].join('');
+  throw new Error(`no cell${where} in ${dataRoot(dataPath)}/ard that can be deployed${report.leftOut[0] ? ` (${report.leftOut[0]})` : ''}: bring tiles with imagesim sync, or name a delivery with --ard`);
+} // prettier-ignore
+
+/** Parts by quadkey. Where one of the cells has none, or all are of tiles that may have changed, the zone is encoded, from where its parts are from. */
+async function encoded(dataPath: string, model: string, card: ModelCard, { zone, bbox, signal, onProgress, ...runtime }: DeployOptions & { zone: number }, wanted: readonly Cell[], report: DeployReport): Promise<Map<string, string>> {
+  const named = { model: card.name, version: card.version };
+  const there = await embeddingParts(dataPath, named, zone).catch(() => []); // says only that there are none
+  const from = there.length > 0 && (await readEmbeddings(there[0])).chips.startsWith('chips') ? 'chips' : 'ard';
+  const has = new Set(there.map(quadkeyOf));
+  if (from === 'ard' || wanted.some(({ quadkey }) => !has.has(quadkey))) {
+    if (from === 'ard') await chipTiles({ dataPath, zone, bbox, indexOnly: true, signal, onProgress });
+    const { chips, leftOut, failed } = await encodeChips(dataPath, { model, zone, from, threads: runtime.threads, load: runtime.load, signal, onProgress });
+    report.encoded += chips;
+    report.leftOut.push(...leftOut);
+    report.failed.push(...failed);
+  }
+  const parts = await embeddingParts(dataPath, named, zone);
+  return new Map(parts.map((path) => [quadkeyOf(path), path]));
+} // prettier-ignore
+
+function quadkeyOf(part: string): string {
+  return basename(part, '.parquet');
+}
+
+/** Tiles of some cells by cell id, with what their STAC items say. */
+async function tilesIn(dataPath: string, zone: number, cells: readonly Cell[]): Promise<Map<string, Tile[]>> {
+  const root = dataRoot(dataPath);
+  const source = openSource(root);
+  const files = (await Promise.all(cells.map(({ quadkey }) => source.list(`ard/${paddedZone(zone)}/${quadkey}/`)))).flat();
+  const tiles = await tilesOf({ source, prefix: 'ard/', files });
+  const perCell = new Map<string, Tile[]>();
+  for (const tile of tiles) perCell.set(tile.cell.id, [...(perCell.get(tile.cell.id) ?? []), tile]);
+  return perCell;
+} // prettier-ignore
+
+/** What the rows of a cell follow from: its part, its map and its STAC items by size and time, and the rule for tags. */
+async function digestOf(dataPath: string, { cell, part, tiles }: CellPart, { rule }: Tagger): Promise<string> {
+  const items = tiles.flatMap(({ files: { item } }) => (item === undefined ? [] : [join(dataRoot(dataPath), item)]));
+  const hash = createHash('sha256').update(rule);
+  for (const path of [part, osmPath(dataPath, cell), ...items])
+    hash.update(`\n${basename(path)} ${await stat(path).then(({ size, mtimeMs }) => `${size} ${mtimeMs}`, () => 'none')}`);
+  return hash.digest('hex').slice(0, 16);
+} // prettier-ignore
+
+async function* batchesOf(cells: readonly CellPart[], tagger: Tagger, report: DeployReport, { signal, onProgress }: DeployOptions): AsyncGenerator<StoreBatch> {
+  let batch: StoreBatch[] = [];
+  for (const [done, cell] of cells.entries()) {
+    signal?.throwIfAborted();
+    batch.push(await rowsOf(cell, tagger, report));
+    onProgress?.({ done: done + 1, total: cells.length, unit: 'cells', note: cell.cell.id });
+    const rows = batch.flatMap((each) => each.rows);
+    if (rows.length < BATCH && done + 1 < cells.length) continue;
+    report.written += rows.length;
+    yield { rows, values: joined(batch.map(({ values }) => values)) };
+    batch = [];
+  }
+} // prettier-ignore
+
+async function rowsOf({ cell, part, tiles }: CellPart, tagger: Tagger, report: DeployReport): Promise<StoreBatch> {
+  const { rows, values } = await readEmbeddings(part, { model: report.model });
+  const tags = await tagger.tagsOf(cell);
+  if (!tags) report.leftOut.push(`${cell.id} has no osm_data.json: its chips are in the store without tags; run imagesim osm --zone ${cell.zone}`);
+  const known = new Map(tiles.map(({ date, catid, metadata }) => [`${date} ${catid}`, metadata]));
+  const whole = rows.map(({ id, catid, date }) => {
+    const { cloudPercent = null, offNadir = null, gsd = null } = known.get(`${date} ${catid}`) ?? {};
+    return storeRow({ id, catid, date, tags: tags?.get(id) ?? [], cloudPercent, offNadir, gsd, model: report.model });
+  });
+  return { rows: whole, values };
+} // prettier-ignore
+
+function joined(parts: readonly Float32Array[]): Float32Array {
+  const values = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    values.set(part, at);
+    at += part.length;
+  }
+  return values;
+}

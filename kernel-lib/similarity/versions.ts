@@ -1,0 +1,75 @@
+/** Versions of the store's tables: list them, go back to one, forget the oldest. */
+import type { Table } from '@lancedb/lancedb';
+import { type StoreFacts, readFacts } from './facts.ts';
+import { LIVE, connectTo, openTable, storePlace, tableNames, versionsOf } from './place.ts';
+import { forget, oneWriter, standOnLive } from './writer.ts';
+
+/** A version of a table. */
+export interface ListedStore extends StoreFacts {
+  table: string;
+  /** `v1`, `v2` and so on. */
+  version: string;
+  /** Whether it is the one that answers. */
+  live: boolean;
+}
+
+/**
+ * Every version of every table, by name, the oldest first. Tables without a finished deploy are not among them.
+ *
+ * @param table only this one's. Default: all
+ * @throws {Error} when there is no such table
+ */
+export async function listStores(dataPath: string, table?: string): Promise<ListedStore[]> {
+  const place = storePlace(dataPath);
+  const names = table === undefined ? await tableNames(place) : [table];
+  const listed: ListedStore[] = [];
+  for (const name of names) {
+    const opened = table === undefined ? await (await connectTo(place)).openTable(name) : await openTable(place, name);
+    listed.push(...(await listedOf(opened)));
+  }
+  return listed;
+}
+
+async function listedOf(table: Table): Promise<ListedStore[]> {
+  const { live, named } = await versionsOf(table);
+  if (live === undefined) return [];
+  const listed: ListedStore[] = [];
+  for (const [version, number] of named) {
+    await table.checkout(version);
+    listed.push({ ...(await readFacts(table)), table: table.name, version, live: number === live });
+  }
+  return listed;
+}
+
+/**
+ * Lets another version of a table answer; the next deploy goes on from it.
+ *
+ * @param version as {@link listStores} names it
+ * @throws {Error} listing the versions that there are, when it is none of them
+ */
+export async function goBack(dataPath: string, table: string, version: string): Promise<void> {
+  const place = storePlace(dataPath);
+  const opened = await openTable(place, table, version);
+  await oneWriter(place, table, {}, async () => (await opened.tags()).update(LIVE, await opened.version()));
+}
+
+/**
+ * Forgets all but the newest versions of a table, and frees what only they held. What is live stays.
+ *
+ * @param keep how many stay, 1 or more
+ * @returns the versions that went
+ */
+export async function pruneStore(dataPath: string, table: string, keep: number): Promise<string[]> {
+  if (!Number.isInteger(keep) || keep < 1) throw new RangeError(`pruneStore keeps 1 version or more, got ${keep}`);
+  const place = storePlace(dataPath);
+  const opened = await openTable(place, table);
+  return oneWriter(place, table, {}, async () => {
+    const { live, named } = await versionsOf(opened);
+    await standOnLive(opened);
+    const gone = await forget(opened, keep);
+    const tags = await opened.tags();
+    const same = [...named.keys()].filter((name) => named.get(name) === live && !gone.includes(name));
+    for (const name of [...same, LIVE]) await tags.update(name, await opened.version()); // the same rows, put in order
+    return gone;
+  });
+}

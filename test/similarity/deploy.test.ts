@@ -1,0 +1,239 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, readFile, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { cellOf, lonLatBounds, parseCell, parseChip } from 'imagesim/ard';
+import { chipTiles } from 'imagesim/chips';
+import { createDataset } from 'imagesim/datasets';
+import { type DeployReport, deploy, listStores, openStore, search } from 'imagesim/similarity';
+import { chipTags, proposeSchema, tagAtlas, writeSchema } from 'imagesim/statistics';
+import {
+  buildNetwork,
+  embeddingParts,
+  encodeChips,
+  readEmbeddings,
+  saveModel,
+  trainingBackend,
+} from 'imagesim/training';
+import { writeSmallTile } from '../chips/small.ts';
+import { emptyFolder, mappedSample } from '../delivery.ts';
+
+const WIDTH = 24;
+const QUADKEYS = ['031133012202', '031133012203'];
+
+async function makeModel(folder: string, version: string, seed: number, datasetVersion = 'none@0'): Promise<void> {
+  const network = await buildNetwork({ inputSize: 16, classes: ['a'], widths: [8], embeddingWidth: WIDTH, seed });
+  await saveModel(join(folder, 'models/small', version), network, {
+    name: 'small', version, datasetVersion, backend: 'wasm', settings: { losses: {} }, metrics: {}, curve: [],
+    licences: [{ source: 'imagery', licence: 'CC0-1.0', attribution: 'nobody' }],
+  }); // prettier-ignore
+  network.dispose();
+}
+
+/** Writes a small tile of a cell, with a STAC item that says how it was taken. */
+async function addTile(folder: string, quadkey: string, date = '2023-05-17', cloud = 3): Promise<void> {
+  const stem = join(folder, 'ard/33', quadkey, date, '10300100E67475AB');
+  await writeSmallTile(`${stem}-visual.tif`, cellOf(33, quadkey));
+  await addItem(stem, cloud);
+}
+
+async function addItem(stem: string, cloud: number): Promise<void> {
+  await writeFile(`${stem}.json`, JSON.stringify({ properties: { 'tile:clouds_percent': cloud, 'view:off_nadir': 21.5, gsd: 0.48 } })); // prettier-ignore
+}
+
+/** A house over the middle of a cell, as OSM has it. */
+async function addMap(folder: string, quadkey: string, value = 'house'): Promise<void> {
+  const [west, south, east, north] = lonLatBounds(cellOf(33, quadkey));
+  const at = (x: number, y: number): { lon: number; lat: number } => ({ lon: west + x * (east - west), lat: south + y * (north - south) }); // prettier-ignore
+  const corners = [at(0.1, 0.1), at(0.9, 0.1), at(0.9, 0.9), at(0.1, 0.9)];
+  const osm = {
+    quadkey,
+    nodes: corners.map(({ lon, lat }, id) => ({ type: 'node', id: id + 1, lon, lat, tags: {} })),
+    ways: [{ type: 'way', id: 9, nodes: [1, 2, 3, 4, 1], tags: { building: value, name: 'Haus' } }],
+    relations: [],
+  };
+  await writeFile(join(folder, 'ard/33', quadkey, 'osm_data.json'), JSON.stringify(osm));
+}
+
+const counts = ({ cells, changed, kept, written, rows, encoded, replaced, version }: DeployReport): unknown[] => [cells, changed, kept, written, rows, encoded, replaced, version]; // prettier-ignore
+
+describe('similarity deploy', () => {
+  let made: string;
+  let folder: string;
+  before(async () => {
+    await trainingBackend({ name: 'wasm' });
+    made = await emptyFolder();
+    for (const quadkey of QUADKEYS) await addTile(made, quadkey);
+    await addMap(made, QUADKEYS[0]);
+    await makeModel(made, '1a2b3c4d5e6f', 1);
+    await makeModel(made, '2b2b3c4d5e6f', 2);
+    await writeFile(join(made, 'models/small/latest'), '1a2b3c4d5e6f\n');
+  });
+  beforeEach(async () => {
+    folder = await emptyFolder();
+    await cp(made, folder, { recursive: true, preserveTimestamps: true, mode: 2 });
+  });
+
+  it('makes a row of each real chip of the tiles, none of them cut, with its vector and what is known of it', async () => {
+    const report = await deploy(folder, { model: 'small', threads: 1 });
+    const parts = await embeddingParts(folder, { model: 'small', version: '1a2b3c4d5e6f' }, 33);
+    const encoded = await Promise.all(parts.map((path) => readEmbeddings(path)));
+    const all = encoded.flatMap(({ rows }) => rows);
+    assert.deepEqual(counts(report), [2, 2, 0, all.length, all.length, all.length, false, 'v1']);
+    assert.equal(existsSync(join(folder, 'chips')), false);
+    assert.deepEqual(report.leftOut, [`Z33-${QUADKEYS[1]} has no osm_data.json: its chips are in the store without tags; run imagesim osm --zone 33`]); // prettier-ignore
+    const store = await openStore(folder, 'small');
+    assert.deepEqual([store.model, store.width, store.licences[0].licence, Object.keys(store.cells)], ['small@1a2b3c4d5e6f', WIDTH, 'CC0-1.0', QUADKEYS.map((quadkey) => `Z33-${quadkey}`)]); // prettier-ignore
+    for (const { rows, values } of encoded)
+      for (const [at, { id, catid, date }] of rows.entries()) {
+        const [hit] = (await search(store, { vector: values.slice(at * WIDTH, (at + 1) * WIDTH) }, { k: 1, cells: [id] })).hits; // prettier-ignore
+        assert.ok(Math.abs(hit.similarity - 1) < 1e-5);
+        assert.deepEqual([hit.catid, hit.date, hit.cloudPercent, hit.offNadir, hit.gsd], [catid, date, 3, 21.5, 0.48]);
+        assert.deepEqual(hit.tags, id.startsWith(`Z33-${QUADKEYS[0]}`) && middle(id) ? ['building=house'] : []);
+      }
+    store.close();
+  });
+
+  /** Whether a chip lies under the house that {@link addMap} draws. */
+  const middle = (id: string): boolean => {
+    const { row, column } = parseChip(id);
+    return [row, column].every((at) => at >= 8 && at <= 55);
+  };
+
+  it('takes in only what is new or has changed: a cell, its map, its STAC item, its embeddings', async () => {
+    const first = await deploy(folder, { model: 'small', threads: 1 });
+    const each = first.rows / 2;
+    assert.deepEqual(counts(await deploy(folder, { model: 'small', threads: 1 })), [2, 0, 2, 0, 2 * each, 0, false, undefined]); // prettier-ignore
+    await addTile(folder, '031133012212');
+    const grown = await deploy(folder, { model: 'small', threads: 1 });
+    assert.deepEqual(counts(grown), [3, 1, 2, each, 3 * each, each, false, 'v2']);
+    await addMap(folder, QUADKEYS[0], 'barn');
+    const mapped = await deploy(folder, { model: 'small', threads: 1 });
+    assert.deepEqual(counts(mapped), [3, 1, 2, each, 3 * each, 0, false, 'v3']);
+    await addItem(join(folder, 'ard/33', QUADKEYS[1], '2023-05-17/10300100E67475AB'), 44);
+    const cloudy = await deploy(folder, { model: 'small', threads: 1 });
+    assert.deepEqual(counts(cloudy), [3, 1, 2, each, 3 * each, 0, false, 'v4']);
+    const store = await openStore(folder, 'small');
+    const { columns } = await store.load();
+    assert.deepEqual(columns.tagNames, ['building=barn']);
+    assert.equal(columns.clouds.filter((value) => value === 44).length, each);
+    assert.equal(new Set(columns.ids).size, 3 * each);
+    store.close();
+    await addTile(folder, QUADKEYS[1], '2023-08-01', 9);
+    const dated = await deploy(folder, { model: 'small', threads: 1 });
+    assert.deepEqual(counts(dated), [3, 1, 2, 2 * each, 4 * each, 2 * each, false, 'v5']);
+  });
+
+  it('takes only the zone and the cells that a box touches, and leaves the others as they are', async () => {
+    const [west, south, east, north] = lonLatBounds(parseCell(`Z33-${QUADKEYS[0]}`));
+    const inner = [west + 0.02, south + 0.02, east - 0.02, north - 0.02] as [number, number, number, number];
+    const one = await deploy(folder, { model: 'small', zone: 33, bbox: inner, threads: 1, table: 'part' });
+    assert.deepEqual([one.cells, one.table], [1, 'part']);
+    const both = await deploy(folder, { model: 'small', threads: 1, table: 'part' });
+    assert.deepEqual([both.cells, both.kept, both.rows], [2, 1, 2 * one.rows]);
+    const again = await deploy(folder, { model: 'small', bbox: inner, threads: 1, table: 'part' });
+    assert.deepEqual([again.cells, again.changed, again.rows], [1, 0, 2 * one.rows]);
+    await assert.rejects(deploy(folder, { model: 'small', bbox: [1, 1, 2, 2] }), /no cell in 1,1,2,2 in .*\/ard that can be deployed: bring tiles with imagesim sync, or name a delivery with --ard$/); // prettier-ignore
+    await assert.rejects(deploy(folder, { model: 'small', zone: 32 }), /no cell of zone 32 in /);
+  });
+
+  it('takes embeddings that are there, of chips on disk, without encoding them again', async () => {
+    await chipTiles({ dataPath: folder, zone: 33 });
+    await encodeChips(folder, { model: 'small', zone: 33, threads: 1 });
+    const parts = await embeddingParts(folder, { model: 'small', version: '1a2b3c4d5e6f' }, 33);
+    const bytes = await readFile(parts[0], 'base64');
+    const report = await deploy(folder, { model: 'small', threads: 1 });
+    assert.deepEqual([report.encoded, report.changed], [0, 2]);
+    assert.equal(await readFile(parts[0], 'base64'), bytes);
+    await utimes(parts[0], new Date(), new Date(Date.now() + 5000));
+    assert.equal((await deploy(folder, { model: 'small', threads: 1 })).changed, 1);
+  });
+
+  it('brings the tiles of a delivery elsewhere, then deploys them', async () => {
+    const elsewhere = await emptyFolder();
+    await cp(join(folder, 'models'), join(elsewhere, 'models'), { recursive: true });
+    const report = await deploy(elsewhere, { model: 'small', ard: join(folder, 'ard/33'), threads: 1 });
+    assert.deepEqual([report.cells, report.changed], [2, 2]);
+    assert.ok(existsSync(join(elsewhere, 'ard/33', QUADKEYS[0], '2023-05-17/10300100E67475AB-visual.tif')));
+  });
+
+  it('replaces all rows by those of another model, and says so', async () => {
+    const old = await deploy(folder, { model: 'small', threads: 1 });
+    const report = await deploy(folder, { model: 'small@2b', threads: 1 });
+    assert.deepEqual(counts(report), [2, 2, 0, old.rows, old.rows, old.rows, true, 'v2']);
+    assert.deepEqual((await listStores(folder)).map(({ version, model, live }) => [version, model, live]), [['v1', 'small@1a2b3c4d5e6f', false], ['v2', 'small@2b2b3c4d5e6f', true]]); // prettier-ignore
+    const store = await openStore(folder, 'small', { version: 'v1' });
+    assert.equal(store.model, 'small@1a2b3c4d5e6f');
+    store.close();
+  });
+
+  it('refuses a model that is not there', async () => {
+    await assert.rejects(deploy(folder, { model: 'large' }), /no model large in .*; there is small$/);
+    assert.equal(existsSync(join(folder, 'embeddings')), false);
+  });
+
+  it('leaves what was there in force when it is killed, at whatever moment, and goes on from it', async () => {
+    const before = await deploy(folder, { model: 'small', threads: 1 });
+    const program = "import { deploy } from 'imagesim/similarity'; console.log('begun'); await deploy(process.argv[1], { model: 'small', threads: 1 }); console.log('done');"; // prettier-ignore
+    const delays = process.env.IMAGESIM_PROOF ? Array.from({ length: 100 }, (_, at) => 30 * at) : [150, 500];
+    for (const [at, delay] of delays.entries()) {
+      await addMap(folder, QUADKEYS[at % 2], `kind${at}`);
+      const child = spawn(process.execPath, ['--input-type=module', '-e', program, folder], { stdio: ['ignore', 'pipe', 'inherit'] }); // prettier-ignore
+      await once(child.stdout, 'data');
+      await pause(delay);
+      child.kill('SIGKILL');
+      await once(child, 'close');
+      const store = await openStore(folder, 'small');
+      const { columns } = await store.load();
+      assert.equal(columns.n, before.rows);
+      assert.equal(new Set(columns.ids).size, before.rows);
+      store.close();
+      const after = await deploy(folder, { model: 'small', threads: 1 });
+      assert.equal(after.rows, before.rows);
+      const now = await openStore(folder, 'small');
+      assert.ok((await now.load()).columns.tagNames.includes(`building=kind${at}`));
+      now.close();
+    }
+  });
+});
+
+describe('similarity deploy of the sample', () => {
+  let folder: string;
+  before(async () => {
+    await trainingBackend({ name: 'wasm' });
+    folder = await mappedSample();
+  });
+
+  it('tags chips by the schema of the dataset that the model learnt from, and by the primary tags of the map without it', async () => {
+    const { rows } = await chipTags(folder, 33);
+    await chipTiles({ dataPath: folder, zone: 33 });
+    const ids = new Set(rows.map(({ chip }) => chip));
+    const schema = proposeSchema(tagAtlas(rows, ids.size).filter(({ chips }) => chips > 10));
+    await mkdir(join(folder, 'datasets'), { recursive: true });
+    await writeSchema(join(folder, 'datasets/zone33.schema.json'), schema);
+    const { manifest, rows: labelled } = await createDataset(folder, { zone: 33, name: 'sample' });
+    await makeModel(folder, '1a2b3c4d5e6f', 1, `sample@${manifest.version}`);
+    await makeModel(folder, '2b2b3c4d5e6f', 1);
+    await deploy(folder, { model: 'small@1a', table: 'labels', threads: 1 });
+    const store = await openStore(folder, 'labels');
+    const { columns } = await store.load();
+    const has = new Map(labelled.map((row) => [`${row.id} ${row.catid}`, row]));
+    assert.equal(columns.n, labelled.length);
+    for (let at = 0; at < columns.n; at++) {
+      const row = has.get(`${columns.ids[at]} ${columns.catids[at]}`)!;
+      const tags = columns.tags.slice(columns.tagStarts[at], columns.tagStarts[at + 1]).map((tag) => columns.tagNames[tag]); // prettier-ignore
+      assert.deepEqual(tags.sort(), Object.keys(row.labels).filter((label) => row.labels[label] === 1).sort()); // prettier-ignore
+      const known = [columns.clouds[at], columns.offNadirs[at], columns.gsds[at]];
+      assert.deepEqual(known, [row.cloudPercent, row.offNadir, row.gsd]);
+    }
+    store.close();
+    await deploy(folder, { model: 'small@2b', table: 'primary', threads: 1 });
+    const primary = await openStore(folder, 'primary');
+    const { tagNames } = (await primary.load()).columns;
+    assert.ok(tagNames.includes('highway=residential') && !tagNames.some((tag) => tag.startsWith('name=')));
+    primary.close();
+  });
+});
