@@ -72,6 +72,8 @@ export interface CalibratedGroup {
   chips: number;
   /** Share that changed, as estimated. */
   share: number;
+  /** Rank correlation of how far chips moved with how unlike their pictures are, −1 to 1: where it is not above 0, the list is not to be trusted. */
+  agreement: number;
 }
 
 /** What {@link detectChange} found. */
@@ -250,7 +252,11 @@ async function encodeParts(
       parts.set(await crop(images[image], size, [left, top, side], inputSize), at * bytes);
     }),
   );
-  return narrowed(await encoder.encode(parts), width).values;
+  const vectors = await encoder.encode(parts);
+  const given = vectors.length / (images.length * PARTS ** 2);
+  if (given !== width)
+    throw new RangeError(`the encoder gave ${given} numbers an image, and says ${width}: give one with its own width`);
+  return narrowed(vectors, width).values;
 }
 
 /** A square of a picture, resized. */
@@ -277,8 +283,8 @@ function calibrated(encoded: ReadonlyMap<string, readonly Encoded[]>): { ranked:
     const width = chips[0].before.length / PARTS ** 2;
     const features = { before: joined('before'), after: joined('after'), width, parts: PARTS ** 2 };
     const unlike = [chips.map(({ change }) => 1 - change.shift.correlation), chips.map(({ difference }) => Math.log(1 + difference))]; // prettier-ignore
-    const { distance, probability, share } = calibrateChange(features, unlike);
-    groups.push({ name: group, chips: chips.length, share });
+    const { distance, probability, share, agreement } = calibrateChange(features, unlike);
+    groups.push({ name: group, chips: chips.length, share, agreement });
     return chips.map(({ change, pictures }, at): Ranked => ({ change: { ...change, change: distance[at], probability: probability[at] }, pictures })); // prettier-ignore
   });
   ranked.sort(({ change: a }, { change: b }) => b.probability - a.probability || b.change - a.change || (a.id < b.id ? -1 : 1)); // prettier-ignore
