@@ -1,4 +1,5 @@
-// How well change is found: `npm run evaluate -- change`, on a sample that no setting was chosen on, and on Joplin where it is there.
+// How well change is found: `npm run evaluate -- change`, on a sample of its own and on Joplin where it is there. Settings were chosen on the
+// samples of seeds 33 and 7, and Joplin was looked at meanwhile: only the figures of the sample are of ground that nobody had seen.
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,8 +11,8 @@ import {
 } from 'imagesim/similarity'; // prettier-ignore
 import type { Backbone } from 'imagesim/training';
 
-/** Seed of the sample that is scored: settings were chosen on the default one, 33. */
-const SEED = 7;
+/** Seed of the sample that is scored. */
+const SEED = 11;
 const vectors = fileURLToPath(new URL('../test/similarity', import.meta.url));
 
 /** Scores change by each encoder and by plain differencing, and prints a table a place. */
