@@ -1,4 +1,4 @@
-// How good embeddings are: `npm run evaluate`, on the sample and on folders of scenes (a folder a class). Measures and tells; never judges.
+// How good embeddings are: `npm run evaluate`, on the sample, on folders of scenes (a folder a class), and by what changed. Measures and tells; never judges.
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,9 +13,10 @@ import {
   type Backbone, type ModelOptions, type Network, type NetworkOptions, type TrainOptions, type TrainingSet,
   buildNetwork, colourHistograms, columnsOf, encode, learnableLabels, openBackbone, ownFeatures, retrieval, retrievalScores, train,
 } from 'imagesim/training'; // prettier-ignore
+import { evaluateChange } from './change.ts';
 
 const shared = fileURLToPath(new URL('../../shared/data', import.meta.url));
-const USAGE = `npm run evaluate -- [scenes] [sample] [--scenes folder] [--backbone file.onnx] [--scale 0.0078125] [--offset -1] [--ground city] [--epochs 1, times what is set]`;
+const USAGE = `npm run evaluate -- [scenes] [sample] [change] [--scenes folder] [--backbone file.onnx] [--scale 0.0078125] [--offset -1] [--ground city] [--epochs 1, times what is set]`;
 
 /** Images with the labels by which they are scored. */
 interface Scored {
@@ -202,7 +203,8 @@ async function main(): Promise<void> {
   if (wants('scenes') && existsSync(values.scenes)) await evaluateScenes(values.scenes, backbone, part);
   else if (wants('scenes')) console.error(`evaluate: no scenes at ${values.scenes}: give --scenes a folder with a folder a class`); // prettier-ignore
   if (wants('sample')) await evaluateSample(backbone, part, values.ground as SampleScale);
-  console.table(rows);
+  if (wants('change')) await evaluateChange(backbone, shared, values.ground as SampleScale);
+  if (rows.length > 0) console.table(rows);
   console.log(`leave-one-out retrieval by cosine; in brackets 95 % by bootstrap of places; ${cpus().length} cores, ${cpus()[0].model.trim()}, Node ${process.versions.node}`); // prettier-ignore
   await backbone?.close();
 }

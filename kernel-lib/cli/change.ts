@@ -55,6 +55,7 @@ async function run(flags: ChangeFlags): Promise<void> {
   const { encoder, what, close } = await encoderOf(flags);
   try {
     const list = await detectChange(paired, { encoder, reach, keepsPictures: isScored, ...steps() });
+    for (const { name, agreement } of list.groups) if (!(agreement > 0)) console.error(`${name}: how far chips moved runs against how unlike their pictures are (rank correlation ${agreement.toFixed(2)}): do not trust the list; give another --model`); // prettier-ignore
     list.leftOut.forEach((line) => console.error(`left out: ${line}`));
     if (to !== undefined) await writeWhole(to, JSON.stringify(changeFeatures(list, { least })));
     tell(list, what, flags);

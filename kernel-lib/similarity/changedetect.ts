@@ -8,6 +8,7 @@ import { type Licence, imageryLicences } from '../datasets/index.ts';
 import { type Backbone, ownFeatures } from '../training/index.ts';
 import type { ChipChange } from './change.ts';
 import { type ValueCounts, countsOf, matchingTables, relit, sumOf } from './changelight.ts';
+import { pixelDifference } from './changebaseline.ts';
 import { calibrateChange, narrowed } from './changefit.ts';
 import {
   type PairImages,
@@ -71,6 +72,8 @@ export interface CalibratedGroup {
   chips: number;
   /** Share that changed, as estimated. */
   share: number;
+  /** Rank correlation of how far chips moved with how unlike their pictures are, −1 to 1: where it is not above 0, the list is not to be trusted. */
+  agreement: number;
 }
 
 /** What {@link detectChange} found. */
@@ -88,6 +91,8 @@ export interface ChangeList {
 /** Parts along each side that a chip is encoded in: what is small weighs more in a quarter. */
 const PARTS = 2;
 const PICTURE = 64;
+/** Side at which pixels are compared: 0.6 m each. */
+const COMPARED = 128;
 /** Fewer chips of the same two acquisitions are calibrated with others of their kind. */
 const FEW = 64;
 
@@ -96,6 +101,8 @@ interface Encoded {
   change: Omit<DetectedChange, 'change' | 'probability'>;
   before: Float32Array;
   after: Float32Array;
+  /** Mean absolute difference of their pixels, laid on each other and in the same light, 0–255. */
+  difference: number;
   pictures: [before: Uint8Array, after: Uint8Array] | undefined;
 }
 
@@ -210,7 +217,7 @@ async function encodeSome(
   const [first, second, seen] = [before, after, asSeen].map((images) => pairs.map((_, at) => images.subarray(at * bytes, (at + 1) * bytes))); // prettier-ignore
   const still = shifts.map(() => ({ x: 0, y: 0 }));
   const vectors = [await encodeParts(first, size, reach, still, encoder), await encodeParts(second, size, reach, shifts, encoder)]; // prettier-ignore
-  const small = (image: Uint8Array): Promise<Uint8Array> => crop(image, size, [reach, reach, CHIP_PIXELS], PICTURE);
+  const small = (image: Uint8Array, to: number, { x, y } = { x: 0, y: 0 }): Promise<Uint8Array> => crop(image, size, [reach + x, reach + y, CHIP_PIXELS], to); // prettier-ignore
   return Promise.all(
     pairs.map(async (pair, at) => {
       const [start, end] = [at, at + 1].map((index) => (index * vectors[0].length) / pairs.length);
@@ -218,7 +225,8 @@ async function encodeSome(
         change: { ...pair, shift: shifts[at] },
         before: vectors[0].subarray(start, end),
         after: vectors[1].subarray(start, end),
-        pictures: keepsPictures ? [await small(first[at]), await small(seen[at])] : undefined,
+        difference: pixelDifference({ before: await small(first[at], COMPARED), after: await small(second[at], COMPARED, shifts[at]), size: COMPARED })[0], // prettier-ignore
+        pictures: keepsPictures ? [await small(first[at], PICTURE), await small(seen[at], PICTURE)] : undefined,
       };
     }),
   );
@@ -244,7 +252,11 @@ async function encodeParts(
       parts.set(await crop(images[image], size, [left, top, side], inputSize), at * bytes);
     }),
   );
-  return narrowed(await encoder.encode(parts), width).values;
+  const vectors = await encoder.encode(parts);
+  const given = vectors.length / (images.length * PARTS ** 2);
+  if (given !== width)
+    throw new RangeError(`the encoder gave ${given} numbers an image, and says ${width}: give one with its own width`);
+  return narrowed(vectors, width).values;
 }
 
 /** A square of a picture, resized. */
@@ -270,9 +282,9 @@ function calibrated(encoded: ReadonlyMap<string, readonly Encoded[]>): { ranked:
     const joined = (date: 'before' | 'after'): Float32Array => joinedOf(chips.map((chip) => chip[date]));
     const width = chips[0].before.length / PARTS ** 2;
     const features = { before: joined('before'), after: joined('after'), width, parts: PARTS ** 2 };
-    const unlike = chips.map(({ change }) => 1 - change.shift.correlation);
-    const { distance, probability, share } = calibrateChange(features, unlike);
-    groups.push({ name: group, chips: chips.length, share });
+    const unlike = [chips.map(({ change }) => 1 - change.shift.correlation), chips.map(({ difference }) => Math.log(1 + difference))]; // prettier-ignore
+    const { distance, probability, share, agreement } = calibrateChange(features, unlike);
+    groups.push({ name: group, chips: chips.length, share, agreement });
     return chips.map(({ change, pictures }, at): Ranked => ({ change: { ...change, change: distance[at], probability: probability[at] }, pictures })); // prettier-ignore
   });
   ranked.sort(({ change: a }, { change: b }) => b.probability - a.probability || b.change - a.change || (a.id < b.id ? -1 : 1)); // prettier-ignore

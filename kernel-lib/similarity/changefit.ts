@@ -1,6 +1,7 @@
 import { EigenvalueDecomposition, Matrix, inverse, solve } from 'ml-matrix';
 import seedrandom from 'seedrandom';
-import { risingWith, twoPopulations } from './changemixture.ts';
+import { sampleRankCorrelation } from 'simple-statistics';
+import { type Mixture, risingWith, twoPopulations } from './changemixture.ts';
 
 /** What an encoder says of chips at two dates, part by part. */
 export interface DatedFeatures {
@@ -20,6 +21,8 @@ export interface CalibratedChange {
   probability: Float64Array;
   /** Share that changed, as estimated from the chips themselves. */
   share: number;
+  /** Rank correlation of the distance with how unlike the pictures are, −1 to 1: where it is not above 0, the list is not to be trusted. */
+  agreement: number;
 }
 
 /** Numbers that features are reduced to: at most, and one for so many rows. */
@@ -32,29 +35,60 @@ const ROUNDS = 6;
  *
  * A linear map foretells the picture after from the picture before (chronochrome), fitted on chips that did not change; what it does
  * not foretell is measured in the spread of those same chips. Which did not change is not known: it is estimated anew after each
- * fit, from that distance and from how well the chip's edges stayed in place, and each chip counts by the probability that it did
- * not change. The edges hold the estimate where most of the ground has changed: by distance alone what befell most chips would pass
- * for the season. Where few chips are left to fit on, the map is drawn towards a mere shift and the spread towards a sphere.
+ * fit, from that distance and from how unlike the pictures themselves are, and each chip counts by the probability that it did not
+ * change. The pictures hold the estimate where most of the ground has changed: by distance alone what befell most chips would pass
+ * for the season. Where it does so all the same, and the distance runs against the pictures, the map is fitted once on the half of the
+ * chips whose pictures are most alike. Where few chips are left to fit on, the map is drawn towards a mere shift and the spread towards a sphere.
  *
- * @param unlike `[chips]`: how little the edges of a chip agree, 1 − correlation
+ * @param unlike one or more of `[chips]`, in any unit: how unlike the pictures are, without any model, such as 1 − correlation of their edges
  * @throws {RangeError} when the two dates are not of one length and width, or fewer than 16 chips are given
  * @see Schaum & Stocker 1997, chronochrome; Ledoit & Wolf 2004, Journal of Multivariate Analysis 88, on shrinkage
  */
-export function calibrateChange(features: DatedFeatures, unlike: ArrayLike<number>): CalibratedChange {
+export function calibrateChange(features: DatedFeatures, unlike: readonly ArrayLike<number>[]): CalibratedChange {
   const { parts } = features;
-  const chips = checkFeatures(features, unlike.length);
+  const chips = checkFeatures(features, unlike[0].length);
   const { before, after } = componentsOf(features);
   const steps = Matrix.sub(after, before);
-  const edges = Float64Array.from(unlike);
-  let found = twoPopulations([edges]);
-  let distance = new Float64Array(chips);
+  const plain = meanOf(unlike.map(standardised));
+  const distances = ({ probability }: Mixture): Float64Array => {
+    const squared = unforetold(before, steps, Float64Array.from({ length: chips * parts }, (_, row) => 1e-4 + 1 - probability[Math.floor(row / parts)])); // prettier-ignore
+    return Float64Array.from({ length: chips }, (_, chip) => Math.log(1e-9 + Math.max(...squared.subarray(chip * parts, (chip + 1) * parts)))); // prettier-ignore
+  };
+  let found = twoPopulations([plain]);
+  let distance: Float64Array = new Float64Array(chips);
   for (let round = 0; round < ROUNDS; round++) {
-    const weights = Float64Array.from({ length: chips * parts }, (_, row) => 1e-4 + 1 - found.probability[Math.floor(row / parts)]); // prettier-ignore
-    const squared = unforetold(before, steps, weights);
-    distance = Float64Array.from({ length: chips }, (_, chip) => Math.log(1e-9 + Math.max(...squared.subarray(chip * parts, (chip + 1) * parts)))); // prettier-ignore
-    found = twoPopulations([edges, distance], found.probability);
+    distance = distances(found);
+    found = twoPopulations([plain, distance], found.probability);
   }
-  return { distance, probability: risingWith(distance, found.probability), share: found.share };
+  if (agreementOf(plain, distance) <= 0) {
+    const start = unlikerHalf(plain);
+    distance = distances(start);
+    found = twoPopulations([plain, distance], start.probability);
+  }
+  return { distance, probability: risingWith(distance, found.probability), share: found.share, agreement: agreementOf(plain, distance) };
+} // prettier-ignore
+
+/** Spearman's rank correlation. */
+function agreementOf(plain: Float64Array, distance: Float64Array): number {
+  return sampleRankCorrelation([...plain], [...distance]);
+}
+
+/** The half whose pictures are less alike taken for changed. */
+function unlikerHalf(plain: Float64Array): Mixture {
+  const middle = plain.toSorted()[plain.length >> 1];
+  return { probability: plain.map((value) => (value > middle ? 1 : 0)), share: 0.5 };
+}
+
+/** Brought to median 0 and the spread of a standard normal by quartiles, cut off at ±4: outliers must not set the scale. */
+function standardised(values: ArrayLike<number>): Float64Array {
+  const sorted = Float64Array.from(values).sort();
+  const at = (share: number): number => sorted[Math.floor(share * (sorted.length - 1))];
+  const scale = (at(0.75) - at(0.25)) / 1.349 + 1e-9;
+  return Float64Array.from(values, (value) => Math.min(4, Math.max(-4, (value - at(0.5)) / scale)));
+}
+
+function meanOf(columns: readonly Float64Array[]): Float64Array {
+  return columns[0].map((_, at) => columns.reduce((sum, column) => sum + column[at], 0) / columns.length);
 }
 
 function checkFeatures({ before, after, width, parts }: DatedFeatures, chips: number): number {

@@ -22,31 +22,48 @@ export function correlationsOf(before: Uint8Array, after: Uint8Array, size: numb
   const [half, reach] = [size >> 1, margin >> 1];
   const side = half - 2 * reach;
   const [first, second] = [edgesOf(before, size), edgesOf(after, size)];
+  const n = side * side;
+  const [sums, squares] = [runningSums(second, half), runningSums(second.map((value) => value * value), half)]; // prettier-ignore
+  const [a, aa] = [first, first.map((value) => value * value)].map((plane) => sumIn(runningSums(plane, half), half, reach, reach, side)); // prettier-ignore
   const correlations = new Float32Array((2 * reach + 1) ** 2);
-  for (let dy = -reach, at = 0; dy <= reach; dy++)
-    for (let dx = -reach; dx <= reach; dx++, at++)
-      correlations[at] = correlation(first, second, half, side, reach, (reach + dy) * half + reach + dx);
+  for (let at = 0; at < correlations.length; at++) {
+    const [left, top] = [at % (2 * reach + 1), Math.floor(at / (2 * reach + 1))];
+    const [b, bb] = [sums, squares].map((table) => sumIn(table, half, left, top, side));
+    const spread = (aa - (a * a) / n) * (bb - (b * b) / n);
+    const together = productSum(first, second, half, side, reach * (half + 1), top * half + left);
+    if (spread > 1e-3) correlations[at] = (together - (a * b) / n) / Math.sqrt(spread);
+  }
   return correlations;
 }
 
-/** Pearson's correlation of the middle of one plane and a window of another; 0 where either is flat. */
-function correlation(first: Plane, second: Plane, stride: number, side: number, reach: number, corner: number): number {
-  let [a, b, aa, bb, ab] = [0, 0, 0, 0, 0];
+/** The hot loop: sum of products of two squares of planes. */
+function productSum(first: Plane, second: Plane, stride: number, side: number, from: number, to: number): number {
+  let sum = 0;
   for (let row = 0; row < side; row++) {
-    let p = (reach + row) * stride + reach;
-    let q = corner + row * stride;
-    for (let column = 0; column < side; column++, p++, q++) {
-      const [x, y] = [first[p], second[q]];
-      a += x;
-      b += y;
-      aa += x * x;
-      bb += y * y;
-      ab += x * y;
+    let p = from + row * stride;
+    let q = to + row * stride;
+    for (const end = p + side; p < end; p++, q++) sum += first[p] * second[q];
+  }
+  return sum;
+}
+
+/** Sums of all that lies above and left of each corner, `[side + 1, side + 1]`: the sum of any square is of four of them. */
+function runningSums(plane: Plane, side: number): Float64Array {
+  const across = side + 1;
+  const table = new Float64Array(across * across);
+  for (let row = 0; row < side; row++) {
+    let sum = 0;
+    for (let column = 0; column < side; column++) {
+      sum += plane[row * side + column];
+      table[(row + 1) * across + column + 1] = table[row * across + column + 1] + sum;
     }
   }
-  const n = side * side;
-  const spread = (aa - (a * a) / n) * (bb - (b * b) / n);
-  return spread > 1e-9 ? (ab - (a * b) / n) / Math.sqrt(spread) : 0;
+  return table;
+}
+
+function sumIn(table: Float64Array, planeSide: number, left: number, top: number, side: number): number {
+  const [above, below] = [top * (planeSide + 1) + left, (top + side) * (planeSide + 1) + left];
+  return table[below + side] - table[below] - table[above + side] + table[above];
 }
 
 /** Square roots of the strength of edges, of means of 2 × 2 pixels. */

@@ -76,7 +76,7 @@ describe('twoPopulations', () => {
 describe('calibrateChange', () => {
   const [parts, width] = [4, 24];
   /** Chips whose features a season mixes and moves; some of a quarter's are replaced by those of other ground. */
-  const scene = (chips: number, share: number, seed: string): { features: DatedFeatures; unlike: number[]; changed: boolean[] } => {
+  const scene = (chips: number, share: number, seed: string): { features: DatedFeatures; unlike: number[][]; changed: boolean[] } => {
     const normal = normalFrom(seed);
     const season = Array.from({ length: width * width }, (_, at) => (at % (width + 1) === 0 ? 0.4 : 0) + 0.25 * normal());
     const before = Float32Array.from({ length: chips * parts * width }, normal);
@@ -91,7 +91,7 @@ describe('calibrateChange', () => {
       }
     }
     const unlike = changed.map((is) => 0.5 + (is ? 0.15 : 0) + 0.1 * normal());
-    return { features: { before, after, width, parts }, unlike, changed };
+    return { features: { before, after, width, parts }, unlike: [unlike], changed };
   }; // prettier-ignore
 
   for (const [chips, share] of [[400, 0.05], [400, 0.3], [300, 0.6]]) // prettier-ignore

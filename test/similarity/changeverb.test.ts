@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { emptyFolder, sampleDelivery } from '../delivery.ts';
+
+describe('imagesim change', () => {
+  const program = join(import.meta.dirname, '../../kernel-lib/dist/cli.js');
+  const run = async (data: string, ...args: string[]): Promise<{ stdout: string; stderr: string; code: number }> =>
+    promisify(execFile)(process.execPath, [program, 'change', ...args], { env: { ...process.env, IMAGESIM_DATA: data } })
+      .then((out) => ({ ...out, code: 0 }), (error: { stdout: string; stderr: string; code: number }) => error); // prettier-ignore
+  const vectorsOf = async (places: number[][]): Promise<string> => {
+    const folder = await emptyFolder();
+    const geometry = { type: 'Polygon', coordinates: [places] };
+    await writeFile(join(folder, 'drawn.geojson'), JSON.stringify({ type: 'FeatureCollection', features: [{ type: 'Feature', properties: {}, geometry }] })); // prettier-ignore
+    return folder;
+  };
+  const square = (x: number, y: number, side: number): number[][] => [[x, y], [x + side, y], [x + side, y + side], [x, y + side], [x, y]]; // prettier-ignore
+
+  it('prints the list and its scores, and writes GeoJSON', async () => {
+    const to = join(await emptyFolder(), 'changes.geojson');
+    const { stdout, stderr, code } = await run(await sampleDelivery(), '--shard', '0/2', '--top', '3', '--to', to);
+    assert.deepEqual([code, stderr], [0, '']);
+    assert.match(stdout, /chips seen twice, .* by colours and edges\n/);
+    assert.match(stdout, /\n1 +Z33-\d{18} +1\.000 +2022-06-14 +2023-05-21/);
+    assert.match(stdout, /\ncolours and edges +0\.\d{3} \(0\.\d{3}–\d\.\d{3}\)/);
+    assert.match(stdout, /\npixel difference, matched +0\.\d{3}/);
+    const { features, licences } = JSON.parse(await readFile(to, 'utf8')) as { features: { geometry: { type: string } }[]; licences: object[] }; // prettier-ignore
+    assert.ok(features.length > 100 && features[0].geometry.type === 'Polygon' && licences.length === 1);
+  }).timeout(120_000);
+
+  it('says in one line what is wrong before it works', async () => {
+    const data = await sampleDelivery();
+    const fails = async (line: RegExp, ...args: string[]): Promise<void> => {
+      const { stdout, stderr, code } = await run(data, ...args);
+      assert.match(stderr, line);
+      assert.deepEqual([code, stdout, stderr.trimEnd().includes('\n')], [1, '', false]);
+    };
+    await fails(/drawn\.geojson is no GeoJSON .* its coordinates are no degrees: bring it to lon\/lat, as ogr2ogr/, '--vectors', await vectorsOf(square(500_000, 4_100_000, 100))); // prettier-ignore
+    await fails(/none of 1 known changes in .* touches one of the 2\d\d chips that were seen twice: check their place/, '--vectors', await vectorsOf(square(2, 48, 0.01))); // prettier-ignore
+    await fails(/no change in .*: give a folder with \.geojson files/, '--vectors', await emptyFolder());
+    await fails(/cannot read the folder of vectors \/no\/such: ENOENT/, '--vectors', '/no/such');
+    await fails(/no model roofs in/, '--model', 'roofs');
+    await fails(/change takes --model or --backbone, not both/, '--model', 'roofs', '--backbone', 'x.onnx');
+    await fails(/no tile of zone 33 is of 2021-01-01/, '--after', '2021-01-01');
+  }).timeout(120_000);
+});
