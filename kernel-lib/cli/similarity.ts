@@ -151,11 +151,11 @@ interface SearchFlags extends Omit<SearchFilter, 'within' | 'awayMetres'> {
 }
 
 async function searched(flags: SearchFlags): Promise<void> {
-  const { search, answersBytes, writeAnswers } = await import('../similarity/index.ts');
   const { format, to, within, away: awayMetres, apart: apartMetres, ...options } = flags;
   if (format === 'geoparquet' && to === undefined) throw new Error('geoparquet is no text: name a file with --to');
   const query = queryOf(flags);
   const area = within === undefined ? undefined : areaIn(within);
+  const { search, answersBytes, writeAnswers } = await import('../similarity/index.ts');
   const store = await storeNamed(flags);
   try {
     const answers = await search(store, query, { ...options, within: area, awayMetres, apartMetres });
