@@ -32,7 +32,7 @@ export {
 } from './overview.ts';
 export type { Traffic } from './remote.ts';
 export { blockBytes, unpackBlock } from './block.ts';
-export { type BlockTable, type Raster, type RasterLevel, openRaster } from './raster.ts';
+export { type BlockTable, type Raster, type RasterLevel, openObject, openRaster } from './raster.ts';
 export type { JpegTables } from './window.ts';
 export { type StalePart, WriteError, cannotWrite, laidDown, makeFolder, partName, readJson, replaceWhole, staleParts, sweepParts, writeWhole } from './files.ts'; // prettier-ignore
 export { withLock } from './lock.ts';
