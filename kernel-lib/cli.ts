@@ -7,6 +7,7 @@ import { osmVerbs } from './cli/osm.ts';
 import { chipVerbs } from './cli/chips.ts';
 import { datasetVerbs } from './cli/datasets.ts';
 import { trainingVerbs } from './cli/training.ts';
+import { serveVerbs } from './cli/serve.ts';
 import { stop } from './cli/output.ts';
 
 const ownVersion = (
@@ -39,6 +40,7 @@ osmVerbs(program);
 chipVerbs(program);
 datasetVerbs(program);
 trainingVerbs(program);
+serveVerbs(program);
 
 program.parseAsync().catch((error: unknown) => {
   const message = error instanceof Error ? error.message : String(error);

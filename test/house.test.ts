@@ -16,8 +16,9 @@ const rooms: Record<string, string[]> = {
   datasets: ['ard', 'infra', 'osm', 'chips', 'statistics'],
   training: ['ard', 'infra', 'osm', 'chips', 'statistics', 'datasets'],
   similarity: ['ard', 'infra', 'osm', 'chips', 'statistics', 'datasets', 'training'],
+  serve: ['ard', 'infra', 'osm', 'chips', 'statistics', 'datasets', 'training', 'similarity'],
   show: ['ard'],
-  cli: ['ard', 'sample', 'infra', 'osm', 'chips', 'statistics', 'datasets', 'training', 'similarity'],
+  cli: ['ard', 'sample', 'infra', 'osm', 'chips', 'statistics', 'datasets', 'training', 'similarity', 'serve'],
 };
 
 /** `file → specifier` of every import of another room. */
