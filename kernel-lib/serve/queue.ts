@@ -40,8 +40,9 @@ export class Queue<Result> {
    */
   async run(key: string, work: () => Promise<Result>, signal: AbortSignal): Promise<Result> {
     signal.throwIfAborted();
-    const job = this.#jobs.get(key) ?? this.#add(key, work);
-    job.waiting++;
+    const known = this.#jobs.get(key);
+    if (known) known.waiting++;
+    const job = known ?? this.#add(key, work);
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         job.waiting--;
@@ -55,7 +56,7 @@ export class Queue<Result> {
 
   #add(key: string, work: () => Promise<Result>): Job<Result> {
     if (this.#queue.size >= this.#most) throw new OverloadError(`${this.#queue.size} map tiles wait already: try again in a second`); // prettier-ignore
-    const job: Job<Result> = { promise: Promise.resolve() as Promise<never>, waiting: 0, started: false };
+    const job: Job<Result> = { promise: Promise.resolve() as Promise<never>, waiting: 1, started: false };
     job.promise = this.#queue.add(async () => {
       if (job.waiting === 0) throw new Error('nobody waits any more');
       job.started = true;
