@@ -9,9 +9,10 @@ import { datasets } from './datasets.ts';
 import { infra } from './infra.ts';
 import { type Bench, type Measured, type Spread, measure } from './measure.ts';
 import { osm } from './osm.ts';
+import { serve } from './serve.ts';
 import { training } from './training.ts';
 
-const BENCHES: Bench[] = [...ard, ...infra, ...osm, ...chipJoin, ...chips, ...datasets, ...training];
+const BENCHES: Bench[] = [...ard, ...infra, ...osm, ...chipJoin, ...chips, ...datasets, ...training, ...serve];
 
 const USAGE = `npm run bench -- [word …] [--scale full|city|tiny] [--rounds 3]
 rows: ${BENCHES.map(({ name }) => name).join(', ')}`;

@@ -100,7 +100,7 @@ export class BlockReader {
     const whole = Buffer.concat([bytes.subarray(0, 2), tables, bytes.subarray(2)]);
     const memory = memoryFor(table.blockSize * table.blockHeight * bands);
     const format = bands === 3 ? jpeg.FORMAT_RGB : jpeg.FORMAT_GRAY;
-    const { width, height } = await jpeg.decompress(whole, memory, { format }).catch((error: unknown) => {
+    const { width, height } = await decompress(whole, memory, format).catch((error: unknown) => {
       throw this.#damaged((error as Error).message, error);
     });
     if (width !== table.blockSize || height !== table.blockHeight) throw this.#damaged(`${width} × ${height} px`);
@@ -116,6 +116,11 @@ export class BlockReader {
   #damaged(found: string, cause?: unknown): Error {
     return new Error(`${this.#raster.path} holds a damaged JPEG block (${found}): fetch it again`, { cause });
   }
+}
+
+/** As an async function: what is wrong with a header is thrown at once, and what is wrong later rejects. */
+async function decompress(image: Buffer, memory: Buffer, format: jpeg.Format): Promise<{ width: number; height: number }> {
+  return jpeg.decompress(image, memory, { format });
 }
 
 /** Rows of a row of blocks that lie within the image: the last strip has fewer. */
