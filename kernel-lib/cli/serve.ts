@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { dataPath, setting } from '../infra/index.ts';
+import { dataPath } from '../infra/index.ts';
 import { print, steps, stop } from './output.ts';
 import { between, zoneNumber } from './values.ts';
 
@@ -33,8 +33,7 @@ async function serve({ port, host, ard = dataPath(), zone, cors, pyramid }: Serv
   const mosaic = await openMosaic(ard, { zone, dataPath: dataPath() });
   try {
     if (pyramid) await mosaic.makeOverviews(steps());
-    const attribution = setting('IMAGESIM_ATTRIBUTION', '') || undefined;
-    const server = await startServer(serveApp({ mosaic, cors, attribution }), { port, host, signal: stop.signal });
+    const server = await startServer(serveApp({ mosaic, cors }), { port, host, signal: stop.signal });
     const { tiles, places, days } = mosaic.catalogue;
     print(`${tiles.length} tiles of ${places.length} cells, ${days.join(' to ')}, from ${mosaic.address}`);
     print(`${server.url}/tiles/{z}/{x}/{y}.png  ${server.url}/tilejson.json  ${server.url}/wmts/1.0.0/WMTSCapabilities.xml`); // prettier-ignore

@@ -17,8 +17,6 @@ export interface ServeOptions {
   mosaic: Mosaic;
   /** What the documents call it. Default: imagesim. */
   title?: string | undefined;
-  /** Whose pictures they are, and under which licence. Default: nothing is said. */
-  attribution?: string | undefined;
   /** Lets pages of other origins read the answers. Default: no. */
   cors?: boolean | undefined;
   /** Map tiles painted at once. Default: 8. */
@@ -69,10 +67,10 @@ export function serveApp(options: ServeOptions): Hono {
   return app;
 }
 
-function describe(context: Context, { mosaic, title = 'imagesim', attribution }: ServeOptions): Described {
+function describe(context: Context, { mosaic, title = 'imagesim' }: ServeOptions): Described {
   context.header('Cache-Control', 'no-cache');
   const query = selectionQuery(selectionOf(context.req.query()));
-  return { catalogue: mosaic.catalogue, title, attribution, base: baseOf(context), query };
+  return { catalogue: mosaic.catalogue, title, attribution: mosaic.attribution, base: baseOf(context), query };
 }
 
 function addDocuments(app: Hono, options: ServeOptions): void {

@@ -8,7 +8,7 @@ export interface Described {
   /** What it is called. */
   title: string;
   /** Whose pictures they are, and under which licence. */
-  attribution: string | undefined;
+  attribution: string;
   /** Address of the server, without a slash at its end. */
   base: string;
   /** `?select=oldest`, or empty: what was asked of the document is asked of its tiles. */
@@ -28,7 +28,7 @@ export function tileJson({ catalogue, title, attribution, base, query }: Describ
   return {
     tilejson: '3.0.0',
     name: title,
-    ...(attribution ? { attribution } : {}),
+    attribution,
     version: '1.0.0',
     scheme,
     tiles: [`${base}/${template}${query}`],
@@ -75,7 +75,7 @@ export function tmsMap({ title, attribution, base, query }: Described): string {
   return `${XML}
 <TileMap version="1.0.0" tilemapservice="${base}/tms/1.0.0">
   <Title>${escaped(title)}</Title>
-  <Abstract>${escaped((attribution ?? title) + note)}</Abstract>
+  <Abstract>${escaped(attribution + note)}</Abstract>
   <SRS>EPSG:3857</SRS>
   <BoundingBox minx="${-HALF}" miny="${-HALF}" maxx="${HALF}" maxy="${HALF}"/>
   <Origin x="${-HALF}" y="${-HALF}"/>
@@ -112,7 +112,7 @@ export function wmtsCapabilities(described: Described): string {
 <Capabilities xmlns="http://www.opengis.net/wmts/1.0" xmlns:ows="http://www.opengis.net/ows/1.1" xmlns:xlink="http://www.w3.org/1999/xlink" version="1.0.0">
   <ows:ServiceIdentification>
     <ows:Title>${escaped(title)}</ows:Title>
-    <ows:Abstract>${escaped(attribution ?? title)}</ows:Abstract>
+    <ows:Abstract>${escaped(attribution)}</ows:Abstract>
     <ows:ServiceType>OGC WMTS</ows:ServiceType>
     <ows:ServiceTypeVersion>1.0.0</ows:ServiceTypeVersion>
   </ows:ServiceIdentification>
@@ -167,7 +167,7 @@ export function mosaicJson(
   return {
     mosaicjson: '0.0.3',
     name: title,
-    ...(attribution ? { attribution } : {}),
+    attribution,
     version: '1.0.0',
     ...(address.startsWith('s3://') ? { asset_prefix: `${address}/` } : {}),
     minzoom: MOSAIC_ZOOM,

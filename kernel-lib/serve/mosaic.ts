@@ -1,4 +1,5 @@
 import { type DeliveryOptions, type Tile, eachUnit, openDelivery, toUtm } from '../ard/index.ts';
+import { readAttribution } from './attribution.ts';
 import { type Canvas, emptyCanvas } from './canvas.ts';
 import { type Catalogue, readCatalogue } from './catalogue.ts';
 import { type MapTile, toMercator } from './mercator.ts';
@@ -37,6 +38,8 @@ export interface Mosaic {
   catalogue: Catalogue;
   /** Address of the delivery. */
   address: string;
+  /** Whose pictures they are, and under which licence. */
+  attribution: string;
   /** The overviews by which low zooms are shown: how many there are, and the work on the others. */
   overviews: Ground['overviews'];
   /**
@@ -73,6 +76,7 @@ export async function openMosaic(
   return {
     catalogue,
     address: delivery.source.address,
+    attribution: await readAttribution(delivery, catalogue.tiles),
     overviews: ground.overviews,
     render: async (tile, selection, size = 256) => {
       const canvas = emptyCanvas(size);

@@ -17,7 +17,7 @@ const WEBP_QUALITY = 80;
 /**
  * Encodes a canvas. What is not painted is transparent, in a JPEG of the background.
  *
- * PNG is written for speed: fully painted without alpha, lightly packed. A canvas with nothing on it is a few hundred bytes.
+ * PNG is written for speed: fully painted without alpha, lightly packed; one with nothing on it is well packed.
  */
 export async function encode(canvas: Canvas, format: Format, background: Colour): Promise<Uint8Array> {
   const { size, pixels, left } = canvas;
@@ -31,7 +31,8 @@ export async function encode(canvas: Canvas, format: Format, background: Colour)
       ? sharp(pixels, { raw: { width: size, height: size, channels: 3 } })
       : sharp(withAlpha(canvas), { raw: { width: size, height: size, channels: 4 } });
   if (format === 'webp') return picture.webp({ quality: WEBP_QUALITY, effort: 0 }).toBuffer();
-  return picture.png({ compressionLevel: 1, adaptiveFiltering: true }).toBuffer();
+  const isBlank = left === size * size;
+  return picture.png(isBlank ? { compressionLevel: 9 } : { compressionLevel: 1, adaptiveFiltering: true }).toBuffer();
 }
 
 function flattened({ pixels, filled }: Canvas, background: Colour): Uint8Array {

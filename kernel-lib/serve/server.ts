@@ -47,9 +47,12 @@ export async function startServer(app: Pick<Hono, 'fetch'>, options: ServerOptio
   const ended = new Promise<void>((resolve) => server.once('close', resolve));
   const close = (): Promise<void> => {
     server.close();
-    server.closeIdleConnections();
+    const done = setInterval(() => server.closeIdleConnections(), 50); // one that has its answer is kept alive else
     const rest = setTimeout(() => server.closeAllConnections(), GRACE_MS);
-    return ended.finally(() => clearTimeout(rest));
+    return ended.finally(() => {
+      clearInterval(done);
+      clearTimeout(rest);
+    });
   };
   signal?.addEventListener('abort', () => void close(), { once: true });
   if (signal?.aborted) await close();
