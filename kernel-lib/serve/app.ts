@@ -3,7 +3,15 @@ import { type Context, Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { LRUCache } from 'lru-cache';
 import { baseOf } from './address.ts';
-import { type Described, mosaicJson, tileJson, tmsMap, tmsService, tmsServices, wmtsCapabilities } from './documents.ts';
+import {
+  type Described,
+  mosaicJson,
+  tileJson,
+  tmsMap,
+  tmsService,
+  tmsServices,
+  wmtsCapabilities,
+} from './documents.ts';
 import { RequestError, answerTo, refuse } from './fault.ts';
 import { mapTileBounds } from './mercator.ts';
 import type { Mosaic } from './mosaic.ts';
@@ -93,10 +101,19 @@ function addDocuments(app: Hono, options: ServeOptions): void {
   });
 }
 
-function healthOf({ catalogue, overviews, state }: Mosaic): object {
-  const { tiles, places, days, bounds, leftOut } = catalogue;
+function healthOf(mosaic: Mosaic): object {
+  const { tiles, places, days, bounds, leftOut } = mosaic.catalogue;
   const zones = [...new Set(places.map(({ cell }) => cell.zone))].sort((a, b) => a - b);
-  return { tiles: tiles.length, cells: places.length, zones, days, bounds, leftOut, overviews, ...state() };
+  return {
+    tiles: tiles.length,
+    cells: places.length,
+    zones,
+    days,
+    bounds,
+    leftOut,
+    overviews: mosaic.overviews,
+    ...mosaic.state(),
+  };
 }
 
 /** Answers requests for map tiles: what is known from memory, else through the queue. */

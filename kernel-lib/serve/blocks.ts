@@ -62,7 +62,11 @@ export class BlockReader {
     return mask ? { ...block, mask } : block;
   }
 
-  async #readMask(table: BlockTable | undefined, column: number, row: number): Promise<Uint8Array | 'none' | undefined> {
+  async #readMask(
+    table: BlockTable | undefined,
+    column: number,
+    row: number,
+  ): Promise<Uint8Array | 'none' | undefined> {
     if (!table) return undefined;
     const bytes = await this.#raster.readBytes(table, column, row);
     if (bytes.length === 0) return 'none';
@@ -119,7 +123,11 @@ export class BlockReader {
 }
 
 /** As an async function: what is wrong with a header is thrown at once, and what is wrong later rejects. */
-async function decompress(image: Buffer, memory: Buffer, format: jpeg.Format): Promise<{ width: number; height: number }> {
+async function decompress(
+  image: Buffer,
+  memory: Buffer,
+  format: jpeg.Format,
+): Promise<{ width: number; height: number }> {
   return jpeg.decompress(image, memory, { format });
 }
 
@@ -143,11 +151,13 @@ function interleaved(samples: Uint8Array, table: BlockTable, alpha: number | und
   const pixels = blockSize * blockHeight;
   const whole = samples.length < blockBytes(table) ? padded(samples, blockBytes(table)) : samples;
   const bands = each >= 3 ? 3 : 1;
-  if (each === bands) return { pixels: Buffer.from(whole.buffer, whole.byteOffset, whole.length), bands, mask: undefined };
+  if (each === bands)
+    return { pixels: Buffer.from(whole.buffer, whole.byteOffset, whole.length), bands, mask: undefined };
   const colours = Buffer.allocUnsafeSlow(pixels * bands);
   for (let pixel = 0; pixel < pixels; pixel++)
     for (let band = 0; band < bands; band++) colours[pixel * bands + band] = whole[pixel * each + band];
-  const mask = alpha === undefined ? undefined : Uint8Array.from({ length: pixels }, (_, at) => whole[at * each + alpha]);
+  const mask =
+    alpha === undefined ? undefined : Uint8Array.from({ length: pixels }, (_, at) => whole[at * each + alpha]);
   return { pixels: colours, bands, mask };
 }
 

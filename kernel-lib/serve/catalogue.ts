@@ -99,7 +99,12 @@ function finder(places: readonly Place[]): Catalogue['find'] {
     const { bounds } = place;
     const shift = bounds[2] > HALF ? -2 * HALF : bounds[0] < -HALF ? 2 * HALF : 0;
     const beyond: Bounds = [bounds[0] + shift, bounds[1], bounds[2] + shift, bounds[3]];
-    return shift === 0 ? [{ place, bounds }] : [{ place, bounds }, { place, bounds: beyond }];
+    return shift === 0
+      ? [{ place, bounds }]
+      : [
+          { place, bounds },
+          { place, bounds: beyond },
+        ];
   });
   const index = new Flatbush(hits.length);
   for (const { bounds } of hits) index.add(...bounds);

@@ -30,7 +30,12 @@ export class Ground {
   #making: Promise<number> | undefined;
   readonly #stop = new AbortController();
 
-  private constructor(catalogue: Catalogue, rasters: Rasters, path: string | undefined, file: OverviewFile | undefined) {
+  private constructor(
+    catalogue: Catalogue,
+    rasters: Rasters,
+    path: string | undefined,
+    file: OverviewFile | undefined,
+  ) {
     this.#catalogue = catalogue;
     this.#rasters = rasters;
     this.#path = path;
@@ -40,7 +45,12 @@ export class Ground {
   }
 
   /** @param address of the delivery: its overviews have a file of their own below the data folder */
-  static async open(catalogue: Catalogue, rasters: Rasters, address: string, dataPath: string | undefined): Promise<Ground> {
+  static async open(
+    catalogue: Catalogue,
+    rasters: Rasters,
+    address: string,
+    dataPath: string | undefined,
+  ): Promise<Ground> {
     const name = createHash('sha256').update(address).digest('hex').slice(0, 16);
     const path = dataPath === undefined ? undefined : join(dataRoot(dataPath), 'serve', `${name}.overviews`);
     return new Ground(catalogue, rasters, path, path === undefined ? undefined : await OverviewFile.open(path));

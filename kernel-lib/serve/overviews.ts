@@ -47,10 +47,18 @@ export async function makeRecord(rasters: Rasters, tile: Tile): Promise<Overview
 }
 
 /** The cell's own pixels of a window, with alpha. */
-function squareOf({ left, top, width, height, metres, origin, pixels, mask }: Window, { cell }: Tile, side: number): Uint8Array { // prettier-ignore
+function squareOf(
+  { left, top, width, height, metres, origin, pixels, mask }: Window,
+  { cell }: Tile,
+  side: number,
+): Uint8Array {
+  // prettier-ignore
   const square = new Uint8Array(sizeOf(side));
   const [west, , , north] = cell.cellBounds;
-  const [column, row] = [Math.round((west - origin[0]) / metres) - left, Math.round((origin[1] - north) / metres) - top];
+  const [column, row] = [
+    Math.round((west - origin[0]) / metres) - left,
+    Math.round((origin[1] - north) / metres) - top,
+  ];
   for (let y = Math.max(0, -row); y < side && row + y < height; y++) {
     for (let x = Math.max(0, -column); x < side && column + x < width; x++) {
       const from = (row + y) * width + column + x;

@@ -59,7 +59,10 @@ export class Rasters {
     return this.with(tile, async (open) => {
       const { levels, metresPerPixel } = open.raster;
       const scale = levels.map(({ width }) => (metresPerPixel * levels[0].width) / width);
-      const level = Math.max(0, scale.findLastIndex((one) => one <= metres * 1.001));
+      const level = Math.max(
+        0,
+        scale.findLastIndex((one) => one <= metres * 1.001),
+      );
       return this.#readLevel(open, level, scale[level], bounds);
     });
   }
@@ -85,7 +88,12 @@ export class Rasters {
     return { raster, reader: new BlockReader(raster), serial: this.#serial++ };
   }
 
-  async #readLevel({ raster, reader, serial }: Open, level: number, metres: number, bounds: Bounds): Promise<Window | undefined> {
+  async #readLevel(
+    { raster, reader, serial }: Open,
+    level: number,
+    metres: number,
+    bounds: Bounds,
+  ): Promise<Window | undefined> {
     const { width, height, blockSize, blockHeight } = raster.levels[level];
     const [west, north] = raster.origin;
     const left = Math.max(0, Math.floor((bounds[0] - west) / metres - 0.5));
@@ -134,7 +142,13 @@ function joined(frame: Frame, laid: readonly Laid[], origin: Window['origin'], m
   return { ...frame, pixels, mask, origin, metres };
 }
 
-function lay({ block, left, top, across, down }: Laid, { width, height }: Frame, pixels: Uint8Array, mask: Uint8Array | undefined): void { // prettier-ignore
+function lay(
+  { block, left, top, across, down }: Laid,
+  { width, height }: Frame,
+  pixels: Uint8Array,
+  mask: Uint8Array | undefined,
+): void {
+  // prettier-ignore
   const source = block.pixels;
   if (!source) return;
   const [from, to] = [Math.max(0, left), Math.min(width, left + across)];

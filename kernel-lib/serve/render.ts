@@ -39,7 +39,7 @@ export async function render(
   const hits = catalogue.find(bounds);
   const order = catalogue.ordered(hits, selection);
   if (order.length === 0) return;
-  const parts = partsOf(view, hits, catalogue);
+  const parts = partsOf(view, hits);
   const inView = order.filter((index) => parts.has(index));
   const metres = Math.min(...inView.map((index) => parts.get(index)?.metres ?? Infinity));
   ground.check(firsts(inView, catalogue), metres);
@@ -47,18 +47,18 @@ export async function render(
     ground.read(index, boundsUnder(box, warp, catalogue.tiles[index].cell.cellBounds, wanted), wanted);
   const ahead: Ahead = new Map();
   for (const index of firsts(inView, catalogue)) ahead.set(index, quiet(read(index, parts.get(index) as Part)));
-  for (const index of inView) {
-    const part = parts.get(index) as Part;
-    if (isFilled(canvas, part.box)) {
+  try {
+    for (const index of inView) {
+      const part = parts.get(index) as Part;
       if (canvas.left === 0) break;
-      continue;
+      if (isFilled(canvas, part.box)) continue;
+      const coming = ahead.has(index) ? ahead.get(index) : read(index, part);
+      const window = coming instanceof Promise ? await coming : coming;
+      if (window) show(canvas, part, window, catalogue.tiles[index].cell.cellBounds);
     }
-    const coming = ahead.has(index) ? ahead.get(index) : read(index, part);
-    const window = coming instanceof Promise ? await coming : coming;
-    ahead.delete(index);
-    if (window) show(canvas, part, window, catalogue.tiles[index].cell.cellBounds);
+  } finally {
+    await Promise.allSettled([...ahead.values()].map(async (coming) => coming)); // nothing is read any more when this has ended
   }
-  await Promise.allSettled(ahead.values()); // so that nothing is read any more when this has ended
 }
 
 /** A promise whose failure is told to who awaits it, and to nobody before. */
@@ -82,12 +82,12 @@ function show(canvas: Canvas, { box, warp, isPoint }: Part, window: Window, cell
 }
 
 /** For each tile where its cell lies; nothing of a cell that touches the view only with its bounds. */
-function partsOf(view: View, hits: readonly Hit[], { tiles }: Catalogue): Map<number, Part> {
+function partsOf(view: View, hits: readonly Hit[]): Map<number, Part> {
   const warps = new Map<number, Warp>();
   const parts = new Map<number, Part>();
   for (const hit of hits) {
     const part = partOf(view, hit, warps);
-    if (part) for (const index of hit.place.tiles) if (!parts.has(index) && index < tiles.length) parts.set(index, part); // prettier-ignore
+    if (part) for (const index of hit.place.tiles) if (!parts.has(index)) parts.set(index, part);
   }
   return parts;
 }

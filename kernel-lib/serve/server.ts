@@ -68,7 +68,9 @@ async function listen(server: HttpServer, port: number, host: string): Promise<v
     ENOTFOUND: 'there is no such host: choose another with --host',
   };
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) =>
+    server.once(
+      'error',
+      (error: NodeJS.ErrnoException) =>
       reject(new Error(`cannot listen on ${host}:${port}: ${remedies[error.code ?? ''] ?? error.message}`, { cause: error })), // prettier-ignore
     );
     server.listen(port, host, resolve);

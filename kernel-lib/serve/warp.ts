@@ -108,10 +108,9 @@ export function placeIn({ box, cells, across, down, east, north }: Warp, x: numb
 
 /** Metres on the ground of a pixel in the middle of the box: the finer of its two sides. */
 export function metresPerPixelOf({ cells, across, down, east, north }: Warp): number {
-  const middle = (cells >> 1) * (cells + 1) + (cells >> 1) - (cells === 1 ? 0 : 0);
-  const corner = cells === 1 ? 0 : middle - cells - 2;
-  const along = Math.hypot(east[corner + 1] - east[corner], north[corner + 1] - north[corner]) / across;
+  const corner = (cells >> 1) * (cells + 2) - (cells > 1 ? cells + 2 : 0);
   const below = corner + cells + 1;
+  const along = Math.hypot(east[corner + 1] - east[corner], north[corner + 1] - north[corner]) / across;
   const aside = Math.hypot(east[below] - east[corner], north[below] - north[corner]) / down;
   return Math.min(along, aside);
 }
