@@ -188,7 +188,10 @@ describe('the documents', () => {
       ]) {
         // prettier-ignore
         const out = join(folder, `${name}.tif`);
-        const child = spawn('gdal_translate', ['-q', '-projwin', ...window, address, out], { stdio: 'pipe' });
+        const child = spawn('gdal_translate', ['-q', '-projwin', ...window, address, out], {
+          cwd: folder, // where it keeps a cache
+          stdio: 'pipe',
+        });
         const [code] = (await once(child, 'close')) as [number];
         assert.equal(code, 0, name);
       }
