@@ -135,13 +135,23 @@ async function decompress(
 const rowsOf = ({ height, blockHeight, blockSize, width }: BlockTable, row: number): number =>
   blockSize === width ? Math.min(blockHeight, height - row * blockHeight) : blockHeight;
 
-/** Eight pixels a byte, the first in the highest bit, each row from a whole byte on: to 1 or 0 a pixel. */
+/** What eight bits come to, a byte each, the first in the highest bit. */
+const EIGHT = Array.from({ length: 256 }, (_, byte) => Array.from({ length: 8 }, (_bit, at) => (byte >> (7 - at)) & 1));
+/** The same as two words a byte, in this machine's order. */
+const WORDS = new Uint32Array(Uint8Array.from(EIGHT.flat()).buffer);
+
+/** Eight pixels a byte, each row from a whole byte on: to 1 or 0 a pixel. */
 function unpackBits(packed: Uint8Array, { blockSize, blockHeight }: BlockTable): Uint8Array {
-  const mask = new Uint8Array(blockSize * blockHeight);
   const stride = Math.ceil(blockSize / 8);
-  for (let row = 0, at = 0; row < blockHeight; row++)
-    for (let column = 0; column < blockSize; column++, at++)
-      mask[at] = (packed[row * stride + (column >> 3)] >> (7 - (column & 7))) & 1;
+  const words = new Uint32Array(stride * blockHeight * 2);
+  for (let at = 0; at < stride * blockHeight; at++) {
+    words[2 * at] = WORDS[2 * packed[at]];
+    words[2 * at + 1] = WORDS[2 * packed[at] + 1];
+  }
+  const wide = new Uint8Array(words.buffer);
+  if (stride * 8 === blockSize) return wide;
+  const mask = new Uint8Array(blockSize * blockHeight);
+  for (let row = 0; row < blockHeight; row++) mask.set(wide.subarray(row * stride * 8, row * stride * 8 + blockSize), row * blockSize); // prettier-ignore
   return mask;
 }
 

@@ -16,8 +16,8 @@ export class NotReadyError extends Error {
 
 /** Records that are made for one map tile while the file of overviews is not there: more would take over a second. */
 const MOST_AT_ONCE = 16;
-/** Records that are kept in memory while the file is not there, 87 KB each. */
-const MOST_RECORDS = 512;
+/** Records that are kept in memory while the file is not there, 350 KB each. */
+const MOST_RECORDS = 128;
 
 /** Pixels of tiles at any scale: from their rasters, and where those have no levels so coarse, from overviews of our own. */
 export class Ground {

@@ -5,8 +5,8 @@ import type { Window } from './canvas.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { Rasters } from './rasters.ts';
 
-/** Pixels along a cell's side in its finest overview: 39.0625 m each. All coarser ones follow, down to one pixel. */
-export const OVERVIEW_PIXELS = 128;
+/** Pixels along a cell's side in its finest overview: 19.53125 m each. All coarser ones follow, down to one pixel. */
+export const OVERVIEW_PIXELS = 256;
 /** Metres of a cell's side. */
 const CELL_METRES = 5000;
 /** Metres of a pixel of the finest overview: where less would do, the rasters' own levels are read. */
@@ -15,15 +15,15 @@ export const OVERVIEW_METRES: number = CELL_METRES / OVERVIEW_PIXELS;
 const SMALL_PIXELS = 16;
 /** `[row, col, 4]`: red, green, blue, and 255 where it is real. */
 const DEPTH = 4;
-const MAGIC = 'imagesim-overviews-1';
+const MAGIC = 'imagesim-overviews-2';
 
 const sizeOf = (pixels: number): number => pixels * pixels * DEPTH;
-/** Bytes of the overviews of 128, 64 and 32 pixels, and of those from 16 to 1. */
-const LARGE = sizeOf(128) + sizeOf(64) + sizeOf(32);
+/** Bytes of the overviews from 256 to 32 pixels, and of those from 16 to 1. */
+const LARGE = sizeOf(256) + sizeOf(128) + sizeOf(64) + sizeOf(32);
 const SMALL = sizeOf(16) + sizeOf(8) + sizeOf(4) + sizeOf(2) + sizeOf(1);
 
 /**
- * All overviews of one tile, from 128² to 1²: the raster's own level of 19.5 m, its apron left out, halved again and again.
+ * All overviews of one tile, from 256² to 1², 350 KB: the raster's own level of 19.5 m, its apron left out, halved again and again.
  *
  * A pixel is the mean of the real ones among its four; it is real when any of them is.
  */
@@ -32,7 +32,7 @@ export type OverviewRecord = Uint8Array;
 /** Makes a tile's record from its raster: one block is read. */
 export async function makeRecord(rasters: Rasters, tile: Tile): Promise<OverviewRecord> {
   const record = new Uint8Array(LARGE + SMALL);
-  const window = await rasters.readWindow(tile, tile.cell.cellBounds, OVERVIEW_METRES / 2);
+  const window = await rasters.readWindow(tile, tile.cell.cellBounds, OVERVIEW_METRES);
   if (!window) return record;
   const side = Math.round(CELL_METRES / window.metres);
   if (!Number.isInteger(Math.log2(side / OVERVIEW_PIXELS)))

@@ -139,7 +139,7 @@ function joined(frame: Frame, laid: readonly Laid[], origin: Window['origin'], m
   const whole = laid.every(({ block }) => block.pixels !== undefined && block.mask === undefined);
   const mask = whole ? undefined : new Uint8Array(width * height);
   for (const part of laid) lay(part, frame, pixels, mask);
-  return { ...frame, pixels, mask, origin, metres };
+  return { ...frame, pixels, mask: mask?.includes(0) ? mask : undefined, origin, metres };
 }
 
 function lay(

@@ -110,7 +110,7 @@ function partOf(view: View, { place, bounds }: Hit, warps: Map<number, Warp>): P
     bottom: Math.min(size, Math.ceil(bottom)),
   };
   if (box.left >= box.right || box.top >= box.bottom) return undefined;
-  const isCoarse = groundMetres(view, box) >= OVERVIEW_METRES / 2;
+  const isCoarse = groundMetres(view, box) >= OVERVIEW_METRES;
   const whole = { left: 0, top: 0, right: size, bottom: size };
   const warp = isCoarse ? warpOf(view, box, epsg, 1) : (warps.get(epsg) ?? warpOf(view, whole, epsg));
   if (!isCoarse) warps.set(epsg, warp);
