@@ -17,8 +17,8 @@ const rooms: Record<string, string[]> = {
   training: ['ard', 'infra', 'osm', 'chips', 'statistics', 'datasets'],
   similarity: ['ard', 'infra', 'osm', 'chips', 'statistics', 'datasets', 'training'],
   serve: ['ard', 'infra', 'osm', 'chips', 'statistics', 'datasets', 'training', 'similarity'],
-  show: ['ard'],
-  cli: ['ard', 'sample', 'infra', 'osm', 'chips', 'statistics', 'datasets', 'training', 'similarity', 'serve'],
+  show: ['ard', 'similarity'],
+  cli: ['ard', 'sample', 'infra', 'osm', 'chips', 'statistics', 'datasets', 'training', 'similarity', 'serve', 'show'],
 };
 
 /** Every import of another room, of files in folders of a room too: `target` the room, `path` from the library on. */

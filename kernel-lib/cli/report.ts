@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { writeWhole } from '../ard/index.ts';
 import { dataPath } from '../infra/index.ts';
 import { print, printTable, steps } from './output.ts';
 import { between } from './values.ts';
@@ -16,14 +17,18 @@ export function reportVerbs(program: Command): void {
     .option('--at-most <n>', 'chips that are scored', between(10, 100_000), 2000)
     .option('--seed <n>', 'another draw', between(-1e9, 1e9), 1)
     .action(async ({ to, pixels, ...options }: ReportFlags) => {
-      const [{ makeReport, writeReport }, { pixelScale }] = await Promise.all([import('../similarity/index.ts'), import('../training/index.ts')]);
+      const { makeReport, reportPath } = await import('../similarity/index.ts');
+      const { pixelScale } = await import('../training/index.ts');
+      const { reportPage } = await import('../show/index.ts');
       const report = await makeReport(dataPath(), { ...options, pixels: pixels === undefined ? undefined : pixelScale(pixels), ...steps() });
       const { embeddings, notes } = report.card;
       printTable(embeddings.map(({ name, mAP, sharedTagMAP, precisionAtTen, recall, balancedAccuracy }) => ({
         embedding: name, mAP: textOf(mAP), 'by shared tags': textOf(sharedTagMAP), 'precision@10': textOf(precisionAtTen), [`recall@${report.card.recallK}`]: textOf(recall), 'balanced accuracy': textOf(balancedAccuracy),
       })));
       [...notes, ...report.absent].forEach((line) => console.error(line));
-      print(await writeReport(dataPath(), report, to));
+      const path = to ?? reportPath(dataPath(), report);
+      await writeWhole(path, reportPage(report));
+      print(path);
     }); // prettier-ignore
 }
 

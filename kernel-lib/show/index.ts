@@ -14,3 +14,5 @@ export type { GalleryItem, GalleryOptions, ImageOptions, Mark, Pair, PairsOption
 export type { Square, SquaresOptions } from './squares.ts';
 export type { MapFeature, MapOptions } from './map.ts';
 export type { Fact } from './checks.ts';
+export { likenessHtml, type LikenessOptions } from './likeness.ts';
+export { reportPage } from './report.ts';

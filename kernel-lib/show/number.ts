@@ -44,3 +44,8 @@ export function durationText(seconds: number): string {
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
   return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
 }
+
+/** A figure of 0–1: three digits; a dash where there is none. */
+export function shareText(value: number): string {
+  return Number.isFinite(value) ? value.toFixed(3).replace('-', '−') : '–';
+}

@@ -1,4 +1,5 @@
 import type { Progress } from '../ard/index.ts';
+import type { LikenessView } from '../similarity/index.ts';
 import {
   barsFigure,
   chartHtml,
@@ -22,6 +23,7 @@ import {
 } from './gallery.ts';
 import { heatFigure, type HeatOptions } from './heat.ts';
 import type { Kernel } from './kernel.ts';
+import { likenessHtml, type LikenessOptions } from './likeness.ts';
 import { mapHtml, type MapFeature, type MapOptions } from './map.ts';
 import { plotlyScript } from './plotly.ts';
 import { progressIn } from './progress.ts';
@@ -63,8 +65,8 @@ export interface Show {
   checks(facts: readonly Fact[]): void;
   /** Text with Markdown in it. */
   markdown(text: string): void;
-  /** A piece of HTML that a stage has drawn, such as `likenessHtml`, as it is. */
-  html(text: string): void;
+  /** All chips laid out by likeness, a thumbnail on hover. */
+  likeness(view: LikenessView, options?: LikenessOptions): void;
   /** One picture. */
   image(image: Picture, options?: ImageOptions): Promise<void>;
   /** The closing box: paths, what they are, and their sizes; also printed as one line `wrote …`. */
@@ -99,7 +101,7 @@ export function showIn(kernel: Kernel, { now = () => performance.now() }: ShowOp
       demand(facts);
     },
     markdown: (text) => kernel.display.markdown(text),
-    html,
+    likeness: (view, options) => html(likenessHtml(view, options)),
     image: async (image, options) => html(await imageHtml(image, options)),
     wrote: async (lines) => {
       const written = await measureWritten(lines);

@@ -1,12 +1,11 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Progress, type StepOptions, dataRoot, writeWhole } from '../ard/index.ts';
+import { type Progress, type StepOptions, dataRoot } from '../ard/index.ts';
 import { type DatasetRow, type DatasetVersion, type Licence, parseDataset, readDataset, rowPath } from '../datasets/index.ts'; // prettier-ignore
 import { readPixels } from '../chips/index.ts';
 import { type ModelCard, type PixelScale, colourHistograms, findModel, openBackbone, openModelEncoder, ownFeatures, rarityOf } from '../training/index.ts'; // prettier-ignore
 import seedrandom from 'seedrandom';
 import { type ReportCard, reportCard } from './card.ts';
-import { reportPage } from './cardpage.ts';
 import type { Vectors } from './nearest.ts';
 import { type LikenessView, likenessView } from './view.ts';
 
@@ -148,14 +147,3 @@ export function reportPath(dataPath: string, { model, dataset }: Pick<Report, 'm
   const [folder, file] = [model, dataset].map((text) => text.replace('@', '-'));
   return join(dataRoot(dataPath), 'embeddings', 'reports', folder, `${file}.html`);
 }
-
-/**
- * Writes a report as one HTML page that needs nothing else: no script, style or picture from outside.
- *
- * @param path Default: as {@link reportPath} says
- * @returns where it lies
- */
-export async function writeReport(dataPath: string, report: Report, path: string = reportPath(dataPath, report)): Promise<string> {
-  await writeWhole(path, reportPage(report));
-  return path;
-} // prettier-ignore

@@ -6,40 +6,12 @@ import { z } from 'zod';
 import { chipIds, dataRoot, parseChip, readJson } from '../ard/index.ts';
 import type { DatasetRow } from '../datasets/index.ts';
 import { type Element, chipCoverage } from '../osm/index.ts';
-import { averagePrecision } from './report.ts';
 import type { ChipPair, Visit } from './changepairs.ts';
-import { type Vectors, cosine, vectorAt } from './nearest.ts';
 
 /** How much one square of ground changed between two dates. */
 export interface ChipChange<Row extends Visit = DatasetRow> extends ChipPair<Row> {
-  /** Larger where it changed more: one minus the cosine of the two embeddings, 0–2, where `rankChange` made it. */
+  /** Larger where it changed more. */
   change: number;
-}
-
-/**
- * Every square of ground that was seen whole on two days or more, its first acquisition against its last, the most changed first.
- *
- * One row a square, whatever the dates of its cell.
- *
- * @param rows the chips, in the order of `vectors`; leave out those of dates that are not to count
- */
-export function rankChange<Row extends Visit = DatasetRow>(vectors: Vectors, rows: readonly Row[]): ChipChange<Row>[] {
-  if (vectors.values.length !== rows.length * vectors.width) {
-    throw new RangeError(
-      `rankChange got ${rows.length} rows and ${vectors.values.length / vectors.width} vectors: one each`,
-    );
-  }
-  const visits = new Map<string, number[]>();
-  rows.forEach(({ id }, index) => visits.set(id, [...(visits.get(id) ?? []), index]));
-  const when = (index: number): string => `${rows[index].date} ${rows[index].catid}`;
-  const changes = [...visits].flatMap(([id, indices]): ChipChange<Row>[] => {
-    const inOrder = indices.toSorted((a, b) => (when(a) < when(b) ? -1 : 1));
-    const [first, last] = [inOrder[0], inOrder.at(-1)!];
-    if (rows[first].date === rows[last].date) return [];
-    const change = 1 - cosine(vectorAt(vectors, first), vectorAt(vectors, last));
-    return [{ id, before: rows[first], after: rows[last], change }];
-  });
-  return changes.sort((a, b) => b.change - a.change || (a.id < b.id ? -1 : 1));
 }
 
 /** A change that is known from elsewhere. */
@@ -133,9 +105,4 @@ export function changedShares(changes: readonly KnownChange[], ids: Iterable<str
     }
   }
   return shares;
-}
-
-/** Average precision of a change list: how early the chips come that a known change touches, 0–1. */
-export function changeScore(changes: readonly ChipPair[], touched: ReadonlySet<string>): number {
-  return averagePrecision(changes.map(({ id }) => (touched.has(id) ? 1 : 0)));
 }

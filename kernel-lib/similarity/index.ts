@@ -2,7 +2,7 @@
 // Takes chips and their embeddings; makes the store in embeddings/, answers, scores and change lists.
 export { type Neighbour, type Vectors, cosine, nearest, rowsOf, vectorAt } from './nearest.ts';
 export { type DeployOptions, type DeployReport, deploy } from './deploy.ts';
-export { type Answer, type StoreOptions, askStore, deployStore, extendStore, searchStore } from './store.ts';
+export { deployStore, extendStore } from './store.ts';
 export type { ChangeOptions } from './commit.ts';
 export type { IndexFacts, StoreFacts } from './facts.ts';
 export { type ListedStore, goBack, listStores, pruneStore } from './versions.ts';
@@ -15,16 +15,7 @@ export { type AnswerRecall, type Answers, type Hit, type SearchOptions, search }
 export { EXACT_ROWS } from './exact.ts';
 export { bitCodes, bitNearest } from './bits.ts';
 export { type AnswersFormat, answersBytes, answersGeojson, writeAnswers } from './answersfile.ts';
-export {
-  type LabelScore,
-  type Question,
-  type RetrievalReport,
-  averagePrecision,
-  labelAgreement,
-  labelsOfRow,
-  retrievalReport,
-  sampleQuestions,
-} from './report.ts';
+export { type Question, averagePrecision, labelAgreement, labelsOfRow, sampleQuestions } from './report.ts';
 export {
   type FeedbackMethod, type Search, type SearchAnswer, type SearchStart, FEEDBACK_METHODS, ROCCHIO, startSearch,
 } from './feedback.ts'; // prettier-ignore
@@ -43,12 +34,10 @@ export type { CardFigure } from './cardscorer.ts';
 export type { CardGroup, CardGroupRow } from './cardgroups.ts';
 export { type LayoutOptions, layout } from './umap.ts';
 export { type LikenessView, type ViewOptions, type ViewPoint, likenessView } from './view.ts';
-export { type LikenessOptions, likenessHtml } from './viewhtml.ts';
-export { type Report, type ReportOptions, makeReport, reportPath, writeReport } from './cardmodel.ts';
-export { reportPage } from './cardpage.ts';
+export { type Report, type ReportOptions, makeReport, reportPath } from './cardmodel.ts';
 // What changed between two dates.
 export {
-  type ChipChange, type KnownChange, changeScore, changedShares, rankChange, readChangeVectors, readKnownChanges, touchedChips,
+  type ChipChange, type KnownChange, changedShares, readChangeVectors, readKnownChanges, touchedChips,
 } from './change.ts'; // prettier-ignore
 export {
   type ChipPair, type PairImages, type PairOptions, type PairedTiles, type TilePair, type Visit, changeFolder, pairImages, pairedTiles,

@@ -1,12 +1,10 @@
 /** A store of rows and vectors that are in memory, as a notebook has them. */
 import type { DatasetRow } from '../datasets/index.ts';
 import { type ChangeOptions, type StoreBatch, changeTable } from './commit.ts';
-import { type Vectors, vectorAt } from './nearest.ts';
-import { openStore } from './open.ts';
+import type { Vectors } from './nearest.ts';
 import { storePlace } from './place.ts';
-import { labelAgreement, labelsOfRow } from './report.ts';
+import { labelsOfRow } from './report.ts';
 import { type RowFacts, storeRow } from './row.ts';
-import { type Hit, search } from './search.ts';
 
 /** Rows written at once. */
 const BATCH = 65_536;
@@ -77,76 +75,4 @@ function batchesOf(who: string, table: string, rows: readonly DatasetRow[], { va
 
 function factsOf({ id, catid, date, cloudPercent, offNadir, gsd }: DatasetRow): Omit<RowFacts, 'tags' | 'model'> {
   return { id, catid, date, cloudPercent: cloudPercent ?? null, offNadir: offNadir ?? null, gsd: gsd ?? null };
-}
-
-/** Options of {@link searchStore}. */
-export interface StoreOptions {
-  /** Answers wanted. Default 12. */
-  k?: number;
-  /** Chip whose own ground is no answer. Default: none. */
-  notAt?: string;
-  /** Only this date. Default: any. */
-  date?: string;
-  /** Only chips that have this label. Default: any. */
-  label?: string;
-}
-
-/**
- * The acquisitions most like a vector, each date of a square by itself, by exact search. {@link search} does more.
- *
- * @throws {Error} when there is no such table, or the filter leaves nothing
- */
-export async function searchStore(
-  dataPath: string,
-  table: string,
-  vector: Float32Array,
-  { k = 12, notAt, date, label }: StoreOptions = {},
-): Promise<Hit[]> {
-  const store = await openStore(dataPath, table);
-  try {
-    const { columns } = await store.load();
-    const admitted = notAt === undefined ? k : k + columns.ids.filter((id) => id === notAt).length;
-    const filter = { ...(date !== undefined && { since: date, until: date }), ...(label !== undefined && { tags: [label] }) };
-    const { hits } = await search(store, { vector }, { k: admitted, allDates: true, exact: true, ...filter });
-    return hits.filter(({ id }) => id !== notAt).slice(0, k);
-  } finally {
-    store.close();
-  }
-} // prettier-ignore
-
-/** An answer beside the chip that it was asked for. */
-export interface Answer {
-  row: DatasetRow;
-  /** Cosine, −1 to 1. */
-  similarity: number;
-  /** How far the map agrees, 0–1, as {@link labelAgreement}. */
-  agreement: number;
-}
-
-/**
- * Asks the store with one of the chips in it; its own ground is no answer.
- *
- * @param rows the chips in the store, in the order of `vectors`
- * @param index the chip to ask with
- * @throws {Error} when the store holds a chip that is not among `rows`: it was made of others
- */
-export async function askStore(
-  dataPath: string,
-  table: string,
-  rows: readonly DatasetRow[],
-  vectors: Vectors,
-  index: number,
-  options: Omit<StoreOptions, 'notAt'> = {},
-): Promise<Answer[]> {
-  const asked = rows[index];
-  const hits = await searchStore(dataPath, table, vectorAt(vectors, index), { ...options, notAt: asked.id });
-  const byChip = new Map(rows.map((row) => [`${row.id} ${row.catid}`, row]));
-  return hits.map(({ id, catid, similarity }) => {
-    const row = byChip.get(`${id} ${catid}`);
-    if (!row)
-      throw new Error(
-        `table ${table} holds ${id} of ${catid}, which is not among the chips asked with: deploy it again`,
-      );
-    return { row, similarity, agreement: labelAgreement(asked, row) };
-  });
 }

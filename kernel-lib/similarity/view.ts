@@ -2,7 +2,6 @@ import seedrandom from 'seedrandom';
 import type { StepOptions } from '../ard/index.ts';
 import { readPixels } from '../chips/index.ts';
 import { type DatasetRow, type Split, rowPath } from '../datasets/index.ts';
-import { labelsOfRow } from './report.ts';
 import { type Vectors, rowsOf } from './nearest.ts';
 import { layout } from './umap.ts';
 
@@ -117,10 +116,4 @@ async function sheetOf(paths: readonly string[], signal: AbortSignal | undefined
     .jpeg({ quality: 60 })
     .toBuffer();
   return { jpeg: new Uint8Array(jpeg), side, columns };
-}
-
-/** The rarest label that a chip has among some, which are in order of frequency; nothing where it has none. */
-export function rarestOf(row: DatasetRow, labels: readonly string[]): string | undefined {
-  const own = new Set(labelsOfRow(row));
-  return labels.findLast((label) => own.has(label));
 }

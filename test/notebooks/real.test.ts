@@ -5,7 +5,9 @@ import { joplin, needsShared } from '../delivery.ts';
 import { runNotebooks } from './executed.ts';
 
 /** What shortens the training: how well it learns is asked of the sample. */
-const short = process.env.IMAGESIM_PROOF ? {} : { IMAGESIM_EPOCHS: '2', IMAGESIM_IMAGE_SIZE: '32' };
+const short = process.env.IMAGESIM_PROOF
+  ? {}
+  : { IMAGESIM_EPOCHS: '2', IMAGESIM_IMAGE_SIZE: '32', IMAGESIM_COMPARED_EPOCHS: '1', IMAGESIM_SCORED: '60' };
 
 describe('notebooks, executed on a real delivery', function () {
   this.timeout(600_000);

@@ -89,11 +89,3 @@ describe('show.image', () => {
     ]);
   });
 });
-
-describe('show.html', () => {
-  it('shows what a stage has drawn, as it is', () => {
-    const { kernel, outputs } = recordingKernel();
-    showIn(kernel).html('<b>drawn</b>');
-    assert.deepEqual(outputs, ['<b>drawn</b>']);
-  });
-});

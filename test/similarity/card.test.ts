@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { DatasetRow, LabelValue, Split } from 'imagesim/datasets';
-import { type ReportCard, reportCard, retrievalReport } from 'imagesim/similarity';
+import { type ReportCard, reportCard } from 'imagesim/similarity';
 import seedrandom from 'seedrandom';
 import { near } from '../training/near.ts';
 import { randomVectors, rowAt, vectorsOf } from './rows.ts';
@@ -33,13 +33,6 @@ describe('reportCard', () => {
     near(card.labels.map(({ balancedAccuracy }) => balancedAccuracy.value), [0.8535353535353536, 0.5928571428571429, 0.8125], 1e-9); // prettier-ignore
     // of test/training/retrieval.test.ts
     near([own(card).mAP.value, own(card).rarityWeightedMAP.value, own(card).precisionAtTen.value], [0.5343674681053053, 0.530954275945529, 0.3222222222222222], 1e-9); // prettier-ignore
-  });
-
-  it('agrees with retrievalReport, label by label', () => {
-    const report = retrievalReport(vectors, rows, labels);
-    assert.deepEqual(card.labels.map(({ label, queries }) => [label, queries]), report.labels.map(({ label, queries }) => [label, queries])); // prettier-ignore
-    near(card.labels.map(({ mAP }) => mAP[0].value), report.labels.map(({ meanAveragePrecision }) => meanAveragePrecision), 1e-12); // prettier-ignore
-    near(card.labels.map(({ mAP }) => mAP[0].chance), report.labels.map(({ chance }) => chance), 1e-12); // prettier-ignore
   });
 
   it('is about chance, in every figure, for an embedding that knows nothing', () => {

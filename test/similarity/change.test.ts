@@ -3,15 +3,13 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Position } from 'geojson';
 import { type Cell, cellsOnDisk, chipBounds, chipIdAt, chipIds, parseCell, toLonLat, toUtm } from 'imagesim/ard';
-import { type KnownChange, changeScore, rankChange, readKnownChanges, touchedChips } from 'imagesim/similarity';
+import { type KnownChange, readKnownChanges, touchedChips } from 'imagesim/similarity';
 import seedrandom from 'seedrandom';
 import { emptyFolder, sampleDelivery } from '../delivery.ts';
-import { cell, rowAt, vectorsOf } from './rows.ts';
+import { cell } from './rows.ts';
 
 type Place = [number, number];
 const SIDE = 78.125;
-const EARLIER = '2022-06-14';
-const LATER = '2023-05-21';
 
 /** Metres from the cell's north-west corner, x east and y south, as a ring of lon/lat. */
 const ring = (places: Place[], { epsg, cellBounds: [west, , , north] }: Cell = cell): Position[] =>
@@ -34,53 +32,6 @@ const inside = (places: Place[], [x, y]: Place): boolean =>
 const ids = chipIds(cell);
 const touchedIndices = (...changes: KnownChange[]): number[] =>
   [...touchedChips(changes, ids)].map((id) => ids.indexOf(id));
-
-describe('rankChange', () => {
-  const rows = [
-    rowAt(0, { date: EARLIER }),
-    rowAt(1, { date: EARLIER }),
-    rowAt(2, { date: EARLIER }),
-    rowAt(3, { date: EARLIER }),
-    rowAt(2, { date: LATER }),
-    rowAt(1, { date: LATER }),
-    rowAt(0, { date: LATER }),
-    rowAt(4, { date: LATER }),
-    rowAt(5, { date: '2024-01-01' }),
-    rowAt(5, { date: '2024-01-02' }),
-    rowAt(5, { date: '2024-06-01' }),
-    rowAt(6, { date: LATER, catid: '1030010000000001' }),
-    rowAt(6, { date: LATER, catid: '1030010000000002' }),
-  ];
-  const vectors = vectorsOf([[1, 0], [1, 0], [1, 0], [1, 0], [-1, 0], [1, 0], [0, 1], [1, 0], [1, 0], [0, 1], [0.8, 0.6], [1, 0], [0, 1]]); // prettier-ignore
-
-  it('has every square that was seen on two days, once, its first day against its last, the most changed first', () => {
-    const changes = rankChange(vectors, rows);
-    const listed = changes.map(({ id, change }) => [ids.indexOf(id), Math.round(change * 1e6) / 1e6]);
-    assert.deepEqual(listed, [[2, 2], [0, 1], [5, 0.2], [1, 0]]); // prettier-ignore
-    for (const { id, before, after } of changes)
-      assert.ok(before.id === id && after.id === id && before.date < after.date);
-    const last = changes.find(({ id }) => id === ids[5])!;
-    assert.deepEqual([last.before.date, last.after.date], ['2024-01-01', '2024-06-01']);
-  });
-
-  it('has no square that was seen on one day only, however often', () => {
-    assert.ok(!rankChange(vectors, rows).some(({ id }) => id === ids[6] || id === ids[3]));
-  });
-
-  it('orders equal changes by chip, and refuses vectors that are not those of the rows', () => {
-    const same = vectorsOf(rows.map(() => [1, 0]));
-    assert.deepEqual(rankChange(same, rows).map(({ id }) => ids.indexOf(id)), [0, 1, 2, 5]); // prettier-ignore
-    assert.throws(() => rankChange(vectors, rows.slice(1)), /one each/);
-  });
-
-  it('is scored by how early the chips come that a change touches', () => {
-    const changes = rankChange(vectors, rows);
-    assert.equal(changeScore(changes, new Set([ids[2]])), 1);
-    assert.equal(changeScore(changes, new Set([ids[2], ids[1]])), (1 + 2 / 4) / 2);
-    assert.equal(changeScore(changes, new Set([ids[1]])), 1 / 4);
-    assert.equal(changeScore(changes, new Set()), 0);
-  });
-});
 
 describe('touchedChips', () => {
   it('is exactly the chips in whose square a polygon covers some part', () => {

@@ -69,7 +69,7 @@ const META = {
 }; // prettier-ignore
 
 /** What the map has in a chip of it. */
-function mapped(id: string): string[] {
+function mapOf(id: string): string[] {
   const { row, column } = parseChip(id);
   const tags = [...(column <= 10 && row >= 9 ? ['building=house'] : []), ...(column === 12 && row === 10 ? ['natural=tree'] : [])];
   return tags;
@@ -109,7 +109,7 @@ describe('similarity deploy', () => {
         const [hit] = (await search(store, { vector: values.slice(at * WIDTH, (at + 1) * WIDTH) }, { k: 1, cells: [id] })).hits; // prettier-ignore
         assert.ok(Math.abs(hit.similarity - 1) < 1e-5);
         assert.deepEqual([hit.catid, hit.date, hit.cloudPercent, hit.offNadir, hit.gsd], [catid, date, 3, 21.5, 0.48]);
-        assert.deepEqual(hit.tags, id.startsWith(`Z33-${QUADKEYS[0]}`) ? mapped(id) : []);
+        assert.deepEqual(hit.tags, id.startsWith(`Z33-${QUADKEYS[0]}`) ? mapOf(id) : []);
       }
     store.close();
   });
@@ -220,7 +220,11 @@ describe('similarity deploy', () => {
       { label: 'near a tree', tags: ['natural=tree'], measure: 'near' as const, atLeast: 1 },
     ];
     await writeSchema(join(folder, 'datasets/zone33.schema.json'), { version: 1, labels: rules });
-    const { manifest, rows } = await createDataset(folder, { zone: 33, name: 'roofs', split: { blockZoom: 17, buffer: 0 } });
+    const { manifest, rows } = await createDataset(folder, {
+      zone: 33,
+      name: 'roofs',
+      split: { blockZoom: 17, buffer: 0 },
+    });
     await makeModel(folder, '3c2b3c4d5e6f', 1, `roofs@${manifest.version}`);
     await deploy(folder, { model: 'small@3c', threads: 1 });
     const store = await openStore(folder, 'small');

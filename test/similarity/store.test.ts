@@ -2,7 +2,16 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { chipBounds, toUtm } from 'imagesim/ard';
-import { deployStore, nearest, rowsOf, searchStore, vectorAt } from 'imagesim/similarity';
+import {
+  type Hit,
+  type SearchOptions,
+  deployStore,
+  nearest,
+  openStore,
+  rowsOf,
+  search,
+  vectorAt,
+} from 'imagesim/similarity';
 import { emptyFolder } from '../delivery.ts';
 import { cell, randomVectors, rowAt, vectorsOf } from './rows.ts';
 
@@ -31,6 +40,26 @@ const rows = Array.from({ length: 400 }, (_, k) =>
   }),
 );
 const vectors = randomVectors(rows.length, 32, 'store');
+
+/** Answers of a table at every date of a square, its newest version opened for this alone. */
+async function searchStore(
+  dataPath: string,
+  table: string,
+  vector: Float32Array,
+  { notAt, date, label, ...options }: SearchOptions & { notAt?: string; date?: string; label?: string } = {},
+): Promise<Hit[]> {
+  const store = await openStore(dataPath, table);
+  try {
+    const filter = {
+      ...(date !== undefined && { since: date, until: date }),
+      ...(label !== undefined && { tags: [label] }),
+    };
+    const { hits } = await search(store, { vector }, { allDates: true, ...filter, ...options });
+    return hits.filter(({ id }) => id !== notAt);
+  } finally {
+    store.close();
+  }
+}
 
 describe('similarity store', () => {
   let folder: string;

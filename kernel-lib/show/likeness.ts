@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { LikenessView } from './view.ts';
-import { rarestOf } from './view.ts';
-import { escapeHtml, inks } from './ink.ts';
-import { viewScript } from './viewscript.ts';
+import type { LikenessView, ViewPoint } from '../similarity/index.ts';
+import { likenessScript } from './likenessscript.ts';
+import { escapeHtml, palette } from './look.ts';
 
 /** Options of {@link likenessHtml}. */
 export interface LikenessOptions {
@@ -47,7 +46,7 @@ export function likenessHtml(view: LikenessView, { title, id = `likeness-${rando
 <p>${chooser(view.labels)}<span class="key">${key(coloured, groups)}</span></p>
 <div class="stage"><svg viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-label="${points.length} chips laid out by likeness">${circles}</svg><div class="chip" hidden><i></i><span></span></div></div>
 <p class="note">${sampled}. Chips that lie together look alike to the model; how far groups lie apart, and which way, says nothing (UMAP). Several tags: the rarest of those listed gives the colour.</p>
-<script>(${viewScript})(document.getElementById('${id}'), ${scriptJson({ points, labels: view.labels, side: view.sheet.side, columns: view.sheet.columns, count: points.length, width: WIDTH, height, jpeg: Buffer.from(view.sheet.jpeg).toString('base64') })});</script></div>`;
+<script>(${likenessScript})(document.getElementById('${id}'), ${scriptJson({ points, labels: view.labels, side: view.sheet.side, columns: view.sheet.columns, count: points.length, width: WIDTH, height, jpeg: Buffer.from(view.sheet.jpeg).toString('base64') })});</script></div>`;
 } // prettier-ignore
 
 const css = `
@@ -61,13 +60,13 @@ const css = `
 .likeness select { font: inherit; max-width: 240px; }
 .likeness circle { fill-opacity: 0.75; }
 .likeness circle.off { fill: #8c8c8c; fill-opacity: 0.22; }
-.likeness circle.on { fill: ${inks[1]}; fill-opacity: 0.95; }
+.likeness circle.on { fill: ${palette[1]}; fill-opacity: 0.95; }
 .likeness circle.maybe { fill: none; stroke: #8c8c8c; }
 .likeness circle.at { stroke: currentColor; stroke-width: 2; fill-opacity: 1; }
 .likeness .chip { position: absolute; pointer-events: none; background: #fff; color: #111; border-radius: 4px; box-shadow: 0 2px 12px rgba(0, 0, 0, 0.4); padding: 6px; font-size: 11px; line-height: 1.35; width: 160px; overflow-wrap: anywhere; z-index: 2; white-space: pre-line; }
 .likeness .chip[hidden] { display: none; }
 .likeness .chip i { display: block; width: 160px; height: 160px; margin-bottom: 4px; background-color: #888; }
-${[...inks.slice(0, COLOURED), '#8c8c8c'].map((ink, at) => `.likeness .c${at} { fill: ${ink}; background: ${ink}; }`).join('\n')}`;
+${[...palette.slice(0, COLOURED), '#8c8c8c'].map((ink, at) => `.likeness .c${at} { fill: ${ink}; background: ${ink}; }`).join('\n')}`;
 
 function chooser(labels: readonly string[]): string {
   const options = labels.map((label, at) => `<option value="${at}">${escapeHtml(label)}</option>`);
@@ -83,4 +82,9 @@ function key(coloured: readonly string[], groups: readonly number[]): string {
 /** JSON as it may stand inside a script element. */
 function scriptJson(value: unknown): string {
   return JSON.stringify(value).replaceAll('<', '\\u003c').replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029'); // prettier-ignore
+}
+
+/** The rarest label that a chip has among some, which are in order of frequency; nothing where it has none. */
+function rarestOf({ labels: own }: ViewPoint['row'], labels: readonly string[]): string | undefined {
+  return labels.findLast((label) => own[label] === 1);
 }

@@ -1,4 +1,5 @@
-import { escapeHtml, inks, shareText } from './ink.ts';
+import { escapeHtml, palette } from './look.ts';
+import { shareText } from './number.ts';
 
 /** One line of a forest plot: figures of the same thing, each with its interval. */
 export interface ForestRow {
@@ -40,7 +41,7 @@ export function forestHtml(rows: readonly ForestRow[], series: readonly string[]
     const x = placeOf(value);
     return `<path d="M${x} 4V${y}" class="grid"/><text x="${x}" y="${y + 14}" text-anchor="middle" class="tick">${value}</text>`;
   });
-  const key = series.map((name, at) => `<span><svg width="14" height="14">${shapes[at % shapes.length](7, 7, inks[at % inks.length])}</svg> ${escapeHtml(name)}</span>`); // prettier-ignore
+  const key = series.map((name, at) => `<span><svg width="14" height="14">${shapes[at % shapes.length](7, 7, palette[at % palette.length])}</svg> ${escapeHtml(name)}</span>`); // prettier-ignore
   return `<div class="forest"><p class="key">${key.join('')}<span><svg width="14" height="14"><path d="M7 1v12" class="chance"/></svg> chance</span></p>
 <svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escapeHtml(label)}">${ticks.join('')}${lines.join('')}</svg></div>`;
 }
@@ -50,7 +51,7 @@ function rowSvg({ name, about, marks, chance }: ForestRow, top: number, series: 
   const words = `<text x="${NAMES - 12}" y="${middle + 4}" text-anchor="end"><title>${escapeHtml(name)}</title>${escapeHtml(shortened(name))}${about === undefined ? '' : `<tspan class="tick"> ${escapeHtml(about)}</tspan>`}</text>`; // prettier-ignore
   const drawn = marks.map(({ value, low, high }, at) => {
     if (!Number.isFinite(value)) return '';
-    const [ink, y] = [inks[at % inks.length], top + at * LINE];
+    const [ink, y] = [palette[at % palette.length], top + at * LINE];
     const whisker = Number.isFinite(low) ? `<path d="M${placeOf(low)} ${y}H${placeOf(high)}" stroke="${ink}" stroke-width="2"/>` : ''; // prettier-ignore
     const title = `<title>${escapeHtml(`${name}, ${series[at]}: ${shareText(value)} (${shareText(low)} to ${shareText(high)})`)}</title>`;
     return `<g>${title}${whisker}${shapes[at % shapes.length](placeOf(value), y, ink)}</g>`;

@@ -4,7 +4,7 @@
  *
  * A text, not a function that is printed: what compiles it would put names into it that the browser does not know.
  */
-export const viewScript: string = `function (place, data) {
+export const likenessScript: string = `function (place, data) {
   var svg = place.querySelector('svg'), chip = place.querySelector('.chip'), select = place.querySelector('select');
   var picture = chip.querySelector('i'), words = chip.querySelector('span');
   var circles = svg.querySelectorAll('circle'), points = data.points, side = 160, shown = -1;

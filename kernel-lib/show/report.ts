@@ -1,11 +1,9 @@
-import type { CardScores, FigureName, ReportCard } from './card.ts';
-import type { CardGroup } from './cardgroups.ts';
-import type { CardFigure } from './cardscorer.ts';
-import type { Report } from './cardmodel.ts';
+import type { CardFigure, CardGroup, CardScores, FigureName, Report, ReportCard } from '../similarity/index.ts';
 import { forestHtml } from './forest.ts';
-import { escapeHtml, shareText } from './ink.ts';
+import { likenessHtml } from './likeness.ts';
+import { escapeHtml } from './look.ts';
+import { shareText } from './number.ts';
 import { pageCss } from './pagestyle.ts';
-import { likenessHtml } from './viewhtml.ts';
 
 /** What each figure is called, and what it means. */
 function figureWords({ k, recallK }: ReportCard): Record<FigureName, [name: string, meaning: string]> {
