@@ -38,23 +38,24 @@ const SETTLED_MS = 2000;
 export default function hashCell({ folder, stems, again }: HashTask): HashAnswer {
   const known = readKnown(join(folder, 'hashes.bin'));
   const settled = Date.now() - SETTLED_MS;
+  const changed = new Map<string, Known | undefined>();
   let read = 0;
   const hashOf = (stem: string): string => {
     const found = findFile(`${folder}/${stem}`);
+    const place = known.find(stem);
     if (!found) {
-      known.delete(stem);
+      if (place >= 0) changed.set(stem, undefined);
       return '';
     }
-    const entry = known.get(stem);
-    if (!again && entry?.size === found.size && entry.time === found.mtimeMs) return entry.sha256;
+    if (!again && known.numbers[2 * place] === found.size && known.numbers[2 * place + 1] === found.mtimeMs)
+      return known.hash(place);
     const sha256 = hash('sha256', readFileSync(found.path));
     read++;
-    if (found.mtimeMs < settled) known.set(stem, { size: found.size, time: found.mtimeMs, sha256 });
-    else known.delete(stem);
+    changed.set(stem, found.mtimeMs < settled ? { size: found.size, time: found.mtimeMs, sha256 } : undefined);
     return sha256;
   };
   const hashes = stems.map((lines) => lines.split('\n').map(hashOf).join('\n'));
-  return { hashes, read, cache: read > 0 ? bytesOf(known) : undefined };
+  return { hashes, read, cache: changed.size > 0 ? bytesOf(known, changed) : undefined };
 }
 
 function findFile(stem: string): { path: string; size: number; mtimeMs: number } | undefined {
@@ -66,25 +67,57 @@ function findFile(stem: string): { path: string; size: number; mtimeMs: number }
   return undefined;
 }
 
+/** What the cache holds, in its own order: the files are mostly asked after in the same. */
+class KnownFiles {
+  readonly stems: readonly string[];
+  /** Size and time of each. */
+  readonly numbers: Float64Array;
+  readonly #digits: string;
+  #next = 0;
+  #places: Map<string, number> | undefined;
+
+  constructor(stems: readonly string[] = [], numbers = new Float64Array(), digits = '') {
+    this.stems = stems;
+    this.numbers = numbers;
+    this.#digits = digits;
+  }
+
+  /** The place of a file, -1 where nothing is known of it. */
+  find(stem: string): number {
+    if (this.stems[this.#next] === stem) return this.#next++;
+    this.#places ??= new Map(this.stems.map((known, place) => [known, place]));
+    const place = this.#places.get(stem) ?? -1;
+    if (place >= 0) this.#next = place + 1;
+    return place;
+  }
+
+  hash(place: number): string {
+    return this.#digits.slice(64 * place, 64 * place + 64);
+  }
+}
+
 /** The cache: its own SHA-256, the number of files, of each size and time, then the hashes, then a line of text a file. */
-function readKnown(path: string): Map<string, Known> {
-  if (!existsSync(path)) return new Map();
+function readKnown(path: string): KnownFiles {
+  if (!existsSync(path)) return new KnownFiles();
   const bytes = readFileSync(path);
-  const isWhole = bytes.length > 40 && createHash('sha256').update(bytes.subarray(32)).digest().equals(bytes.subarray(0, 32)); // prettier-ignore
-  if (!isWhole) return new Map(); // it only saves time
+  const isWhole = bytes.length > 40 && hash('sha256', bytes.subarray(32)) === bytes.toString('hex', 0, 32);
+  if (!isWhole) return new KnownFiles(); // it only saves time
   const count = bytes.readDoubleLE(32);
   const numbers = new Float64Array(bytes.buffer.slice(bytes.byteOffset + 40, bytes.byteOffset + 40 + 16 * count));
   const digits = bytes.toString('hex', 40 + 16 * count, 40 + 48 * count);
-  const stems = bytes.toString('latin1', 40 + 48 * count).split('\n');
-  const known = new Map<string, Known>();
-  for (let index = 0; index < count; index++)
-    known.set(stems[index], { size: numbers[2 * index], time: numbers[2 * index + 1], sha256: digits.slice(64 * index, 64 * index + 64) }); // prettier-ignore
-  return known;
+  const stems = bytes.toString('latin1', 40 + 48 * count);
+  return new KnownFiles(stems === '' ? [] : stems.split('\n'), numbers, digits);
 }
 
-function bytesOf(known: ReadonlyMap<string, Known>): Uint8Array {
-  const numbers = Float64Array.from([known.size, ...[...known.values()].flatMap(({ size, time }) => [size, time])]);
-  const digits = [...known.values()].map(({ sha256 }) => sha256).join('');
-  const body = Buffer.concat([new Uint8Array(numbers.buffer), Buffer.from(digits, 'hex'), Buffer.from([...known.keys()].join('\n'), 'latin1')]); // prettier-ignore
+function bytesOf(known: KnownFiles, changed: ReadonlyMap<string, Known | undefined>): Uint8Array {
+  const entries = new Map<string, Known | undefined>(
+    known.stems.map((stem, place) => [stem, { size: known.numbers[2 * place], time: known.numbers[2 * place + 1], sha256: known.hash(place) }]), // prettier-ignore
+  );
+  for (const [stem, entry] of changed) entries.set(stem, entry);
+  const kept = [...entries].filter((pair): pair is [string, Known] => pair[1] !== undefined);
+  const numbers = Float64Array.from([kept.length, ...kept.flatMap(([, { size, time }]) => [size, time])]);
+  const digits = kept.map(([, { sha256 }]) => sha256).join('');
+  const stems = kept.map(([stem]) => stem).join('\n');
+  const body = Buffer.concat([new Uint8Array(numbers.buffer), Buffer.from(digits, 'hex'), Buffer.from(stems, 'latin1')]); // prettier-ignore
   return Buffer.concat([createHash('sha256').update(body).digest(), body]);
 }
