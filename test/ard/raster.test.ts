@@ -163,7 +163,8 @@ with rasterio.open(sys.argv[1]) as f:
   });
 
   it('tells which share is real, to a five-hundredth', async () => {
-    const exact = rasterio(path, [0, 0, 17408, 17408], true).reduce((sum, bit) => sum + (bit ? 1 : 0), 0) / 17408 ** 2;
+    const code = 'import sys, rasterio\nwith rasterio.open(sys.argv[1]) as f: print((f.dataset_mask() > 0).mean())';
+    const exact = Number(execFileSync('/usr/bin/python3', ['-c', code, path]));
     assert.ok(exact > 0.01 && exact < 0.9);
     assert.ok(Math.abs((await realShare(path)) - exact) < 0.002, `${await realShare(path)} of ${exact}`);
   });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { deflateSync, gzipSync } from 'node:zlib';
+import { constants, deflateSync, gzipSync } from 'node:zlib';
 import { parseCell } from 'imagesim/ard';
 import { readNodataIndex } from 'imagesim/chips';
 import seedrandom from 'seedrandom';
@@ -107,13 +107,19 @@ function brokenFiles(): Record<string, Spoil> {
     'a mask 2^31 px wide': withTag(256, 2 ** 31, { directory: FULL_MASK }),
     'a mask in blocks of 2^31 px': withTag(323, 2 ** 31, { directory: FULL_MASK }),
     'a mask of 2^28 blocks': withTag(325, 2 ** 28, { directory: FULL_MASK, count: true }),
-    'a mask that inflates to 2 GB': withBlock(FULL_MASK, () => deflateSync(Buffer.alloc(2 ** 31), { level: 1 })),
+    'a mask that inflates to 2 GB': withBlock(FULL_MASK, noughts),
     'a mask that inflates to 60 MB out of 60 kB': withBlock(FULL_MASK, () => deflateSync(Buffer.alloc(6e7))),
     'a JPEG block of 65,500 px': withBlock(0, claiming(65_500)),
     'a JPEG block of noise': withBlock(0, (old) => old.map(() => random() * 256) as Buffer),
     'directories in a circle': linked((tiff) => tiff.readUInt32LE(4), 3),
     'a directory beyond the end': linked((tiff) => tiff.length + 4096),
   };
+}
+
+/** 2 GB of zeros, packed: the blocks of 16 MB of them, over and over. */
+function noughts(): Buffer {
+  const packed = deflateSync(Buffer.alloc(2 ** 24), { finishFlush: constants.Z_FULL_FLUSH });
+  return Buffer.concat([packed, ...Array.from({ length: 127 }, () => packed.subarray(2))]); // 2 bytes of header
 }
 
 /** Puts a file into the cell as an acquisition of its own. @returns the path */

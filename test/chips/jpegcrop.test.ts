@@ -84,6 +84,12 @@ function assertAsJpegtran(whole: Uint8Array, file: Uint8Array, quarter: number):
     assert.ok(run('djpeg', args, theirs).equals(run('djpeg', args, file)), `pixels of ${quarter}`);
 }
 
+/** All quarters of a block in the long form, else two of them, others for the next block. */
+function assertQuarters(whole: Uint8Array, files: readonly Uint8Array[], at: number): void {
+  for (const [quarter, file] of files.entries())
+    if (proof || quarter % 2 === at % 2) assertAsJpegtran(whole, file, quarter);
+}
+
 const needsJpegtran: Mocha.Func = function () {
   if (spawnSync('jpegtran', ['-version']).status === 0) return;
   console.log('      skipped: jpegtran is not there (apt-get install libjpeg-turbo-progs)');
@@ -252,14 +258,14 @@ describe('chips cut out of JPEG blocks without decoding', () => {
   describe('as jpegtran cuts them', () => {
     before(needsJpegtran);
 
-    for (const { name, options, noise } of kinds) {
+    for (const [at, { name, options, noise }] of kinds.entries()) {
       it(`from a block of ${name}`, async () => {
         const whole = await encode(ground(name, noise), options);
-        for (const [quarter, file] of crop(whole).entries()) assertAsJpegtran(whole, file, quarter);
+        assertQuarters(whole, crop(whole), at);
       });
     }
 
-    for (const args of [
+    const codings = [
       ['-sample', '2x1'],
       ['-sample', '1x2'],
       ['-sample', '4x2'],
@@ -270,12 +276,13 @@ describe('chips cut out of JPEG blocks without decoding', () => {
       ['-quality', '3'],
       ['-rgb'],
       ['-grayscale', '-restart', '13B'],
-    ]) {
+    ];
+    for (const [at, args] of codings.entries()) {
       it(`from a block of cjpeg ${args.join(' ')}`, () => {
         const whole = run('cjpeg', args, Buffer.concat([Buffer.from('P6 512 512 255\n'), ground(args.join())]));
         const photometric = args.includes('-rgb') ? 'rgb' : args.includes('-grayscale') ? 'grey' : 'ycbcr';
         const files = crop(whole, NONE, { photometric });
-        for (const [quarter, file] of files.entries()) assertAsJpegtran(whole, file, quarter);
+        assertQuarters(whole, files, at);
       });
     }
   });
@@ -291,8 +298,8 @@ describe('chips cut out of JPEG blocks without decoding', () => {
 
     it('are as jpegtran cuts them', async function () {
       needsJpegtran.call(this, () => undefined);
-      for (const { whole, block, tables } of await realBlocks(proof ? 8 : 2))
-        for (const [quarter, file] of crop(block, tables).entries()) assertAsJpegtran(whole, file, quarter);
+      for (const [at, { whole, block, tables }] of (await realBlocks(proof ? 8 : 2)).entries())
+        assertQuarters(whole, crop(block, tables), at);
     });
   });
 });

@@ -456,7 +456,7 @@ function statSize(path: string): number {
 
 describe('a sync killed at a random moment and started again', function () {
   this.timeout(proof ? 1_800_000 : 120_000);
-  const rounds = proof ? 100 : 6;
+  const rounds = proof ? 100 : 3;
   let bucket: Bucket;
   before(async () => {
     bucket = await openBucket();

@@ -13,11 +13,14 @@ export const notebooks: string = fileURLToPath(new URL('../../notebooks/', impor
 
 const cli = fileURLToPath(new URL('../../kernel-lib/bin/imagesim.js', import.meta.url));
 
-/** Runs `imagesim notebooks` into an empty data folder. */
-export async function runNotebooks(env: Record<string, string> = {}): Promise<{ data: string; stdout: string }> {
+/** Runs `imagesim notebooks` into an empty data folder. @param names which; none: all */
+export async function runNotebooks(
+  env: Record<string, string> = {},
+  names: string[] = [],
+): Promise<{ data: string; stdout: string }> {
   const data = await emptyFolder();
   const ours = Object.entries(process.env).filter(([name]) => !name.startsWith('IMAGESIM_'));
-  const { stdout } = await promisify(execFile)(process.execPath, [cli, 'notebooks'], {
+  const { stdout } = await promisify(execFile)(process.execPath, [cli, 'notebooks', ...names], {
     env: { ...Object.fromEntries(ours), IMAGESIM_DATA: data, ...env },
   });
   return { data, stdout };

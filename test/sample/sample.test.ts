@@ -87,7 +87,7 @@ describe('makeSample, tiny', () => {
   });
 
   it('states in each STAC item the extent and area of the data that rasterio finds in the mask', async () => {
-    const some = [tiles[0], tiles[3]]; // a whole mask is 300 MB
+    const some = process.env.IMAGESIM_PROOF ? tiles : [tiles[3]]; // a whole mask is 300 MB
     const found = await python<{ bbox: number[]; area: number }[]>(
       `out = []
 for path in sys.argv[1:]:
