@@ -12,7 +12,7 @@ const NOISE = 0.3;
  * Clustered vectors of unit length: 2,000 kinds, some a hundred times as frequent as others, in 24 directions, turned at random into `width` numbers with
  * a little noise on each.
  *
- * @returns `[n, width]`, in memory that threads share
+ * @returns `[n, width]`
  */
 export function clusteredVectors(n: number, width: number, seed: string): Float32Array {
   const random = seedrandom.xor128(seed);
@@ -20,7 +20,7 @@ export function clusteredVectors(n: number, width: number, seed: string): Float3
   const next = (): number => normals[random.int32() & 0xffff];
   const turn = Float32Array.from({ length: DIRECTIONS * width }, next);
   const kinds = Float32Array.from({ length: KINDS * DIRECTIONS }, next);
-  const values = new Float32Array(new SharedArrayBuffer(4 * n * width));
+  const values = new Float32Array(n * width);
   const place = new Float32Array(DIRECTIONS);
   for (let row = 0; row < n; row++) {
     const kind = Math.floor(KINDS * random() ** 2) * DIRECTIONS;

@@ -1,48 +1,57 @@
-/** Exact search over vectors in memory, on all cores. */
-import { availableParallelism } from 'node:os';
-import type { Piscina } from 'piscina';
-import { type ScanTask, dots } from './scan.ts';
+/** Exact search over vectors in memory. */
+import { type Products, openProducts } from '../training/index.ts';
 
 /**
- * Rows up to which a table is searched exactly whatever is asked. Of 128 numbers they take about 15 ms on one core of the machine that the bench names,
- * as long as an indexed answer of LanceDB takes there: below it an index would save nothing.
+ * Rows up to which a table is searched exactly whatever is asked. Of 128 numbers they take about 5 ms on the two cores of the machine that the bench
+ * names, as long as an indexed answer of LanceDB takes there: below it an index would save nothing.
  */
 export const EXACT_ROWS = 100_000;
 
-/** Numbers from which on a scan is worth the way to the threads, about 8 ms of one core. */
-const SHARED_WORK = 8_000_000;
+/** Numbers from which on onnxruntime is worth loading, about 10 ms of JavaScript. */
+const MANY_NUMBERS = 8_000_000;
+/** Share of the rows from which on the products of all take less time than those of the chosen, one number after another. */
+const MOST = 0.25;
 
-let threads: Piscina | undefined;
+let products: Promise<Products | undefined> | undefined;
 
 /**
  * The dot product of a vector with many: the cosine, all of them being of unit length.
  *
- * @param values `[n, width]`; in shared memory, else one core does all
+ * @param values `[n, width]`
  * @param rows which of them. Default: all
  * @returns in the order of `rows`
  */
 export async function similarities(values: Float32Array, query: Float32Array, rows?: Uint32Array): Promise<Float32Array> {
-  const width = query.length;
-  const n = rows?.length ?? values.length / width;
-  const isShared = values.buffer instanceof SharedArrayBuffer;
-  const workers = isShared && n * width >= SHARED_WORK ? availableParallelism() : 1;
-  if (workers === 1) {
-    const scores = new Float32Array(n);
-    dots({ values, query, rows, scores, from: 0, to: n });
-    return scores;
-  }
-  const { Piscina } = await import('piscina');
-  threads ??= new Piscina({ filename: new URL('./scanner.js', import.meta.url).href, maxThreads: availableParallelism(), idleTimeout: 2000, execArgv: [] });
-  const scores = new Float32Array(new SharedArrayBuffer(4 * n));
-  const shared = rows && Uint32Array.from(rows);
-  const own = shared && new Uint32Array(new SharedArrayBuffer(4 * n));
-  own?.set(shared!);
-  const cut = (part: number): number => Math.round((part * n) / workers);
-  const pool = threads;
-  const task = (part: number): ScanTask => ({ values, query, rows: own, scores, from: cut(part), to: cut(part + 1) });
-  await Promise.all(Array.from({ length: workers }, (_, part) => pool.run(task(part))));
-  return scores;
+  const n = values.length / query.length;
+  const isMany = (rows?.length ?? n) * query.length >= MANY_NUMBERS && (rows?.length ?? n) > MOST * n;
+  const multiply = isMany ? await (products ??= openProducts()) : undefined;
+  if (!multiply) return dots(values, query, rows);
+  const scores = await multiply(values, query);
+  return rows ? Float32Array.from(rows, (row) => scores[row]) : scores;
 } // prettier-ignore
+
+/** As {@link similarities}, a number at a time. Four sums side by side: one alone waits for itself. */
+function dots(values: Float32Array, query: Float32Array, rows?: Uint32Array): Float32Array {
+  const width = query.length;
+  const whole = width - (width % 4);
+  const scores = new Float32Array(rows?.length ?? values.length / width);
+  for (let at = 0; at < scores.length; at++) {
+    const start = (rows ? rows[at] : at) * width;
+    let a = 0;
+    let b = 0;
+    let c = 0;
+    let d = 0;
+    for (let i = 0; i < whole; i += 4) {
+      a += values[start + i] * query[i];
+      b += values[start + i + 1] * query[i + 1];
+      c += values[start + i + 2] * query[i + 2];
+      d += values[start + i + 3] * query[i + 3];
+    }
+    for (let i = whole; i < width; i++) a += values[start + i] * query[i];
+    scores[at] = a + b + (c + d);
+  }
+  return scores;
+}
 
 /**
  * Places of the greatest numbers, greatest first; equal ones in the order of their places.

@@ -11,7 +11,7 @@ import type { StoreRow } from './row.ts';
 /** All rows of a table in memory. */
 export interface Loaded {
   columns: Columns;
-  /** `[n, width]`, in memory that threads share. */
+  /** `[n, width]` */
   values: Float32Array;
   /** LanceDB's names of the rows, ascending. */
   names: BigUint64Array;
@@ -75,7 +75,7 @@ async function load(table: Table, { rows, width }: StoreFacts): Promise<Loaded> 
   const bytes = 4 * rows * width;
   if (bytes > SHARE * totalmem())
     throw new Error(`table ${table.name} holds ${(bytes / 1e9).toFixed(1)} GB of vectors, this machine has ${(totalmem() / 1e9).toFixed(1)} GB of memory: search it without filters, or on a larger machine`); // prettier-ignore
-  const values = new Float32Array(new SharedArrayBuffer(bytes));
+  const values = new Float32Array(rows * width);
   const names = new BigUint64Array(rows);
   const batches: RecordBatch[] = [];
   let from = 0;

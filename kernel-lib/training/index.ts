@@ -24,6 +24,7 @@ export { type Model, exportNetwork, loadModel, saveModel } from './model.ts';
 export { type OnnxModel, onnxBytes, parseOnnx, readOnnx } from './onnx/file.ts';
 export { checkOnnx } from './onnx/check.ts';
 export { type ExportOptions, exportEncoder } from './onnx/export.ts';
+export { type Products, openProducts } from './onnx/products.ts';
 export { type BatchOptions, type RuntimeOptions, RuntimeMissingError } from './onnx/session.ts';
 export { type Encoder, openEncoder } from './encoder.ts';
 export { type ModelEncoder, openModelEncoder } from './modelencoder.ts';

@@ -37,7 +37,8 @@ export interface Session {
   close: () => Promise<void>;
 }
 
-async function loadRuntime(load: () => Promise<unknown>): Promise<Runtime> {
+/** The runtime. @throws {RuntimeMissingError} when it does not load on this machine */
+export async function loadRuntime(load: () => Promise<unknown>): Promise<Runtime> {
   try {
     const module = (await load()) as Runtime & { default?: Runtime };
     return module.default ?? module;
@@ -94,7 +95,8 @@ function tensorOf(values: readonly InferenceSession.ValueMetadata[]): InferenceS
   return found;
 }
 
-async function openWith(
+/** Opens the bytes of a model. @throws {Error} naming `path`, when onnxruntime refuses them */
+export async function openWith(
   { InferenceSession: opener }: Runtime,
   bytes: Uint8Array,
   path: string,
