@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { type StepOptions, CHIP_PIXELS } from '../ard/index.ts';
+import { type StepOptions, CHIP_PIXELS, columnRow, parseChip } from '../ard/index.ts';
 import { FEATURES, imageFeatures } from '../chips/index.ts';
 import { type Licence, imageryLicences } from '../datasets/index.ts';
 import { type Backbone, ownFeatures } from '../training/index.ts';
@@ -19,6 +19,7 @@ import {
   pairImages,
   pairedTiles,
 } from './changepairs.ts';
+import { type GridPlace, drawnTogether } from './changeneighbours.ts';
 import { type Shift, bestShifts, correlationsOf } from './changeshift.ts';
 
 /** What makes vectors of images: an `Encoder` of a model is one. */
@@ -113,8 +114,8 @@ interface Encoded {
  * quarters of the chip are encoded at both dates; and how far they moved is measured against what season, sun and angle of view do
  * to chips that did not change, which are found among the chips themselves (`calibrateChange`).
  *
- * A probability is that of belonging to the chips that moved further than the rest of the same two acquisitions. It says that
- * something is unlike what was foretold, not what; and a harvest may be.
+ * A probability is that of belonging to the chips that moved further than the rest of the same two acquisitions, and takes into account
+ * those of the chips around it as far as change comes in patches (`drawnTogether`). It says that something is unlike what was foretold, not what; and a harvest may be.
  *
  * @param where folder of the delivery, as `changeFolder` finds it; or what of it is compared, as `pairedTiles` found it
  * @throws {RangeError} when a setting is out of range, or fewer than 16 chips were seen twice
@@ -285,10 +286,22 @@ function calibrated(encoded: ReadonlyMap<string, readonly Encoded[]>): { ranked:
     const unlike = [chips.map(({ change }) => 1 - change.shift.correlation), chips.map(({ difference }) => Math.log(1 + difference))]; // prettier-ignore
     const { distance, probability, share, agreement } = calibrateChange(features, unlike);
     groups.push({ name: group, chips: chips.length, share, agreement });
-    return chips.map(({ change, pictures }, at): Ranked => ({ change: { ...change, change: distance[at], probability: probability[at] }, pictures })); // prettier-ignore
+    const together = withNeighbours(probability, chips.map(({ change: { id } }) => id)); // prettier-ignore
+    return chips.map(({ change, pictures }, at): Ranked => ({ change: { ...change, change: distance[at], probability: together[at] }, pictures })); // prettier-ignore
   });
   ranked.sort(({ change: a }, { change: b }) => b.probability - a.probability || b.change - a.change || (a.id < b.id ? -1 : 1)); // prettier-ignore
   return { ranked, groups };
+}
+
+/** Probabilities no nearer to 0 and 1 than this, so that one chip does not outweigh all around it. */
+const DOUBT = 1e-3;
+
+/** Probabilities that take those around them into account, by their log odds. */
+function withNeighbours(probability: Float64Array, ids: readonly string[]): Float64Array {
+  const places = ids.map((id): GridPlace => columnRow(parseChip(id).quadkey));
+  if (new Set(places.map(String)).size < places.length) return probability; // seen in several pairs that were pooled
+  const odds = probability.map((p) => Math.log((p + DOUBT) / (1 - p + DOUBT)));
+  return drawnTogether(odds, places).map((logOdds) => 1 / (1 + Math.exp(-logOdds)));
 }
 
 function joinedOf(parts: readonly Float32Array[]): Float32Array {

@@ -49,6 +49,7 @@ export {
 export { type Shift, bestShifts, correlationsOf } from './changeshift.ts';
 export { type CalibratedChange, type DatedFeatures, calibrateChange } from './changefit.ts';
 export { type Mixture, risingWith, twoPopulations } from './changemixture.ts';
+export { type GridPlace, drawnTogether } from './changeneighbours.ts';
 export { type Calibration, fitCalibration } from './changelogistic.ts';
 export {
   type ChangeReport, type ChangeScoreOptions, type RankedChange, type ReliabilityBin, scoreChanges,
