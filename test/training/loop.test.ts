@@ -113,6 +113,8 @@ describe('training: network', () => {
   });
 });
 
+const proof = process.env.IMAGESIM_PROOF !== undefined;
+
 describe('training: loop', () => {
   let folder: string;
   before(async () => (folder = await mkdtemp(join(tmpdir(), 'imagesim-training-'))));
@@ -135,7 +137,8 @@ describe('training: loop', () => {
     assert.ok(right >= 64, `${right} of 80 scenes have their texture as the likeliest`);
   });
 
-  for (const loss of Object.keys(LOSSES) as LossName[]) {
+  const losses = Object.keys(LOSSES) as LossName[];
+  for (const loss of proof ? losses : losses.filter((_, at) => at % 2 === 1)) {
     it(`comes to the same weights and losses, to the last bit, with one member and with two: ${loss}`, async () => {
       const options = { losses: { [loss]: 1 }, epochs: 1, validation: few, shards: 3 };
       const [one, two] = [await runOf({ ...options, members: 1 }), await runOf({ ...options, members: 2 })];
@@ -358,7 +361,7 @@ describe('training: checkpoint', () => {
       ['another validation set', {}, { validation: few }],
     ];
 
-    for (const [what, change, options] of changes) {
+    for (const [what, change, options] of proof ? changes : changes.filter((_, at) => at % 2 === 0)) {
       it(`starts anew, says so, and replaces it: ${what}`, async () => {
         const checkpointPath = join(folder, `${what}.bin`);
         const notes: string[] = [];
