@@ -11,7 +11,7 @@ import { type CellRecord, type TileRecord, chipsOf, readRecords, recordFolder } 
 /**
  * Merges the records of all cells into the index, and lists the chips of a zone in `index.parquet`.
  *
- * Workers take turns: each merges after its last record, so that the last one finds all. What is the same as before is not
+ * Workers take turns: who ends last merges, and finds the records of all. What is the same as before is not
  * written again. Cells of the index that have no record stay as they are.
  *
  * @param indexPath `nodata-index.json`; the records lie in `nodata-index.parts` beside it

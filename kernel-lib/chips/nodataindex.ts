@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { z } from 'zod';
 import { chipIds, parseCell, readJson } from '../ard/index.ts';
 import { type CellRecord, chipsOf } from './record.ts';
@@ -36,6 +37,21 @@ export async function readNodataIndex(path: string): Promise<NodataIndex> {
     throw new Error(`${path} is damaged at ${issue.path.join('.')}: ${issue.message}; delete it and chip again`);
   }
   return data;
+}
+
+/** How an index that was written here begins. */
+const HEAD = '{"version":"0.2",';
+
+/**
+ * Refuses an index of another version, as {@link readNodataIndex} does; of one that was written here only the beginning is read.
+ *
+ * @throws {Error} naming the file
+ */
+export async function checkVersion(path: string): Promise<void> {
+  if (!existsSync(path)) return;
+  const file = await open(path);
+  const { buffer } = await file.read(Buffer.alloc(HEAD.length)).finally(() => file.close());
+  if (buffer.toString() !== HEAD) await readNodataIndex(path);
 }
 
 /** What readJson found, without its remedy: nothing of this is fetched. */
