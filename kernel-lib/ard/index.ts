@@ -36,5 +36,5 @@ export { type BlockTable, type Raster, type RasterLevel, openObject, openRaster 
 export type { JpegTables } from './window.ts';
 export { type StalePart, WriteError, cannotWrite, laidDown, makeFolder, partName, readJson, replaceWhole, staleParts, sweepParts, writeWhole } from './files.ts'; // prettier-ignore
 export { atWork, withLock } from './lock.ts';
-export { type Shard, environmentShard, parseShard, shardOf } from './shard.ts';
+export { type Shard, environmentShard, isShare, parseShard, shardOf } from './shard.ts';
 export { type Progress, type StepOptions, eachUnit } from './step.ts';

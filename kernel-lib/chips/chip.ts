@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import {
   type Bounds, type Cell, type Raster, type Shard, type StepOptions, type Tile, CHIPS_PER_SIDE, WriteError, atWork, boundsOf,
-  chipBounds, chipIds, dataRoot, eachUnit, paddedZone, polygonOf, readTiles, shardOf, sweepParts,
+  chipBounds, chipIds, dataRoot, eachUnit, isShare, paddedZone, polygonOf, readTiles, shardOf, sweepParts,
 } from '../ard/index.ts'; // prettier-ignore
 import { type TileFilter, checkFilter, isWanted, touches, whyUnfit } from '../infra/index.ts';
 import { type ChipFormat, type Cut, agreeOnCut, cutTile, missingChips, removeChips, writeCut } from './cut.ts';
@@ -62,6 +62,8 @@ export interface TileReport {
 /** What {@link chipTiles} did. */
 export interface ChipReport {
   zone: number;
+  /** Cells of this worker, by quadkey, in order. */
+  quadkeys: string[];
   tiles: TileReport[];
   /** Chips that are asked for, those from an earlier run included. */
   chips: number;
@@ -99,13 +101,14 @@ interface Plan extends ChipOptions {
  */
 export async function chipTiles(options: ChipOptions): Promise<ChipReport> {
   const plan = settle(options);
-  await (isShare(plan) ? checkVersion(plan.filename) : readNodataIndex(plan.filename)); // one of another version ends it here
+  const isOneOfSeveral = isShare(plan.shard) && !plan.dryRun;
+  await (isOneOfSeveral ? checkVersion(plan.filename) : readNodataIndex(plan.filename)); // one of another version ends it here
   if (!plan.indexOnly)
     await agreeOnCut(plan.chipDir, plan.cut, cutsAll(plan) || (plan.dryRun === true && plan.force === true));
   const report: ChipReport = {
-    zone: plan.zone, tiles: [], chips: 0, cut: 0, bytes: 0, leftOut: [], failed: [], filename: plan.filename, chipDir: plan.chipDir,
+    zone: plan.zone, quadkeys: [], tiles: [], chips: 0, cut: 0, bytes: 0, leftOut: [], failed: [], filename: plan.filename, chipDir: plan.chipDir,
   }; // prettier-ignore
-  const isLast = isShare(plan)
+  const isLast = isOneOfSeveral
     ? (await atWork(plan.filename, () => chipCells(plan, report))).isLast
     : (await chipCells(plan, report), true);
   report.tiles.sort((a, b) => (`${a.cell} ${a.date} ${a.catid}` < `${b.cell} ${b.date} ${b.catid}` ? -1 : 1));
@@ -113,13 +116,9 @@ export async function chipTiles(options: ChipOptions): Promise<ChipReport> {
   return report;
 }
 
-/** Whether this is one of several workers that write. */
-function isShare({ shard, dryRun = false }: Pick<ChipOptions, 'shard' | 'dryRun'>): boolean {
-  return shard !== undefined && shard.count > 1 && !dryRun;
-}
-
 async function chipCells(plan: Plan, report: ChipReport): Promise<void> {
   const cells = await chooseCells(plan, report);
+  report.quadkeys = cells.map(({ cell }) => cell.quadkey).sort();
   await eachUnit(cells, 'cells', (work) => chipCell(work, plan, report), { ...plan, concurrency: plan.concurrency ?? 2 }); // prettier-ignore
 }
 
