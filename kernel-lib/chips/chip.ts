@@ -8,7 +8,7 @@ import { type TileFilter, checkFilter, isWanted, touches, whyUnfit } from '../in
 import { type ChipFormat, type Cut, agreeOnCut, cutTile, missingChips, removeChips, writeCut } from './cut.ts';
 import { mergeRecords } from './merge.ts';
 import { NoMaskError } from './nodata.ts';
-import { checkVersion, readNodataIndex } from './nodataindex.ts';
+import { checkIndex } from './nodataindex.ts';
 import { type Product, openProduct } from './product.ts';
 import { type TileRecord, chipsOf, fileFacts, readRecord, recordOf, writeRecord } from './record.ts';
 
@@ -101,16 +101,16 @@ interface Plan extends ChipOptions {
  */
 export async function chipTiles(options: ChipOptions): Promise<ChipReport> {
   const plan = settle(options);
-  const isOneOfSeveral = isShare(plan.shard) && !plan.dryRun;
-  await (isOneOfSeveral ? checkVersion(plan.filename) : readNodataIndex(plan.filename)); // one of another version ends it here
+  await checkIndex(plan.filename); // one of another version ends it here
   if (!plan.indexOnly)
     await agreeOnCut(plan.chipDir, plan.cut, cutsAll(plan) || (plan.dryRun === true && plan.force === true));
   const report: ChipReport = {
     zone: plan.zone, quadkeys: [], tiles: [], chips: 0, cut: 0, bytes: 0, leftOut: [], failed: [], filename: plan.filename, chipDir: plan.chipDir,
   }; // prettier-ignore
-  const isLast = isOneOfSeveral
-    ? (await atWork(plan.filename, () => chipCells(plan, report))).isLast
-    : (await chipCells(plan, report), true);
+  const isLast =
+    isShare(plan.shard) && !plan.dryRun
+      ? (await atWork(plan.filename, () => chipCells(plan, report))).isLast
+      : (await chipCells(plan, report), true);
   report.tiles.sort((a, b) => (`${a.cell} ${a.date} ${a.catid}` < `${b.cell} ${b.date} ${b.catid}` ? -1 : 1));
   if (!plan.dryRun && isLast) await mergeRecords(plan.filename, plan.indexOnly ? undefined : plan.chipDir, plan.signal);
   return report;
