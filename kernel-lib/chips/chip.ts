@@ -77,6 +77,8 @@ export interface ChipReport {
   failed: string[];
   filename: string;
   chipDir: string;
+  /** Whether the index has it all; of several workers who ends last merges what the others have done. */
+  merged: boolean;
 }
 
 /** What is settled before work begins. */
@@ -106,14 +108,16 @@ export async function chipTiles(options: ChipOptions): Promise<ChipReport> {
     await agreeOnCut(plan.chipDir, plan.cut, cutsAll(plan) || (plan.dryRun === true && plan.force === true));
   const report: ChipReport = {
     zone: plan.zone, quadkeys: [], tiles: [], chips: 0, cut: 0, bytes: 0, leftOut: [], failed: [], filename: plan.filename, chipDir: plan.chipDir,
+    merged: false,
   }; // prettier-ignore
   const isLast =
     isShare(plan.shard) && !plan.dryRun
       ? (await atWork(plan.filename, () => chipCells(plan, report))).isLast
       : (await chipCells(plan, report), true);
   report.tiles.sort((a, b) => (`${a.cell} ${a.date} ${a.catid}` < `${b.cell} ${b.date} ${b.catid}` ? -1 : 1));
-  if (!plan.dryRun && isLast) await mergeRecords(plan.filename, plan.indexOnly ? undefined : plan.chipDir, plan.signal);
-  return report;
+  if (plan.dryRun || !isLast) return report;
+  await mergeRecords(plan.filename, plan.indexOnly ? undefined : plan.chipDir, plan.signal);
+  return { ...report, merged: true };
 }
 
 async function chipCells(plan: Plan, report: ChipReport): Promise<void> {
