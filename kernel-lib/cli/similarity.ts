@@ -97,9 +97,19 @@ interface DeployFlags {
   shard?: Shard;
 }
 
+/** So long a worker waits for another one that writes the table. */
+const MERGE_WAIT_MS = 3_600_000;
+
 async function deployed({ shard = environmentShard(), ...flags }: DeployFlags): Promise<void> {
   const { deploy } = await import('../similarity/index.ts');
-  const report = await deploy(dataPath(), { ...flags, shard, ...steps(), onNote: (note) => console.error(note) });
+  const waitMs = shard ? MERGE_WAIT_MS : undefined; // two arrays at once merge one after the other
+  const report = await deploy(dataPath(), {
+    ...flags,
+    shard,
+    waitMs,
+    ...steps(),
+    onNote: (note) => console.error(note),
+  });
   const { model, table, place, version, rows, written, changed, cells, replaced, index, seconds, leftOut, failed } = report; // prettier-ignore
   leftOut.forEach((line) => console.error(`left out: ${line}`));
   failed.forEach((line) => console.error(`imagesim: ${line}`));
