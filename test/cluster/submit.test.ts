@@ -55,11 +55,13 @@ async function makeGround(): Promise<string> {
 } // prettier-ignore
 
 /**
- * Every file below a data folder, temporary ones too; not the jobs' own, nor `hashes.bin`, which remembers when chips were written, nor the store's, which
+ * Every file below a data folder, temporary ones too; not the jobs' own, nor `hashes.bin`, which remembers when chips were written, nor the store’s, which
  * LanceDB names at random: see {@link storeOf}.
  */
 async function treeOf(folder: string): Promise<Map<string, Buffer>> {
-  const files = (await filesUnder(folder)).filter((file) => !/^jobs\/|\/hashes\.bin$|\.lance\//.test(file));
+  const files = (await filesUnder(folder)).filter(
+    (file) => !/^jobs\/|\/hashes\.bin$|^embeddings\/(__manifest|\w+\.lance)\//.test(file),
+  );
   return new Map(await Promise.all(files.map(async (file) => [file, await readFile(join(folder, file))] as const)));
 }
 
