@@ -109,9 +109,9 @@ async function* entriesIn(path: string, hash: Hash): AsyncGenerator<string | und
     rest = entries.pop()!;
     for (const entry of entries) yield ENTRY.test(`${entry}]`) ? `${entry}]` : undefined;
   }
-  if (rest === END) return; // of no chip
   const last = rest.slice(0, -END.length);
-  yield isBegun && rest.endsWith(END) && ENTRY.test(last) ? last : undefined;
+  if (isBegun && rest.endsWith(END) && ENTRY.test(last)) yield last;
+  else if (!isBegun || rest !== END) yield undefined; // that is how one of no chip ends
 } // prettier-ignore
 
 function cellTexts({ chips }: NodataIndex, recorded: ReadonlySet<string>): Map<string, string> {

@@ -6,7 +6,7 @@ import { print, steps } from './output.ts';
 import { between, listOf } from './values.ts';
 
 /** Verbs of which one worker puts together what all have done; `chip` does so by itself, and the others need not. */
-const MERGED: readonly string[] = ['similarity deploy', 'change'];
+const MERGED: ReadonlySet<string> = new Set(['similarity deploy', 'change']);
 
 /** Adds the verb that has another verb done by many workers; added last, when the others are known. */
 export function submitVerbs(program: Command): void {
@@ -29,7 +29,7 @@ export function submitVerbs(program: Command): void {
     .option('--dry-run', 'print what would be submitted')
     .allowUnknownOption()
     .action(async (words: string[], flags: SubmitFlags) => {
-      const merges = MERGED.includes(fitVerb(program, words)) && flags.merge;
+      const merges = MERGED.has(fitVerb(program, words)) && flags.merge;
       const infra = await import('../infra/index.ts');
       const options = { ...flags, merges, memoryMiB: flags.memory, onSubmit: (id: string) => console.error(`${flags.engine} job ${id}`) };
       const [engine, job] = [await openEngine(flags), infra.arrayJob(words, dataPath(), options)];
@@ -88,8 +88,8 @@ type Redo = (job: ArrayJob, failed: readonly ShardFault[]) => string;
 function tell({ state, seconds, failed, folder, merge }: SubmitReport, job: ArrayJob, redo: Redo): void {
   const { finished, restarts } = state;
   const again = restarts > 0 ? `, ${restarts} started again after a death` : '';
-  const log = merge && existsSync(join(merge.folder, '0.log')) ? `, see ${join(merge.folder, '0.log')}` : '';
-  const merged = merge?.failed.length === 0 ? `; merged${log}` : '';
+  const said = merge && join(merge.folder, '0.log');
+  const merged = merge?.failed.length === 0 ? `; merged${said && existsSync(said) ? `, see ${said}` : ''}` : '';
   print(`${finished} of ${job.shards.length} shards finished in ${durationText(seconds)}${again}; logs: ${folder}${merged}`);
   const faults = [...failed, ...(merge?.failed ?? [])];
   faults.forEach(({ shard, why, log }) => console.error(`imagesim: ${merge ? 'merge' : `shard ${shard}`}: ${why} (log: ${log})`));

@@ -166,11 +166,10 @@ function settingsOf({ encoder = COLOURS_AND_EDGES, reach = 8, matchesLight = tru
 
 /** The chips of a pair: from its part where there is one, else encoded, and kept where parts are. */
 async function* encodedPair(pair: TilePair, settings: EncodeSettings): AsyncGenerator<EncodedChip[]> {
-  if (!settings.parts) return yield* encodePair(pair, settings);
-  const path = await changePartPath(settings.parts, pair, settings);
-  const there = await readChangePart(path, pair, settings.keepsPictures);
+  const path = settings.parts && (await changePartPath(settings.parts, pair, settings));
+  const there = path === undefined ? undefined : await readChangePart(path, pair, settings.keepsPictures);
   if (there) yield there;
-  else yield* writtenPair(pair, path, settings);
+  else yield* path === undefined ? encodePair(pair, settings) : writtenPair(pair, path, settings);
 }
 
 async function* writtenPair(pair: TilePair, path: string, settings: EncodeSettings): AsyncGenerator<EncodedChip[]> {
