@@ -200,7 +200,7 @@ function page(measured: Measured): string {
     lines.push(row(name, figure(bytes), gigabytes(bytes * real), gigabytes(bytes * all), figure((bytes * real * PRICE.storage) / 1e9), figure((files / 1000) * PRICE.put))); // prettier-ignore
   lines.push(
     '',
-    `the index: ${figure((merge * TILES) / 60)} minutes a merge of ${TILES.toLocaleString('en')} records, at each worker's end`,
+    `the index: ${figure((merge * real) / chips / 60)} minutes to merge ${TILES.toLocaleString('en')} records, once an array`,
   );
   return lines.join('\n');
 }

@@ -56,4 +56,4 @@ async function open(): Promise<Contest> {
   };
 }
 
-export const submit: Bench[] = [{ name: 'submit: chip by two workers', unit: 'chips/s', open }];
+export const submit: Bench[] = [{ name: 'submit: chip at scale, by two workers', unit: 'chips/s', open }];

@@ -35,6 +35,6 @@ export { blockBytes, unpackBlock } from './block.ts';
 export { type BlockTable, type Raster, type RasterLevel, openObject, openRaster } from './raster.ts';
 export type { JpegTables } from './window.ts';
 export { type StalePart, WriteError, cannotWrite, laidDown, makeFolder, partName, readJson, replaceWhole, staleParts, sweepParts, writeWhole } from './files.ts'; // prettier-ignore
-export { withLock } from './lock.ts';
-export { type Shard, environmentShard, parseShard, shardOf } from './shard.ts';
+export { atWork, withLock } from './lock.ts';
+export { type Shard, environmentShard, isShare, parseShard, shardOf } from './shard.ts';
 export { type Progress, type StepOptions, eachUnit } from './step.ts';

@@ -25,20 +25,46 @@ export async function withLock<Result>(
   work: () => Promise<Result>,
   signal?: AbortSignal,
 ): Promise<Result> {
-  const claim = await claimOn(`${path}.lock`, signal);
-  const signs = setInterval(() => void sign(claim), SIGN_MS).unref();
+  const own = await claimOn(`${path}.lock`, signal);
+  const signs = setInterval(() => void sign(own), SIGN_MS).unref();
   try {
     return await work();
   } finally {
     clearInterval(signs);
-    await rm(claim, { force: true });
+    await rm(own, { force: true });
+  }
+}
+
+/**
+ * Runs `work` with a sign beside a file that somebody is at it, and tells whether nobody else is when it has ended: who is the
+ * last then puts together what all have done. Of several that end at once one at least is the last.
+ *
+ * A sign of a dead process of this machine does not count, nor does one that is a minute old by this machine's clock.
+ *
+ * @param path that the work is about; it need not be there
+ * @throws {WriteError} when no sign can be written
+ */
+export async function atWork<Result>(
+  path: string,
+  work: () => Promise<Result>,
+): Promise<{ result: Result; isLast: boolean }> {
+  const name = `${path}.work`;
+  const own = await claim(name);
+  const signs = setInterval(() => void sign(own), SIGN_MS).unref();
+  try {
+    const result = await work();
+    await rm(own, { force: true }); // before the look at the others, so that the last finds none
+    return { result, isLast: !(await new Claims(name, (signed) => Date.now() - signed < DEAD_MS).areThere()) };
+  } finally {
+    clearInterval(signs);
+    await rm(own, { force: true });
   }
 }
 
 /** Shows that the holder lives; one whose claim is gone goes on all the same. */
-function sign(claim: string): Promise<void> {
+function sign(path: string): Promise<void> {
   const now = new Date();
-  return utimes(claim, now, now).catch(() => undefined);
+  return utimes(path, now, now).catch(() => undefined);
 }
 
 async function claimOn(lock: string, signal: AbortSignal | undefined): Promise<string> {
@@ -49,15 +75,23 @@ async function claimOn(lock: string, signal: AbortSignal | undefined): Promise<s
   for (;;) {
     signal?.throwIfAborted();
     if (!(await others.areThere())) {
-      const claim = partName(lock);
-      await writeFile(claim, '').catch((error: unknown) => {
-        throw cannotWrite(lock, claim, error);
-      });
-      if (!(await others.areThere(claim))) return claim;
-      await rm(claim, { force: true });
+      const own = await claim(lock);
+      if (!(await others.areThere(own))) return own;
+      await rm(own, { force: true });
     }
     await pause((0.2 + 0.8 * Math.random()) * PAUSE_MS); // not in step with another that waits
   }
+}
+
+/** Puts a claim of this process beside a file. @returns its path */
+async function claim(path: string): Promise<string> {
+  const own = partName(path);
+  await makeFolder(dirname(path))
+    .then(() => writeFile(own, ''))
+    .catch((error: unknown) => {
+      throw cannotWrite(path, own, error);
+    });
+  return own;
 }
 
 /** The claims of others, as one who waits sees them. */
@@ -66,8 +100,12 @@ class Claims {
   /** When each was last signed, by its own disk's clock, and when that was first seen, by this process's. */
   readonly #seen = new Map<string, { signed: number; at: number }>();
 
-  constructor(lock: string) {
+  readonly #isFresh: ((signedMs: number) => boolean) | undefined;
+
+  /** @param isFresh whether a sign of life of such a time counts, for one look. Default: as long looks see it change */
+  constructor(lock: string, isFresh?: (signedMs: number) => boolean) {
     this.#lock = lock;
+    this.#isFresh = isFresh;
   }
 
   /** Whether a living process has one; those of dead ones are removed. */
@@ -90,6 +128,7 @@ class Claims {
   async #showsLife(path: string): Promise<boolean> {
     const signed = await stat(path).then(({ mtimeMs }) => mtimeMs, () => undefined); // prettier-ignore
     if (signed === undefined) return false; // given back meanwhile
+    if (this.#isFresh) return this.#isFresh(signed);
     const seen = this.#seen.get(path);
     if (seen?.signed === signed) return performance.now() - seen.at < DEAD_MS;
     this.#seen.set(path, { signed, at: performance.now() });

@@ -37,6 +37,11 @@ export function environmentShard(environment: NodeJS.ProcessEnv = process.env): 
   return { index, count };
 }
 
+/** Whether there are others beside this worker: one of one does all, and puts it together. */
+export function isShare(shard: Shard | undefined): shard is Shard {
+  return shard !== undefined && shard.count > 1;
+}
+
 /**
  * The units that fall to one shard: the heaviest first, each to the shard that has least so far, so that none has more
  * than the lightest and one unit. The same for every worker that sees the same units.

@@ -1,14 +1,14 @@
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import {
-  type Bounds, type Cell, type Raster, type Shard, type StepOptions, type Tile, CHIPS_PER_SIDE, WriteError, boundsOf,
-  chipBounds, chipIds, dataRoot, eachUnit, paddedZone, polygonOf, readTiles, shardOf, sweepParts,
+  type Bounds, type Cell, type Raster, type Shard, type StepOptions, type Tile, CHIPS_PER_SIDE, WriteError, atWork, boundsOf,
+  chipBounds, chipIds, dataRoot, eachUnit, isShare, paddedZone, polygonOf, readTiles, shardOf, sweepParts,
 } from '../ard/index.ts'; // prettier-ignore
 import { type TileFilter, checkFilter, isWanted, touches, whyUnfit } from '../infra/index.ts';
 import { type ChipFormat, type Cut, agreeOnCut, cutTile, missingChips, removeChips, writeCut } from './cut.ts';
 import { mergeRecords } from './merge.ts';
 import { NoMaskError } from './nodata.ts';
-import { readNodataIndex } from './nodataindex.ts';
+import { checkIndex } from './nodataindex.ts';
 import { type Product, openProduct } from './product.ts';
 import { type TileRecord, chipsOf, fileFacts, readRecord, recordOf, writeRecord } from './record.ts';
 
@@ -36,7 +36,7 @@ export interface ChipOptions extends StepOptions, Omit<TileFilter, 'zone'> {
   indexOnly?: boolean | undefined;
   /** Says what would be done and writes nothing. Default: does it. */
   dryRun?: boolean | undefined;
-  /** Only the cells that fall to this one of several workers; each merges what all have done. Default: all cells. */
+  /** Only the cells that fall to this one of several workers; who ends last merges what all have done. Default: all cells. */
   shard?: Shard | undefined;
   /** Reads masks anew and cuts again what is there. Default: leaves it. */
   force?: boolean | undefined;
@@ -62,6 +62,8 @@ export interface TileReport {
 /** What {@link chipTiles} did. */
 export interface ChipReport {
   zone: number;
+  /** Cells of this worker, by quadkey, in order. */
+  quadkeys: string[];
   tiles: TileReport[];
   /** Chips that are asked for, those from an earlier run included. */
   chips: number;
@@ -75,6 +77,8 @@ export interface ChipReport {
   failed: string[];
   filename: string;
   chipDir: string;
+  /** Whether the index has it all; of several workers who ends last merges what the others have done. */
+  merged: boolean;
 }
 
 /** What is settled before work begins. */
@@ -89,7 +93,8 @@ interface Plan extends ChipOptions {
  * Reads what is real from the masks, writes the no-data index, and cuts the chips of a zone.
  *
  * The unit is the cell: what its masks say goes into a record of its own beside the index, from which the index and the
- * chips' table, `index.parquet`, are merged at the end, also of several workers at once. A tile whose file is the same as
+ * chips' table, `index.parquet`, are merged at the end; of several workers by the one that ends last, and by every later run
+ * without `shard`. A tile whose file is the same as
  * at the last run is not read again, and a chip that is there is not cut again; of one that another file has replaced the
  * chips are cut anew.
  *
@@ -98,20 +103,27 @@ interface Plan extends ChipOptions {
  */
 export async function chipTiles(options: ChipOptions): Promise<ChipReport> {
   const plan = settle(options);
-  await readNodataIndex(plan.filename); // one of another version ends it here
+  await checkIndex(plan.filename); // one of another version ends it here
   if (!plan.indexOnly)
     await agreeOnCut(plan.chipDir, plan.cut, cutsAll(plan) || (plan.dryRun === true && plan.force === true));
   const report: ChipReport = {
-    zone: plan.zone, tiles: [], chips: 0, cut: 0, bytes: 0, leftOut: [], failed: [], filename: plan.filename, chipDir: plan.chipDir,
+    zone: plan.zone, quadkeys: [], tiles: [], chips: 0, cut: 0, bytes: 0, leftOut: [], failed: [], filename: plan.filename, chipDir: plan.chipDir,
+    merged: false,
   }; // prettier-ignore
-  const cells = await chooseCells(plan, report);
-  await eachUnit(cells, 'cells', (work) => chipCell(work, plan, report), {
-    ...plan,
-    concurrency: plan.concurrency ?? 2,
-  });
+  const isLast =
+    isShare(plan.shard) && !plan.dryRun
+      ? (await atWork(plan.filename, () => chipCells(plan, report))).isLast
+      : (await chipCells(plan, report), true);
   report.tiles.sort((a, b) => (`${a.cell} ${a.date} ${a.catid}` < `${b.cell} ${b.date} ${b.catid}` ? -1 : 1));
-  if (!plan.dryRun) await mergeRecords(plan.filename, plan.indexOnly ? undefined : plan.chipDir, plan.signal);
-  return report;
+  if (plan.dryRun || !isLast) return report;
+  await mergeRecords(plan.filename, plan.indexOnly ? undefined : plan.chipDir, plan.signal);
+  return { ...report, merged: true };
+}
+
+async function chipCells(plan: Plan, report: ChipReport): Promise<void> {
+  const cells = await chooseCells(plan, report);
+  report.quadkeys = cells.map(({ cell }) => cell.quadkey).sort();
+  await eachUnit(cells, 'cells', (work) => chipCell(work, plan, report), { ...plan, concurrency: plan.concurrency ?? 2 }); // prettier-ignore
 }
 
 /** Whether every chip of the zone is cut again: none is chosen, and none is another worker's. */

@@ -1,17 +1,27 @@
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import { ByteWriter, ParquetWriter, schemaFromColumnData } from 'hyparquet-writer';
-import { CELL_ZOOM, CHIP_ZOOM, CHIPS_PER_SIDE, columnRow, sweepParts, withLock, writeWhole } from '../ard/index.ts';
+import {
+  CELL_ZOOM,
+  CHIP_ZOOM,
+  CHIPS_PER_SIDE,
+  columnRow,
+  replaceWhole,
+  sweepParts,
+  withLock,
+  writeWhole,
+} from '../ard/index.ts';
 import { type Chip, chipsByDate } from './cut.ts';
-import { indexOf, indexText, readNodataIndex } from './nodataindex.ts';
+import { indexPieces, listedBeside } from './nodataindex.ts';
 import { type CellRecord, type TileRecord, chipsOf, readRecords, recordFolder } from './record.ts';
 
 /**
  * Merges the records of all cells into the index, and lists the chips of a zone in `index.parquet`.
  *
- * Workers take turns: each merges after its last record, so that the last one finds all. What is the same as before is not
+ * Workers take turns: who ends last merges, and finds the records of all. What is the same as before is not
  * written again. Cells of the index that have no record stay as they are.
  *
  * @param indexPath `nodata-index.json`; the records lie in `nodata-index.parts` beside it
@@ -21,12 +31,20 @@ import { type CellRecord, type TileRecord, chipsOf, readRecords, recordFolder } 
 export async function mergeRecords(indexPath: string, chipDir?: string, signal?: AbortSignal): Promise<void> {
   const merge = async (): Promise<void> => {
     const records = await readRecords(indexPath);
-    await writeChanged(indexPath, Buffer.from(indexText(indexOf(await readNodataIndex(indexPath), records))));
+    await writeIndex(indexPath, records);
     if (chipDir && existsSync(chipDir)) await writeChanged(join(chipDir, 'index.parquet'), await chipTable(chipDir, records)); // prettier-ignore
   };
   await withLock(indexPath, merge, signal);
   const folders = [dirname(indexPath), recordFolder(indexPath), ...(chipDir ? [chipDir] : [])];
   for (const folder of folders) await sweepParts(folder); // of a killed worker whose work another has done
+}
+
+/** Piece by piece, and not at all where it is the same. */
+async function writeIndex(path: string, records: readonly CellRecord[]): Promise<void> {
+  const { cells, sha256 } = await listedBeside(path, new Set(records.map(({ cell }) => cell)));
+  const hash = createHash('sha256');
+  for (const piece of indexPieces(cells, records)) hash.update(piece);
+  if (hash.digest('hex') !== sha256) await replaceWhole(path, (part) => writeFile(part, indexPieces(cells, records)));
 }
 
 async function writeChanged(path: string, content: Buffer): Promise<void> {

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { type Shard, chipIds, dataRoot, environmentShard, writeWhole } from '../ard/index.ts';
+import { type Shard, chipIds, dataRoot, environmentShard, isShare, writeWhole } from '../ard/index.ts';
 import { dataPath } from '../infra/index.ts';
 import type { ChangeEncoder, ChangeList, ChangeReport, KnownChange, PairedTiles } from '../similarity/index.ts';
 import { print, printTable, steps } from './output.ts';
@@ -25,7 +25,7 @@ export function changeVerbs(program: Command): void {
     .option('--top <n>', 'lines of the list that are printed', between(0, 1e6), 10)
     .option('--to <file>', 'the whole list as GeoJSON')
     .option('--least <probability>', 'of what goes into the file', numberOf, 0)
-    .option('--shard <i/n>', 'only the cells that fall to worker i of n, from 0; default: as the array job says', shardNamed)
+    .option('--shard <i/n>', 'only encode the cells that fall to worker i of n, from 0; the same without it then ranks the chips of all. Default: as the array job says', shardNamed)
     .action(run); // prettier-ignore
 }
 
@@ -46,16 +46,22 @@ interface ChangeFlags {
   shard?: Shard;
 }
 
-async function run(flags: ChangeFlags): Promise<void> {
-  const { changeFeatures, changeFolder, detectChange, pairedTiles } = await import('../similarity/index.ts');
-  const { before, after, demo, least, reach, shard = environmentShard(), to, zone } = flags;
+async function run({ shard = environmentShard(), ...flags }: ChangeFlags): Promise<void> {
+  const { changeFeatures, changeFolder, detectChange, encodeChange, pairedTiles } = await import('../similarity/index.ts');
+  const { before, after, demo, least, reach, to, zone } = flags;
   const known = await knownChanges(flags.vectors);
   const paired = await pairedTiles(changeFolder(dataPath(), demo), { zone, before, after, shard });
-  const isScored = await touches(known, paired, flags);
-  const { encoder, what, close } = await encoderOf(flags);
+  const isScored = !isShare(shard) && (await touches(known, paired, flags));
+  const { encoder, id, what, close } = await encoderOf(flags);
+  const parts = { folder: join(dataRoot(dataPath()), 'embeddings', 'change'), encoder: id };
   try {
-    const list = await detectChange(paired, { encoder, reach, keepsPictures: isScored, ...steps() });
-    for (const { name, agreement } of list.groups) if (!(agreement > 0)) console.error(`${name}: how far chips moved runs against how unlike their pictures are (rank correlation ${agreement.toFixed(2)}): do not trust the list; give another --model`); // prettier-ignore
+    if (isShare(shard)) {
+      const { chips, kept } = await encodeChange(paired, { encoder, reach, parts, keepsPictures: known.length > 0, ...steps() });
+      paired.leftOut.forEach((line) => console.error(`left out: ${line}`));
+      return print(`shard ${shard.index}/${shard.count}: ${chips} chips seen twice, ${kept} of them encoded before, by ${what}; the same without --shard ranks those of all`);
+    }
+    const list = await detectChange(paired, { encoder, reach, parts, keepsPictures: isScored, ...steps() });
+    for (const { name, agreement } of list.groups) if (!(agreement > 0)) console.error(`${name}: how far chips moved runs against how unlike their pictures are (rank correlation ${agreement.toFixed(2)}): do not trust the list; give another --model`);
     list.leftOut.forEach((line) => console.error(`left out: ${line}`));
     if (to !== undefined) await writeWhole(to, JSON.stringify(changeFeatures(list, { least })));
     tell(list, what, flags);
@@ -63,7 +69,7 @@ async function run(flags: ChangeFlags): Promise<void> {
   } finally {
     await close();
   }
-}
+} // prettier-ignore
 
 /** Whether known changes can be scored on; those that were asked for must. */
 async function touches(known: readonly KnownChange[], { pairs }: PairedTiles, { vectors, zone }: ChangeFlags): Promise<boolean> {
@@ -88,6 +94,8 @@ async function knownChanges(vectors: string | undefined): Promise<KnownChange[]>
 
 interface Chosen {
   encoder: ChangeEncoder;
+  /** Where it is the same, so are its vectors. */
+  id: string;
   what: string;
   close: () => Promise<void>;
 }
@@ -95,14 +103,21 @@ interface Chosen {
 async function encoderOf({ model, backbone: file, pixels }: ChangeFlags): Promise<Chosen> {
   const { COLOURS_AND_EDGES, backboneEncoder } = await import('../similarity/index.ts');
   if (model !== undefined && file !== undefined) throw new Error('change takes --model or --backbone, not both');
-  if (model === undefined && file === undefined) return { encoder: COLOURS_AND_EDGES, what: 'colours and edges', close: async () => undefined }; // prettier-ignore
-  const { findModel, openBackbone, openEncoder, pixelScale } = await import('../training/index.ts');
+  if (model === undefined && file === undefined) return { encoder: COLOURS_AND_EDGES, id: 'colours and edges', what: 'colours and edges', close: async () => undefined }; // prettier-ignore
+  const { findModel, openBackbone, openEncoder, pixelScale, readCard } = await import('../training/index.ts');
   if (file !== undefined) {
     const backbone = await openBackbone(file, pixels === undefined ? {} : { pixels: pixelScale(pixels) });
-    return { encoder: backboneEncoder(backbone), what: 'backbone', close: () => backbone.close() };
+    return {
+      encoder: backboneEncoder(backbone),
+      id: `${backbone.sha256} ${pixels ?? ''}`,
+      what: 'backbone',
+      close: () => backbone.close(),
+    };
   }
-  const encoder = await openEncoder(join(await findModel(dataPath(), model!), 'encoder.onnx'));
-  return { encoder, what: model!, close: () => encoder.close() };
+  const folder = await findModel(dataPath(), model!);
+  const id = (await readCard(folder)).files['encoder.onnx'].sha256;
+  const encoder = await openEncoder(join(folder, 'encoder.onnx'));
+  return { encoder, id, what: model!, close: () => encoder.close() };
 }
 
 /** Scores the list and what needs no learning. */

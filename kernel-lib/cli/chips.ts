@@ -27,7 +27,7 @@ export function chipVerbs(program: Command): void {
     .option('--dry-run', 'say what would be cut, and write nothing')
     .option(
       '--shard <i/n>',
-      'only the cells that fall to worker i of n, from 0; default: as the array job says',
+      'only the cells that fall to worker i of n, from 0; who ends last merges the index. Default: as the array job says',
       shardNamed,
     )
     .option('--force', 'read masks anew and cut again what is there')
@@ -47,9 +47,9 @@ export function chipVerbs(program: Command): void {
       report.leftOut.forEach((line) => console.error(`left out: ${line}`));
       report.failed.forEach((line) => console.error(`imagesim: ${line}`));
       if (report.failed.length > 0) process.exitCode = 1;
-      const { chips, cut, bytes, filename } = report;
+      const { chips, cut, bytes, filename, merged } = report;
       if (options.dryRun) print(`${chips} chips, ${cut} to cut, ${megabytes(bytes)}; nothing is written`);
-      else print(`${chips} chips, ${cut} cut now; index: ${filename}`);
+      else print(`${chips} chips, ${cut} cut now; ${merged ? `index: ${filename}` : 'who ends last merges the index'}`);
     });
 }
 

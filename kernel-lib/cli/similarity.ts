@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { Bounds } from '../ard/index.ts';
+import { type Bounds, type Shard, environmentShard, isShare } from '../ard/index.ts';
 import { dataPath } from '../infra/index.ts';
 import type { Answers, AnswersFormat, ListedStore, Query, SearchFilter, Store } from '../similarity/index.ts';
 import { print, printTable, steps } from './output.ts';
-import { between, boxOf, listOf, numberOf, zoneNumber } from './values.ts';
+import { between, boxOf, listOf, numberOf, shardNamed, zoneNumber } from './values.ts';
 
 /** Adds the verbs that deploy the similarity store, show it and ask it. */
 export function similarityVerbs(program: Command): void {
@@ -19,6 +19,7 @@ export function similarityVerbs(program: Command): void {
     .option('--table <name>', 'default: the model’s name')
     .option('--store <place>', 'folder or s3:// prefix above embeddings/; default: the data folder')
     .option('--keep <n>', 'versions kept; older ones are pruned', between(1, 10_000), 10)
+    .option('--shard <i/n>', 'only encode the cells that fall to worker i of n, from 0; the same without it then writes the store. Default: as the array job says', shardNamed)
     .action(deployed);
   similarity
     .command('list')
@@ -93,15 +94,27 @@ interface DeployFlags {
   table?: string;
   store?: string;
   keep: number;
+  shard?: Shard;
 }
 
-async function deployed(flags: DeployFlags): Promise<void> {
+/** So long a worker waits for another one that writes the table. */
+const MERGE_WAIT_MS = 3_600_000;
+
+async function deployed({ shard = environmentShard(), ...flags }: DeployFlags): Promise<void> {
   const { deploy } = await import('../similarity/index.ts');
-  const report = await deploy(dataPath(), { ...flags, ...steps(), onNote: (note) => console.error(note) });
+  const waitMs = shard ? MERGE_WAIT_MS : undefined; // two arrays at once merge one after the other
+  const report = await deploy(dataPath(), {
+    ...flags,
+    shard,
+    waitMs,
+    ...steps(),
+    onNote: (note) => console.error(note),
+  });
   const { model, table, place, version, rows, written, changed, cells, replaced, index, seconds, leftOut, failed } = report; // prettier-ignore
   leftOut.forEach((line) => console.error(`left out: ${line}`));
   failed.forEach((line) => console.error(`imagesim: ${line}`));
   if (failed.length > 0) process.exitCode = 1;
+  if (isShare(shard)) return print(`shard ${shard.index}/${shard.count}: ${report.encoded} chips of ${cells} cells encoded by ${model}; ${seconds.toFixed(1)} s; the same without --shard writes the store`); // prettier-ignore
   if (replaced) console.error(`table ${table} was of another model: its rows are replaced`);
   const what =
     version === undefined ? 'nothing has changed' : `${version}, ${written} rows of ${changed} cells written`;

@@ -1,7 +1,12 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { type ArrayJob, type Engine, type SubmitOptions, type SubmitReport, dataPath, durationText } from '../infra/index.ts'; // prettier-ignore
+import { type ArrayJob, type Engine, type ShardFault, type SubmitOptions, type SubmitReport, dataPath, durationText } from '../infra/index.ts'; // prettier-ignore
 import { print, steps } from './output.ts';
 import { between, listOf } from './values.ts';
+
+/** Verbs of which one worker puts together what all have done; `chip` does so by itself, and the others need not. */
+const MERGED: ReadonlySet<string> = new Set(['similarity deploy', 'change']);
 
 /** Adds the verb that has another verb done by many workers; added last, when the others are known. */
 export function submitVerbs(program: Command): void {
@@ -19,18 +24,19 @@ export function submitVerbs(program: Command): void {
     .option('--queue <name>', 'partition of Slurm or job queue of Batch; default: the cluster’s own, or imagesim')
     .option('--definition <name>', 'job definition of Batch; default: imagesim')
     .option('--after <id>', 'begin when this job has ended well')
+    .option('--no-merge', 'of similarity deploy and change: leave what the workers have made in parts, for the same verb without --shard')
     .option('--detach', 'print the id of the job, and do not wait for it')
     .option('--dry-run', 'print what would be submitted')
     .allowUnknownOption()
     .action(async (words: string[], flags: SubmitFlags) => {
-      refuseUnfit(program, words);
+      const merges = MERGED.has(fitVerb(program, words)) && flags.merge;
       const infra = await import('../infra/index.ts');
-      const options = { ...flags, memoryMiB: flags.memory, onSubmit: (id: string) => console.error(`${flags.engine} job ${id}`) };
+      const options = { ...flags, merges, memoryMiB: flags.memory, onSubmit: (id: string) => console.error(`${flags.engine} job ${id}`) };
       const [engine, job] = [await openEngine(flags), infra.arrayJob(words, dataPath(), options)];
-      if (flags.dryRun) return print(engine.draft(job));
+      if (flags.dryRun) return [job, ...(merges ? [infra.mergeOf(job)] : [])].forEach((one) => print(engine.draft(one)));
       const report = await infra.submitArray(engine, job, { ...options, ...steps() });
       if (flags.detach) print(report.id);
-      else tell(report, job, infra.redoCommand(engine, job, report.failed, keptFlags(flags)));
+      else tell(report, job, (what, failed) => infra.redoCommand(engine, what, failed, keptFlags(flags)));
     }); // prettier-ignore
 }
 
@@ -42,6 +48,7 @@ interface SubmitFlags extends Pick<
   memory: number;
   queue?: string;
   definition?: string;
+  merge: boolean;
   dryRun?: boolean;
 }
 
@@ -51,8 +58,8 @@ async function openEngine({ engine, queue, definition }: SubmitFlags): Promise<E
   return engine === 'slurm' ? new SlurmEngine(queue) : new LocalEngine();
 }
 
-/** Refuses here, and not in every worker, what is no verb of several workers or lacks an option. */
-function refuseUnfit(program: Command, words: readonly string[]): void {
+/** Refuses here, and not in every worker, what is no verb of several workers or lacks an option. @returns the verb, without its options */
+function fitVerb(program: Command, words: readonly string[]): string {
   let [command, rest] = [program, [...words]];
   for (let sub; (sub = command.commands.find((one) => one.name() === rest[0])); rest = rest.slice(1)) command = sub;
   const name = words.slice(0, words.length - rest.length).join(' ');
@@ -65,6 +72,7 @@ function refuseUnfit(program: Command, words: readonly string[]): void {
   if (missing) throw new Error(`${name} lacks ${missing.flags}`);
   const argument = command.registeredArguments.find((one, at) => one.required && operands[at] === undefined);
   if (argument) throw new Error(`${name} lacks <${argument.name()}>`);
+  return name;
 }
 
 /** Every verb that takes `--shard`, with those above it: `similarity deploy`. */
@@ -75,21 +83,28 @@ function shardedVerbs(command: Command, above = ''): string[] {
   });
 }
 
-function tell({ state, seconds, failed, folder }: SubmitReport, { shards }: ArrayJob, redo: string): void {
+type Redo = (job: ArrayJob, failed: readonly ShardFault[]) => string;
+
+function tell({ state, seconds, failed, folder, merge }: SubmitReport, job: ArrayJob, redo: Redo): void {
   const { finished, restarts } = state;
   const again = restarts > 0 ? `, ${restarts} started again after a death` : '';
-  print(`${finished} of ${shards.length} shards finished in ${durationText(seconds)}${again}; logs: ${folder}`);
-  failed.forEach(({ shard, why, log }) => console.error(`imagesim: shard ${shard}: ${why} (log: ${log})`));
-  if (failed.length === 0) return;
-  console.error(`only these again, where no tile has changed since: ${redo}`);
+  const said = merge && join(merge.folder, '0.log');
+  const merged = merge?.failed.length === 0 ? `; merged${said && existsSync(said) ? `, see ${said}` : ''}` : '';
+  print(`${finished} of ${job.shards.length} shards finished in ${durationText(seconds)}${again}; logs: ${folder}${merged}`);
+  const faults = [...failed, ...(merge?.failed ?? [])];
+  faults.forEach(({ shard, why, log }) => console.error(`imagesim: ${merge ? 'merge' : `shard ${shard}`}: ${why} (log: ${log})`));
+  if (faults.length === 0) return;
+  if (merge) console.error(`only the merge again: ${redo({ ...job, count: 1 }, merge.failed)}`);
+  else console.error(`only these again, where no tile has changed since: ${redo(job, failed)}`);
   console.error('else all of them, by the same command: what is done stays done');
   process.exitCode = 1;
-}
+} // prettier-ignore
 
 /** What a job that is done again is to be told again. */
-function keptFlags({ cpus, memory, retries, atOnce, queue, definition }: SubmitFlags): string[] {
+function keptFlags({ merge, cpus, memory, retries, atOnce, queue, definition }: SubmitFlags): string[] {
   const kept = { cpus, memory, retries, 'at-once': atOnce, queue, definition };
-  return Object.entries(kept).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, String(value)]));
+  const named = Object.entries(kept).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, String(value)])); // prettier-ignore
+  return merge ? named : [...named, '--no-merge'];
 }
 
 /** Numbers of workers: `0-3,7`. */

@@ -17,7 +17,7 @@ export { type TreeOptions, type TreeReport, TREES, pullTree, pushTree, treeAddre
 export { type NotebookRun, type NotebooksOptions, chooseNotebooks, runNotebooks } from './notebooks.ts';
 export { type Lab, type LabOptions, openLab } from './lab.ts';
 export { type ArrayJob, type ArrayState, type Engine, type ShardFault } from './submit/array.ts';
-export { type SubmitOptions, type SubmitReport, arrayJob, redoCommand, submitArray } from './submit/submit.ts';
+export { type SubmitOptions, type SubmitReport, arrayJob, mergeOf, redoCommand, submitArray } from './submit/submit.ts';
 export { LocalEngine } from './submit/local.ts';
 export { SlurmEngine } from './submit/slurm.ts';
 export { type BatchPlace, BatchEngine } from './submit/batch.ts';

@@ -20,6 +20,7 @@ import {
   pairedTiles,
 } from './changepairs.ts';
 import { type GridPlace, drawnTogether } from './changeneighbours.ts';
+import { type ChangeParts, type EncodedChip, type PartSettings, changePartPath, readChangePart, writeChangePart } from './changeparts.ts'; // prettier-ignore
 import { type Shift, bestShifts, correlationsOf } from './changeshift.ts';
 
 /** What makes vectors of images: an `Encoder` of a model is one. */
@@ -54,6 +55,8 @@ export interface DetectOptions extends PairOptions, Omit<StepOptions, 'concurren
   matchesLight?: boolean | undefined;
   /** Whether small pictures are kept, to compare with plain differences. Default: false */
   keepsPictures?: boolean | undefined;
+  /** Where what is made of each pair of tiles is kept, and what is there is taken from. Default: nowhere */
+  parts?: ChangeParts | undefined;
 }
 
 /** How much a chip changed, told as a probability. */
@@ -97,16 +100,6 @@ const COMPARED = 128;
 /** Fewer chips of the same two acquisitions are calibrated with others of their kind. */
 const FEW = 64;
 
-/** A chip as it was seen and encoded at both dates. */
-interface Encoded {
-  change: Omit<DetectedChange, 'change' | 'probability'>;
-  before: Float32Array;
-  after: Float32Array;
-  /** Mean absolute difference of their pixels, laid on each other and in the same light, 0–255. */
-  difference: number;
-  pictures: [before: Uint8Array, after: Uint8Array] | undefined;
-}
-
 /**
  * Ranks the squares of ground that were seen whole on two days by the probability that they changed.
  *
@@ -122,33 +115,71 @@ interface Encoded {
  * @throws {Error} as `pairedTiles`
  */
 export async function detectChange(where: string | PairedTiles, options: DetectOptions = {}): Promise<ChangeList> {
-  const {
-    encoder = COLOURS_AND_EDGES,
-    reach = 8,
-    matchesLight = true,
-    keepsPictures = false,
-    signal,
-    onProgress,
-    ...which
-  } = options;
-  if (!(Number.isInteger(reach / 2) && reach >= 0 && reach <= 32)) throw new RangeError(`detectChange requires an even reach of 0 to 32 pixels, got ${reach}`); // prettier-ignore
-  const { folder, pairs, zone, leftOut } = typeof where === 'string' ? await pairedTiles(where, which) : where;
+  const settings = settingsOf(options);
+  const { folder, pairs, zone, leftOut } = typeof where === 'string' ? await pairedTiles(where, options) : where;
   const total = pairs.reduce((sum, { chips }) => sum + chips.length, 0);
-  const encoded = new Map<string, Encoded[]>();
+  const encoded = new Map<string, EncodedChip[]>();
   let done = 0;
   for (const pair of pairs) {
     const name = groupName(pair);
     const own = encoded.get(name) ?? [];
     encoded.set(name, own);
-    for await (const some of encodePair(pair, { encoder, reach, matchesLight, keepsPictures, signal })) {
+    for await (const some of encodedPair(pair, settings)) {
       own.push(...some);
-      onProgress?.({ done: (done += some.length), total, unit: 'chips' });
+      options.onProgress?.({ done: (done += some.length), total, unit: 'chips' });
     }
   }
   const { ranked, groups } = calibrated(encoded);
   const catids = new Set(ranked.flatMap(({ change: { before, after } }) => [before.catid, after.catid]));
   const list = { zone, changes: ranked.map(({ change }) => change), groups, licences: await imageryLicences(collectionFolder(folder), catids), leftOut }; // prettier-ignore
-  return keepsPictures ? { ...list, pictures: picturesOf(ranked) } : list;
+  return settings.keepsPictures ? { ...list, pictures: picturesOf(ranked) } : list;
+}
+
+/**
+ * Encodes pairs of tiles into parts, and ranks nothing: what one of several workers does of {@link detectChange}, which then takes the parts of all.
+ * Which chips changed is told by comparing all chips of the same two acquisitions, so that no worker can say it of its own alone.
+ *
+ * @param paired as `pairedTiles` finds it for this worker
+ * @returns chips that were compared, and those of them whose parts were there
+ * @throws {RangeError} when a setting is out of range
+ */
+export async function encodeChange(
+  { pairs }: PairedTiles,
+  options: DetectOptions & { parts: ChangeParts },
+): Promise<{ chips: number; kept: number }> {
+  const settings = settingsOf(options);
+  const total = pairs.reduce((sum, { chips }) => sum + chips.length, 0);
+  let [done, kept] = [0, 0];
+  for (const pair of pairs) {
+    const path = await changePartPath(options.parts, pair, settings);
+    if (await readChangePart(path, pair, settings.keepsPictures))
+      [done, kept] = [done + pair.chips.length, kept + pair.chips.length]; // prettier-ignore
+    else for await (const some of writtenPair(pair, path, settings)) done += some.length;
+    options.onProgress?.({ done, total, unit: 'chips' });
+  }
+  return { chips: done, kept };
+}
+
+function settingsOf({ encoder = COLOURS_AND_EDGES, reach = 8, matchesLight = true, keepsPictures = false, parts, signal }: DetectOptions): EncodeSettings {
+  if (!(Number.isInteger(reach / 2) && reach >= 0 && reach <= 32)) throw new RangeError(`detectChange requires an even reach of 0 to 32 pixels, got ${reach}`);
+  return { encoder, reach, matchesLight, keepsPictures, parts, signal };
+} // prettier-ignore
+
+/** The chips of a pair: from its part where there is one, else encoded, and kept where parts are. */
+async function* encodedPair(pair: TilePair, settings: EncodeSettings): AsyncGenerator<EncodedChip[]> {
+  const path = settings.parts && (await changePartPath(settings.parts, pair, settings));
+  const there = path === undefined ? undefined : await readChangePart(path, pair, settings.keepsPictures);
+  if (there) yield there;
+  else yield* path === undefined ? encodePair(pair, settings) : writtenPair(pair, path, settings);
+}
+
+async function* writtenPair(pair: TilePair, path: string, settings: EncodeSettings): AsyncGenerator<EncodedChip[]> {
+  const all: EncodedChip[] = [];
+  for await (const some of encodePair(pair, settings)) {
+    all.push(...some);
+    yield some;
+  }
+  await writeChangePart(path, all, settings.keepsPictures);
 }
 
 function collectionFolder(folder: string): string {
@@ -159,15 +190,13 @@ function groupName({ before, after }: TilePair): string {
   return `${before.date} ${before.catid} to ${after.date} ${after.catid}`;
 }
 
-interface EncodeSettings extends Pick<StepOptions, 'signal'> {
+interface EncodeSettings extends PartSettings, Pick<StepOptions, 'signal'> {
   encoder: ChangeEncoder;
-  reach: number;
-  matchesLight: boolean;
-  keepsPictures: boolean;
+  parts: ChangeParts | undefined;
 }
 
 /** Encodes the chips of a pair of tiles, some at a time. */
-async function* encodePair(pair: TilePair, settings: EncodeSettings): AsyncGenerator<Encoded[]> {
+async function* encodePair(pair: TilePair, settings: EncodeSettings): AsyncGenerator<EncodedChip[]> {
   const { shifts, tables } = await compared(pair, settings);
   let next = 0;
   for await (const images of pairImages(pair, settings.reach)) {
@@ -213,7 +242,7 @@ async function encodeSome(
   after: Uint8Array,
   shifts: readonly Shift[],
   { encoder, reach, keepsPictures }: EncodeSettings,
-): Promise<Encoded[]> {
+): Promise<EncodedChip[]> {
   const bytes = size * size * 3;
   const [first, second, seen] = [before, after, asSeen].map((images) => pairs.map((_, at) => images.subarray(at * bytes, (at + 1) * bytes))); // prettier-ignore
   const still = shifts.map(() => ({ x: 0, y: 0 }));
@@ -268,11 +297,14 @@ async function crop(image: Uint8Array, size: number, [left, top, side]: [number,
 
 interface Ranked {
   change: DetectedChange;
-  pictures: Encoded['pictures'];
+  pictures: EncodedChip['pictures'];
 }
 
 /** Calibrates group by group; small groups together. */
-function calibrated(encoded: ReadonlyMap<string, readonly Encoded[]>): { ranked: Ranked[]; groups: CalibratedGroup[] } {
+function calibrated(encoded: ReadonlyMap<string, readonly EncodedChip[]>): {
+  ranked: Ranked[];
+  groups: CalibratedGroup[];
+} {
   const large = [...encoded].filter(([, chips]) => chips.length >= FEW);
   const small = [...encoded].filter(([, chips]) => chips.length < FEW);
   const pooled = small.flatMap(([, chips]) => chips);

@@ -1,8 +1,9 @@
 import { existsSync, readdirSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type Raster, type Shard, type Tile,
-  CHIPS_PER_SIDE, CHIP_PIXELS, chipIds, chipWindow, dataRoot, openDelivery, openRaster, paddedZone, shardOf, tilesOf,
+  CHIPS_PER_SIDE, CHIP_PIXELS, chipIds, chipWindow, dataRoot, isShare, openDelivery, openRaster, paddedZone, shardOf, tilesOf,
 } from '../ard/index.ts'; // prettier-ignore
 import { checkPlace, readValidity } from '../chips/index.ts';
 
@@ -68,7 +69,7 @@ export function changeFolder(dataPath: string, isDemo = false): string {
  * Nothing need have been indexed or cut: what is real is read from the tiles' own masks.
  *
  * @param folder that holds `ard/<zone>/…`, or the zones themselves
- * @throws {Error} when there are tiles of one day only, none of a day asked for, or no chip was seen whole twice
+ * @throws {Error} when there are tiles of one day only, none of a day asked for, or no chip was seen whole twice; one of several workers may have none
  */
 export async function pairedTiles(folder: string, options: PairOptions = {}): Promise<PairedTiles> {
   const { before, after, shard } = options;
@@ -79,12 +80,22 @@ export async function pairedTiles(folder: string, options: PairOptions = {}): Pr
   const leftOut: string[] = [];
   const tiles = all.filter(({ cell, date, catid, files }) => files['visual'] !== undefined || !leftOut.push(`${cell.id} ${date} ${catid}: it has no visual raster`)); // prettier-ignore
   const cells = groupedBy(tiles, ({ cell }) => cell.id);
-  const mine = shard ? shardOf(cells, shard, (own) => own.length) : cells;
+  const mine = shard ? await shareOf(cells, shard) : cells;
   const pairs: TilePair[] = [];
   for (const own of mine) pairs.push(...(await pairsOfCell(own, { before, after }, leftOut)));
-  if (pairs.length === 0)
+  if (pairs.length === 0 && !isShare(shard))
     throw new Error(`no chip of zone ${zone} in ${folder} was seen whole on both days${leftOut.length > 0 ? ` (left out: ${leftOut[0]})` : ''}: bring tiles of two dates that overlap`); // prettier-ignore
   return { folder, zone, pairs, leftOut };
+}
+
+/** The cells that fall to one worker, by the bytes of their rasters. */
+async function shareOf(cells: Tile[][], shard: Shard): Promise<Tile[][]> {
+  const bytes = new Map<Tile[], number>();
+  for (const own of cells) {
+    const sizes = await Promise.all(own.map(async ({ files: { visual } }) => (await stat(visual)).size));
+    bytes.set(own, sizes.reduce((sum, size) => sum + size, 0)); // prettier-ignore
+  }
+  return shardOf(cells, shard, (own) => bytes.get(own)!);
 }
 
 async function tilesOfZone(folder: string, asked: number | undefined): Promise<{ tiles: Tile[]; zone: number }> {

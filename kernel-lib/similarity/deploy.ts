@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import {
-  type Bounds, type Cell, type StepOptions, type Tile, cellsOnDisk, dataRoot, deliveryAddress, lonLatBounds, openSource, paddedZone,
+  type Bounds, type Cell, type Shard, type StepOptions, type Tile, cellsOnDisk, dataRoot, deliveryAddress, isShare, lonLatBounds, openSource, paddedZone,
   tilesOf, zonesOnDisk,
 } from '../ard/index.ts'; // prettier-ignore
 import { chipTiles } from '../chips/index.ts';
@@ -30,6 +30,8 @@ export interface DeployOptions extends Omit<StepOptions, 'concurrency'>, Runtime
   table?: string | undefined;
   /** Folder or s3:// prefix above `embeddings`, where the tables lie. Default: the data folder. */
   store?: string | undefined;
+  /** Only encodes the cells that fall to this one of several workers; without it, what all have encoded goes into the store. Default: all. */
+  shard?: Shard | undefined;
 }
 
 /** What {@link deploy} did. */
@@ -44,7 +46,7 @@ export interface DeployReport {
   /** Rows of the table, and those of them that were written now. */
   rows: number;
   written: number;
-  /** Cells asked for; those that came or changed; those that were there as they are. */
+  /** Cells asked for, of one of several workers its own; those that came or changed; those that were there as they are. */
   cells: number;
   changed: number;
   kept: number;
@@ -71,7 +73,11 @@ const BATCH = 65_536;
  * only the cells that are new or have changed: their embeddings, their map, or what their STAC items say. Vectors of another model replace the whole
  * table. Until all is written, whoever asks gets what was there before.
  *
+ * One of several workers encodes its cells and leaves the store as it is: once all have ended, `deploy` without `shard` finds every part and writes the
+ * store, once and whole. What a worker has not done is done then.
+ *
  * @throws {Error} when there is no such model, no tile in the zone and box, or the table is being written by another process
+ * @throws {RangeError} when one of several workers is to bring a delivery: they deal out what is there
  */
 export async function deploy(dataPath: string, options: DeployOptions): Promise<DeployReport> {
   const start = performance.now();
@@ -83,6 +89,7 @@ export async function deploy(dataPath: string, options: DeployOptions): Promise<
     place, table, model: `${card.name}@${card.version}`, rows: 0, written: 0, cells: 0, changed: 0, kept: 0, replaced: false,
     encoded: 0, seconds: 0, leftOut: [], failed: [],
   }; // prettier-ignore
+  if (isShare(options.shard)) return encodeShare(dataPath, folder, card, options, report).then(() => timed(report, start));
   const cells = await partsOf(dataPath, folder, card, options, report);
   const tagger = await taggerOf(dataPath, card);
   const digests = new Map<CellPart, string>();
@@ -104,9 +111,12 @@ export async function deploy(dataPath: string, options: DeployOptions): Promise<
     };
   }, options);
   if (changed) Object.assign(report, { version: changed.version, rows: changed.facts.rows, index: changed.facts.index });
-  report.seconds = (performance.now() - start) / 1000;
-  return report;
+  return timed(report, start);
 } // prettier-ignore
+
+function timed(report: DeployReport, start: number): DeployReport {
+  return { ...report, seconds: (performance.now() - start) / 1000 };
+}
 
 /** A cell with the file of its embeddings, and the tiles that they are of. */
 interface CellPart {
@@ -115,15 +125,41 @@ interface CellPart {
   tiles: Tile[];
 }
 
+/** Encodes the cells of one of several workers. In each zone another begins the dealing: of many small zones not all heaviest cells are the first one's. */
+async function encodeShare(dataPath: string, folder: string, card: ModelCard, options: DeployOptions & { shard?: Shard | undefined }, report: DeployReport): Promise<void> {
+  const { ard, shard } = options;
+  if (ard !== undefined && deliveryAddress(ard).address !== dataRoot(dataPath))
+    throw new RangeError(`${ard} cannot be brought by one of ${shard!.count} workers, for they deal out the tiles that are there: run imagesim sync first, and deploy without --ard`);
+  const zones = await wantedCells(dataPath, options);
+  if (zones.size === 0) throw nothingToDeploy(dataPath, options);
+  for (const [turn, [zone, wanted]] of [...zones].entries()) {
+    const own = { index: (shard!.index + turn) % shard!.count, count: shard!.count };
+    await encoded(dataPath, folder, card, { ...options, zone, shard: own }, wanted, report);
+  }
+} // prettier-ignore
+
+/** The cells asked for that have a folder, by zone. */
+async function wantedCells(dataPath: string, { zone, bbox }: Pick<DeployOptions, 'zone' | 'bbox'>): Promise<Map<number, Cell[]>> {
+  const zones = new Map<number, Cell[]>();
+  for (const each of zone === undefined ? await zonesOnDisk(dataPath) : [zone]) {
+    const wanted = (await cellsOnDisk(dataPath, each)).filter((cell) => !bbox || touches(lonLatBounds(cell), bbox));
+    if (wanted.length > 0) zones.set(each, wanted);
+  }
+  return zones;
+} // prettier-ignore
+
+function nothingToDeploy(dataPath: string, { zone, bbox }: Pick<DeployOptions, 'zone' | 'bbox'>, why?: string): Error {
+  const where = [zone === undefined ? '' : ` of zone ${zone}`, bbox ? ` in ${bbox.join(',')}` : ''].join('');
+  return new Error(`no cell${where} in ${dataRoot(dataPath)}/ard that can be deployed${why ? ` (${why})` : ''}: bring tiles with imagesim sync, or name a delivery with --ard`);
+} // prettier-ignore
+
 /** The cells that are to be in the store, encoded. */
 async function partsOf(dataPath: string, folder: string, card: ModelCard, options: DeployOptions, report: DeployReport): Promise<CellPart[]> {
   const { ard, bbox, signal, onProgress } = options;
   const zone = options.zone ?? (ard === undefined ? undefined : deliveryAddress(ard).zone);
   if (ard !== undefined && deliveryAddress(ard).address !== dataRoot(dataPath)) await syncDelivery(ard, dataPath, { zone, bbox, signal, onProgress });
   const found: CellPart[] = [];
-  for (const each of zone === undefined ? await zonesOnDisk(dataPath) : [zone]) {
-    const wanted = (await cellsOnDisk(dataPath, each)).filter((cell) => !bbox || touches(lonLatBounds(cell), bbox));
-    if (wanted.length === 0) continue;
+  for (const [each, wanted] of await wantedCells(dataPath, { zone, bbox })) {
     const parts = await encoded(dataPath, folder, card, { ...options, zone: each }, wanted, report);
     const tiles = await tilesIn(dataPath, each, wanted.filter(({ quadkey }) => parts.has(quadkey)));
     for (const cell of wanted) {
@@ -133,24 +169,33 @@ async function partsOf(dataPath: string, folder: string, card: ModelCard, option
     }
   }
   if (found.length > 0) return found;
-  const where = [zone === undefined ? '' : ` of zone ${zone}`, bbox ? ` in ${bbox.join(',')}` : ''].join('');
-  throw new Error(`no cell${where} in ${dataRoot(dataPath)}/ard that can be deployed${report.leftOut[0] ? ` (${report.leftOut[0]})` : ''}: bring tiles with imagesim sync, or name a delivery with --ard`);
+  throw nothingToDeploy(dataPath, { zone, bbox }, report.leftOut[0]);
 } // prettier-ignore
 
-/** Parts by quadkey. Where one of the cells has none, or all are of tiles that may have changed, the zone is encoded, from where its parts are from. */
-async function encoded(dataPath: string, model: string, card: ModelCard, { zone, bbox, signal, onProgress, ...runtime }: DeployOptions & { zone: number }, wanted: readonly Cell[], report: DeployReport): Promise<Map<string, string>> {
+/**
+ * Parts by quadkey. Where one of the cells has none, or all are of tiles that may have changed, they are encoded, from where the zone's parts are from. One of
+ * several workers encodes those that fall to it.
+ */
+async function encoded(dataPath: string, model: string, card: ModelCard, options: DeployOptions & { zone: number }, wanted: readonly Cell[], report: DeployReport): Promise<Map<string, string>> {
+  const { zone, bbox, shard, signal, onProgress, threads, load } = options;
   const named = { model: card.name, version: card.version };
   const there = await embeddingParts(dataPath, named, zone).catch(() => []); // says only that there are none
   const from = there.length > 0 && (await readEmbeddings(there[0])).chips.startsWith('chips') ? 'chips' : 'ard';
   const has = new Set(there.map(quadkeyOf));
   if (from === 'ard' || wanted.some(({ quadkey }) => !has.has(quadkey))) {
-    if (from === 'ard') await chipTiles({ dataPath, zone, bbox, indexOnly: true, signal, onProgress });
-    const { chips, leftOut, failed } = await encodeChips(dataPath, { model, zone, from, threads: runtime.threads, load: runtime.load, signal, onProgress });
-    report.encoded += chips;
-    report.leftOut.push(...leftOut);
-    report.failed.push(...failed);
+    const all = wanted.map(({ quadkey }) => quadkey);
+    const indexed = from === 'ard' ? await chipTiles({ dataPath, zone, bbox, shard, indexOnly: true, signal, onProgress }) : undefined;
+    const share = indexed && isShare(shard) ? { quadkeys: indexed.quadkeys } : { quadkeys: all, shard }; // dealt out once
+    const done = await encodeChips(dataPath, { model, zone, from, ...share, threads, load, signal, onProgress });
+    report.cells += isShare(shard) ? done.cells : 0;
+    report.encoded += done.chips;
+    report.leftOut.push(...done.leftOut);
+    report.failed.push(...done.failed);
   }
-  const parts = await embeddingParts(dataPath, named, zone);
+  const parts = await embeddingParts(dataPath, named, zone).catch((error: unknown) => {
+    if (isShare(shard)) return []; // its cells have no chip; others' may
+    throw error;
+  });
   return new Map(parts.map((path) => [quadkeyOf(path), path]));
 } // prettier-ignore
 

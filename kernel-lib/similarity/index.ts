@@ -44,8 +44,9 @@ export {
 } from './changepairs.ts'; // prettier-ignore
 export {
   type CalibratedGroup, type ChangeEncoder, type ChangeList, type DetectOptions, type DetectedChange,
-  COLOURS_AND_EDGES, backboneEncoder, detectChange,
+  COLOURS_AND_EDGES, backboneEncoder, detectChange, encodeChange,
 } from './changedetect.ts'; // prettier-ignore
+export type { ChangeParts } from './changeparts.ts';
 export { type Shift, bestShifts, correlationsOf } from './changeshift.ts';
 export { type CalibratedChange, type DatedFeatures, calibrateChange } from './changefit.ts';
 export { type Mixture, risingWith, twoPopulations } from './changemixture.ts';

@@ -26,6 +26,8 @@ export interface EncodeChipsOptions extends Omit<StepOptions, 'concurrency'>, Ru
   mean?: Float32Array | undefined;
   /** Images at once. Default: 32. */
   batchSize?: number | undefined;
+  /** Only these cells, by quadkey. Default: all of the zone. */
+  quadkeys?: readonly string[] | undefined;
   /** Only the cells that fall to this one of several workers. Default: all. */
   shard?: Shard | undefined;
   /** Encodes again what is there. Default: leaves it. */
@@ -80,16 +82,19 @@ interface Plan extends EncodeChipsOptions {
  */
 export async function encodeChips(dataPath: string, options: EncodeChipsOptions): Promise<EncodeReport> {
   const plan = await settle(dataPath, options);
-  const { encoder, folder, facts, zone, from = 'chips', shard } = plan;
+  const { encoder, folder, facts, zone, from = 'chips', quadkeys, shard } = plan;
   try {
     const source = await (from === 'ard' ? ardSource : chipSource)(dataPath, zone);
-    const own = shard ? shardOf(source.cells, shard, ({ weight }) => weight) : source.cells;
+    const asked = quadkeys ? new Set(quadkeys) : undefined;
+    const cells = source.cells.filter(({ quadkey }) => asked?.has(quadkey) ?? true);
+    const own = shard ? shardOf(cells, shard, ({ weight }) => weight) : cells;
     const report: EncodeReport = {
       folder, model: `${facts.model}@${facts.version}`, runtime: encoder.runtime, ...(encoder.why !== undefined && { why: encoder.why }),
       cells: own.length, kept: 0, chips: 0, seconds: 0, encoderSeconds: 0, leftOut: source.leftOut, failed: source.failed,
     }; // prettier-ignore
     await new Run(plan, source, report).encode(own.map(({ quadkey }) => quadkey));
-    if (own.length > 0 && report.kept + report.chips + report.failed.length === 0)
+    const isAll = own.length > 0 && own.length === source.cells.length; // of a few cells it may well be that no chip is real
+    if (isAll && report.kept + report.chips + report.failed.length === 0)
       throw new Error(`nothing of zone ${zone} can be encoded: ${report.leftOut[0]}`);
     if (!shard || shard.index === 0) await tellOrphans(folder, source, report);
     await sweepParts(folder);

@@ -195,6 +195,20 @@ describe('chips, safely', () => {
       });
     }
 
+    it('are merged by who ends last: not while another machine’s worker is at it, but when that has given no sign of life for a minute', async () => {
+      const data = await emptyFolder();
+      const sign = join(data, '.nodata-index.json.work.deadbeef-1-a-0.part');
+      await writeFile(sign, '');
+      const share = await succeed(data, ['--shard', '0/2', '--index-only']);
+      assert.match(share.stdout, /; who ends last merges the index$/m);
+      assert.equal(existsSync(join(data, 'nodata-index.json')), false);
+      const minuteAgo = new Date(Date.now() - 61_000);
+      await utimes(sign, minuteAgo, minuteAgo);
+      await succeed(data, ['--shard', '1/2', '--index-only']);
+      assert.ok((await readFile(join(data, 'nodata-index.json'))).equals(expected.get('nodata-index.json')!));
+      assert.equal(existsSync(sign), false);
+    });
+
     it('are those of one when each takes the whole zone', async () => {
       const data = await emptyFolder();
       await Promise.all([succeed(data), succeed(data)]);

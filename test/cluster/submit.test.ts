@@ -7,6 +7,7 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { cellOf } from 'imagesim/ard';
+import { listStores, openStore } from 'imagesim/similarity';
 import { buildNetwork, saveModel, trainingBackend } from 'imagesim/training';
 import seedrandom from 'seedrandom';
 import { filesUnder, openBucket } from '../bucket.ts';
@@ -19,6 +20,14 @@ const proof = process.env.IMAGESIM_PROOF !== undefined;
 const CELLS = 8;
 const CHIP = ['chip', '--zone', '33'];
 const ENCODE = ['encode', '--zone', '33', '--model', 'small'];
+const DEPLOY = ['similarity', 'deploy', '--zone', '33', '--model', 'small'];
+const change = (data: string): string[] => ['change', '--zone', '33', '--to', join(data, 'changes.geojson')];
+/** What is done one after the other: embeddings of chips, and embeddings straight from tiles. */
+const CHAINS = {
+  chips: (): string[][] => [CHIP, ENCODE, DEPLOY],
+  tiles: (data: string): string[][] => [DEPLOY, change(data)],
+};
+type Chain = keyof typeof CHAINS;
 
 interface Run {
   code: number | null;
@@ -26,14 +35,15 @@ interface Run {
   stderr: string;
 }
 
-/** Eight cells of unequal size, which a worker has some seconds' work with in the long form, and a model. */
+/** Eight cells of unequal size, which a worker has some seconds' work with in the long form, half of them seen twice, and a model. */
 async function makeGround(): Promise<string> {
   const folder = await emptyFolder();
   for (let index = 0; index < CELLS; index++) {
     const cell = cellOf(33, `0311330${index.toString(4).padStart(5, '0')}`);
     const rows = proof ? 4 + index : 1;
     const real = (column: number, row: number): (() => boolean) | undefined => (column > 4 && column < 15 && row > 4 && row < 5 + rows ? () => true : undefined);
-    await writeSmallTile(join(folder, 'ard/33', cell.quadkey, '2023-05-17/1030010000000001-visual.tif'), cell, real);
+    for (const date of proof && index % 2 === 0 ? ['2023-05-17', '2023-08-17'] : ['2023-05-17'])
+      await writeSmallTile(join(folder, 'ard/33', cell.quadkey, date, '1030010000000001-visual.tif'), cell, real);
   }
   if (!proof) return folder;
   await trainingBackend({ name: 'wasm' });
@@ -44,15 +54,28 @@ async function makeGround(): Promise<string> {
   return folder;
 } // prettier-ignore
 
-/** Every file below a data folder, temporary ones too; not the jobs' own, nor `hashes.bin`, which remembers when chips were written. */
+/**
+ * Every file below a data folder, temporary ones too; not the jobs' own, nor `hashes.bin`, which remembers when chips were written, nor the store’s, which
+ * LanceDB names at random: see {@link storeOf}.
+ */
 async function treeOf(folder: string): Promise<Map<string, Buffer>> {
-  const files = (await filesUnder(folder)).filter((file) => !/^jobs\/|\/hashes\.bin$/.test(file));
+  const files = (await filesUnder(folder)).filter(
+    (file) => !/^jobs\/|\/hashes\.bin$|^embeddings\/(__manifest|\w+\.lance)\//.test(file),
+  );
   return new Map(await Promise.all(files.map(async (file) => [file, await readFile(join(folder, file))] as const)));
 }
 
 function assertSame(found: Map<string, Buffer>, expected: Map<string, Buffer>): void {
   assert.deepEqual([...found.keys()], [...expected.keys()]);
   for (const [file, bytes] of found) assert.ok(bytes.equals(expected.get(file)!), `${file} differs`);
+}
+
+/** All rows of the store, in order, and their vectors. */
+async function storeOf(folder: string): Promise<object> {
+  const store = await openStore(folder, 'small');
+  const { columns, values } = await store.load();
+  store.close();
+  return { columns, values, versions: (await listStores(folder)).length };
 }
 
 function start(data: string, args: string[], env: Record<string, string> = {}): ChildProcess {
@@ -69,6 +92,7 @@ describe('submit to a real Slurm', () => {
   let cluster: Cluster;
   let made: string;
   let expected: Map<string, Buffer>;
+  const whole = new Map<Chain, { tree: Map<string, Buffer>; store: object }>();
   before(async function () {
     const why = whyNoSlurm();
     if (why) {
@@ -77,12 +101,23 @@ describe('submit to a real Slurm', () => {
     }
     [cluster, made] = await Promise.all([openCluster(), makeGround()]);
     const alone = await copy();
-    for (const words of proof ? [CHIP, ENCODE] : [CHIP]) {
-      const { code, stderr } = await ended(start(alone, words));
-      assert.deepEqual([code, stderr], [0, '']);
-    }
+    assert.equal((await ended(start(alone, CHIP))).code, 0);
     expected = await treeOf(alone);
+    if (!proof) return;
+    for (const [chain, wordsOf] of Object.entries(CHAINS)) {
+      const data = await copy();
+      for (const words of wordsOf(data)) {
+        const { code, stderr } = await ended(start(data, words));
+        assert.equal(code, 0, stderr);
+      }
+      whole.set(chain as Chain, { tree: await treeOf(data), store: await storeOf(data) });
+    }
   });
+  const assertWhole = async (data: string, chain: Chain): Promise<void> => {
+    const { tree, store } = whole.get(chain)!;
+    assertSame(await treeOf(data), tree);
+    assert.deepEqual(await storeOf(data), store);
+  };
   after(() => cluster?.close());
 
   const copy = async (): Promise<string> => {
@@ -125,9 +160,7 @@ describe('submit to a real Slurm', () => {
       said.some((words) => /Killed/.test(words)),
       said.join('\n'),
     ); // bash says so of what it waited for
-    const tree = await treeOf(data);
-    const chips = new Map([...expected].filter(([file]) => !file.startsWith('embeddings/')));
-    assertSame(tree, chips);
+    assertSame(await treeOf(data), expected);
   });
 
   if (!proof) return;
@@ -142,20 +175,28 @@ describe('submit to a real Slurm', () => {
     assert.equal(run.code, 1);
   });
 
-  it('chains: encode begins when chip has ended well', async () => {
+  it('chains chip, encode and deploy: each begins when the one before has ended well, and the store is merged once', async () => {
     const data = await copy();
-    const { stdout, code } = await ended(submit(data, CHIP, '--detach'));
-    assert.equal(code, 0);
-    assertFinished(await ended(submit(data, ENCODE, '--after', stdout.trim())));
-    assertSame(await treeOf(data), expected);
+    let after: string[] = [];
+    for (const words of [CHIP, ENCODE, DEPLOY]) {
+      const { stdout, stderr, code } = await ended(submit(data, words, ...after, '--detach'));
+      assert.equal(code, 0, stderr);
+      after = ['--after', stdout.trim()];
+    }
+    assertFinished(await ended(submit(data, CHIP, ...after))); // which finds all done, and ends when all has
+    await assertWhole(data, 'chips');
   });
 
-  for (const seed of [1, 2, 3]) {
-    it(`chains though workers, scripts and nodes die at random, ${seed}: the same bytes, nothing twice, nothing missing`, async function () {
+  for (const [chain, seed] of [
+    ['chips', 1],
+    ['tiles', 2],
+    ['chips', 3],
+  ] as const) {
+    it(`chains from ${chain} though workers, scripts and nodes die at random, ${seed}: the same bytes, nothing twice, nothing missing`, async () => {
       const random = seedrandom(`deaths ${seed}`);
       const data = await copy();
       const told = { program: 0, script: 0, node: 0 };
-      for (const words of [CHIP, ENCODE]) {
+      for (const words of CHAINS[chain](data)) {
         const child = submit(data, words, '--retries', '9');
         const run = ended(child);
         for (let deaths = 0; deaths < 8 && child.exitCode === null;) {
@@ -180,16 +221,16 @@ describe('submit to a real Slurm', () => {
         }
         assertFinished(await run);
       }
-      assertSame(await treeOf(data), expected);
+      await assertWhole(data, chain);
       console.log(`      ${told.program} programs, ${told.script} times all scripts, ${told.node} nodes`);
     });
   }
 
   it('does a zone in two arrays at once', async () => {
     const data = await copy();
-    const runs = [submit(data, CHIP), submit(data, CHIP)].map(ended);
-    for (const run of await Promise.all(runs)) assertFinished(run);
-    assertSame(await treeOf(data), new Map([...expected].filter(([file]) => !file.startsWith('embeddings/'))));
+    for (const words of CHAINS.chips())
+      for (const run of await Promise.all([submit(data, words), submit(data, words)].map(ended))) assertFinished(run);
+    await assertWhole(data, 'chips');
   });
 
   it('brings a delivery from a bucket that is away for ten seconds amid it', async () => {

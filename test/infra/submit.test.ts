@@ -9,6 +9,8 @@ import { fileURLToPath } from 'node:url';
 import { paddedZone, readTiles } from 'imagesim/ard';
 import {
   type ArrayJob,
+  type Engine,
+  type ShardFault,
   BatchEngine,
   LocalEngine,
   SlurmEngine,
@@ -228,6 +230,60 @@ describe('infra: submit', () => {
       const { code, stdout, stderr } = await ended(submit('--array', '2', '--queue', 'none', '--', ...CHIP));
       assert.match(stderr, /^imagesim: AWS Batch: ClientException: .*JobQueue none not found\.\n$/);
       assert.deepEqual([code, stdout], [1, '']);
+    });
+  });
+
+  describe('a verb that one worker merges', () => {
+    const DEPLOY = ['similarity', 'deploy', '--zone', '33', '--model', 'small'];
+    /** Runs nothing: of each job some shards have failed as soon as it is submitted. */
+    const engineOf = (name: string, failed: (job: ArrayJob) => ShardFault[] = () => []): Engine & { jobs: ArrayJob[] } => {
+      const jobs: ArrayJob[] = [];
+      return {
+        name, jobs,
+        draft: () => '',
+        submit: async (job) => `job ${jobs.push(job)}`,
+        look: async (job) => {
+          const faults = failed(job);
+          return { waiting: 0, running: 0, restarts: 0, finished: job.shards.length - faults.length, failed: faults.length, faults };
+        },
+        leave: async () => '',
+      };
+    }; // prettier-ignore
+    const job = arrayJob(DEPLOY, '/data', { array: 4, atOnce: 2 });
+    const fault = { shard: 2, why: 'exit code 1', log: 'none' };
+
+    it('is done once more, with all of it for one worker, when all have ended well', async () => {
+      const engine = engineOf('slurm');
+      const report = await submitArray(engine, job, { array: 4, merges: true });
+      assert.deepEqual(engine.jobs, [job, { ...job, count: 1, shards: [0], folder: join(job.folder, 'merge'), atOnce: undefined, after: undefined }]);
+      assert.deepEqual(report.merge, { folder: join(job.folder, 'merge'), failed: [] });
+      await submitArray(engine, arrayJob(DEPLOY, '/data', { array: 1 }), { array: 1, merges: true });
+      assert.equal(engine.jobs.length, 3); // one worker of one has merged already
+    }); // prettier-ignore
+
+    it('is not merged where a worker failed; a merge that fails is told as such', async () => {
+      const engine = engineOf('slurm', () => [fault]);
+      const report = await submitArray(engine, job, { array: 4, merges: true });
+      assert.deepEqual([engine.jobs.length, report.merge, report.failed], [1, undefined, [fault]]);
+      const failing = engineOf('slurm', ({ count }) => (count === 1 ? [{ ...fault, shard: 0 }] : []));
+      const { merge, failed } = await submitArray(failing, job, { array: 4, merges: true });
+      assert.deepEqual([merge!.failed[0].why, failed], ['exit code 1', []]);
+    });
+
+    it('has its merge wait for the array where nobody follows it, and its id is the one to wait for', async () => {
+      const engine = engineOf('batch');
+      const { id } = await submitArray(engine, job, { array: 4, merges: true, detach: true });
+      assert.deepEqual([id, engine.jobs[1].after, engine.jobs[1].count], ['job 2', 'job 1', 1]);
+      const local = submitArray(engineOf('local'), job, { array: 4, merges: true, detach: true });
+      await assert.rejects(local, /^Error: local cannot be left before it has merged .*: leave out --detach$/);
+    });
+
+    it('is shown with its merge by a dry run, without where that is left', async () => {
+      const dry = ['submit', '--engine', 'slurm', '--array', '4', '--dry-run'];
+      const both = await imagesim(made, [...dry, '--', ...DEPLOY]);
+      assert.deepEqual(both.stdout.match(/--shard "\$shard\/\d+"/g), ['--shard "$shard/4"', '--shard "$shard/1"']);
+      const alone = await imagesim(made, [...dry, '--no-merge', '--', ...DEPLOY]);
+      assert.deepEqual(alone.stdout.match(/#SBATCH --array=.*/g), ['#SBATCH --array=0-3']);
     });
   });
 

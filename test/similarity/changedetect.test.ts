@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdir, rm, symlink } from 'node:fs/promises';
+import { mkdir, rm, symlink, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chipBounds, parseChip, readTiles, toLonLat } from 'imagesim/ard';
 import {
-  type ChangeList, type PairImages, COLOURS_AND_EDGES, changeBaselines, changeFeatures, changeFolder, changedShares, detectChange,
+  type ChangeList, type PairImages, COLOURS_AND_EDGES, changeBaselines, changeFeatures, changeFolder, changedShares, detectChange, encodeChange,
   pairImages, pairedTiles, readKnownChanges, scoreChanges,
 } from 'imagesim/similarity'; // prettier-ignore
+import { filesUnder } from '../bucket.ts';
 import { dataFolder, emptyFolder, sampleDelivery } from '../delivery.ts';
 
 const WEST = { index: 0, count: 2 };
@@ -95,6 +96,28 @@ describe('detectChange', () => {
     const [lon, lat] = toLonLat(cell.epsg, [west, north]);
     assert.ok(Math.hypot(geometry.coordinates[0][0][0] - lon, geometry.coordinates[0][0][1] - lat) < 1e-6);
   });
+
+  it('is the same list from parts that several workers have made, each pair once; a part that is cut short is made again', async () => {
+    const whole = await pairedTiles(await sampleDelivery());
+    const few = { ...whole, pairs: whole.pairs.map((pair) => ({ ...pair, chips: pair.chips.slice(0, 12) })) };
+    let calls = 0;
+    const encoder = { ...COLOURS_AND_EDGES, encode: (images: Uint8Array) => (calls++, COLOURS_AND_EDGES.encode(images)) };
+    const parts = { folder: await emptyFolder(), encoder: 'colours' };
+    const options = { encoder, parts, keepsPictures: true };
+    const alone = await detectChange(few, { keepsPictures: true });
+    for (const pair of few.pairs) assert.deepEqual(await encodeChange({ ...few, pairs: [pair] }, options), { chips: 12, kept: 0 });
+    assert.deepEqual(await encodeChange(few, options), { chips: 24, kept: 24 });
+    const all = calls;
+    calls = 0;
+    assert.deepEqual([await detectChange(few, options), calls], [alone, 0]);
+    const [file] = await filesUnder(parts.folder);
+    await truncate(join(parts.folder, file), 5000);
+    assert.deepEqual([await detectChange(few, options), calls], [alone, all / 2]);
+    const { pictures: _, ...withoutPictures } = alone;
+    assert.deepEqual([await detectChange(few, { ...options, keepsPictures: false }), calls], [withoutPictures, all / 2]);
+    await encodeChange(few, { ...options, parts: { ...parts, encoder: 'another' } });
+    assert.equal(calls, all / 2 + all);
+  }); // prettier-ignore
 
   it('refuses a reach that is odd, and an encoder whose vectors are not of its width', async () => {
     const folder = await sampleDelivery();

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { emptyFolder, sampleDelivery } from '../delivery.ts';
+import { filesUnder } from '../bucket.ts';
+import { dataFolder, emptyFolder, sampleDelivery } from '../delivery.ts';
 
 describe('imagesim change', () => {
   const program = join(import.meta.dirname, '../../kernel-lib/dist/cli.js');
@@ -18,9 +20,21 @@ describe('imagesim change', () => {
   };
   const square = (x: number, y: number, side: number): number[][] => [[x, y], [x + side, y], [x + side, y + side], [x, y + side], [x, y]]; // prettier-ignore
 
-  it('prints the list and its scores, and writes GeoJSON', async () => {
+  it('prints the list and its scores, and writes GeoJSON; in shards it encodes alone, and what it has made is taken', async () => {
+    const data = await dataFolder(await sampleDelivery());
     const to = join(await emptyFolder(), 'changes.geojson');
-    const { stdout, stderr, code } = await run(await sampleDelivery(), '--shard', '0/2', '--top', '3', '--to', to);
+    const vectors = join(await sampleDelivery(), 'demo-ard/vectors');
+    const share = await run(data, '--shard', '0/2', '--vectors', vectors, '--to', to);
+    assert.match(
+      share.stdout,
+      /^shard 0\/2: 1\d\d chips seen twice, 0 of them encoded before, by colours and edges; the same without --shard ranks those of all\n$/,
+    );
+    assert.deepEqual(
+      [share.code, share.stderr, existsSync(to), (await filesUnder(join(data, 'embeddings'))).length],
+      [0, '', false, 1],
+    );
+    const { stdout, stderr, code } = await run(data, '--vectors', vectors, '--top', '3', '--to', to);
+    assert.equal((await filesUnder(join(data, 'embeddings'))).length, 2);
     assert.deepEqual([code, stderr], [0, '']);
     assert.match(stdout, /chips seen twice, .* by colours and edges\n/);
     assert.match(stdout, /\n1 +Z33-\d{18} +1\.000 +2022-06-14 +2023-05-21/);

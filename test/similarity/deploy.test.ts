@@ -171,6 +171,43 @@ describe('similarity deploy', () => {
     assert.ok(existsSync(join(elsewhere, 'ard/33', QUADKEYS[0], '2023-05-17/10300100E67475AB-visual.tif')));
   });
 
+  it('in shards encodes each cell once and leaves the store to a deploy without, which makes it as one process does', async () => {
+    const run = (shard?: { index: number; count: number }): Promise<DeployReport> => deploy(folder, { model: 'small', threads: 1, shard }); // prettier-ignore
+    const third = '031133012212';
+    await addTile(folder, third);
+    const single = await emptyFolder();
+    await cp(folder, single, { recursive: true, preserveTimestamps: true });
+    const alone = await deploy(single, { model: 'small', threads: 1 });
+    const shares = await Promise.all([0, 1].map((index) => run({ index, count: 2 })));
+    assert.deepEqual(
+      shares.map(({ cells }) => cells).toSorted((a, b) => a - b),
+      [1, 2],
+    );
+    assert.equal(shares[0].encoded + shares[1].encoded, alone.encoded);
+    assert.deepEqual([await listStores(folder), shares[0].rows, shares[0].version], [[], 0, undefined]);
+    const merged = await run({ index: 0, count: 1 });
+    assert.deepEqual(counts(merged), [3, 3, 0, alone.rows, alone.rows, 0, false, 'v1']);
+    assert.deepEqual(counts(await run()), [3, 0, 3, 0, alone.rows, 0, false, undefined]); // once more does no harm
+    const model = { model: 'small', version: '1a2b3c4d5e6f' };
+    const [parts, expected] = await Promise.all([folder, single].map(async (data) => Promise.all((await embeddingParts(data, model, 33)).map((path) => readFile(path, 'base64'))))); // prettier-ignore
+    assert.deepEqual(parts, expected);
+    const [own, other] = await Promise.all(
+      [folder, single].map(async (data) => (await openStore(data, 'small')).load()),
+    );
+    assert.deepEqual(own, other);
+  });
+
+  it('in shards does what a dead one has left undone, and refuses to bring a delivery', async () => {
+    const { encoded } = await deploy(folder, { model: 'small', threads: 1, shard: { index: 1, count: 2 } });
+    const rest = await deploy(folder, { model: 'small', threads: 1 });
+    assert.ok(encoded > 0 && rest.encoded > 0);
+    assert.equal(rest.rows, encoded + rest.encoded);
+    const elsewhere = await emptyFolder();
+    await cp(join(folder, 'models'), join(elsewhere, 'models'), { recursive: true });
+    const bringing = deploy(elsewhere, { model: 'small', ard: folder, shard: { index: 0, count: 2 } });
+    await assert.rejects(bringing, /cannot be brought by one of 2 workers, .*: run imagesim sync first, and deploy without --ard$/); // prettier-ignore
+  });
+
   it('replaces all rows by those of another model, and says so', async () => {
     const old = await deploy(folder, { model: 'small', threads: 1 });
     const report = await deploy(folder, { model: 'small@2b', threads: 1 });

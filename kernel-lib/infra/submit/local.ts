@@ -11,7 +11,7 @@ import { faultOf, progressOf } from './shards.ts';
 export class LocalEngine implements Engine {
   readonly name = 'local';
   readonly #children = new Set<ChildProcess>();
-  readonly #faults: ShardFault[] = [];
+  #faults: ShardFault[] = [];
   #waiting: number[] = [];
   #finished = 0;
   #restarts = 0;
@@ -26,7 +26,7 @@ export class LocalEngine implements Engine {
   async submit(job: ArrayJob): Promise<string> {
     if (job.after !== undefined) throw new Error('local waits for nothing: leave out --after, and submit one job after another'); // prettier-ignore
     await makeFolder(job.folder);
-    this.#waiting = [...job.shards];
+    [this.#waiting, this.#faults, this.#finished, this.#restarts] = [[...job.shards], [], 0, 0];
     for (let lane = 0; lane < atOnce(job); lane++)
       void this.#lane(job).catch((error: unknown) => (this.#broken ??= error)); // told by look
     return `process ${process.pid}`;

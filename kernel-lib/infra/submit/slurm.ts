@@ -29,7 +29,8 @@ interface Queued {
 export class SlurmEngine implements Engine {
   readonly name = 'slurm';
   readonly #partition: string | undefined;
-  readonly #again = new Map<number, number>();
+  /** How often each worker was put into the queue again from here, by `<job>_<shard>`. */
+  readonly #again = new Map<string, number>();
 
   /** @param partition default: the cluster's own default */
   constructor(partition?: string) {
@@ -81,7 +82,7 @@ exit $code
     const listed = new Map(queued.map((one) => [one.shard, one]));
     const state: ArrayState = { waiting: 0, running: 0, finished: 0, failed: 0, restarts: 0, faults: [], progress: await progressOf(job) }; // prettier-ignore
     for (const shard of job.shards) await this.#count(job, id, shard, listed.get(shard), state);
-    state.restarts += [...this.#again.values()].reduce((sum, times) => sum + times, 0);
+    state.restarts += job.shards.reduce((sum, shard) => sum + (this.#again.get(`${id}_${shard}`) ?? 0), 0);
     return state;
   }
 
@@ -110,10 +111,10 @@ exit $code
 
   /** Puts a worker into the queue again that ended without an exit code, unless somebody ended it on purpose. */
   async #requeue({ retries }: ArrayJob, id: string, shard: number): Promise<boolean> {
-    const times = this.#again.get(shard) ?? 0;
+    const times = this.#again.get(`${id}_${shard}`) ?? 0;
     if (times >= retries || !/^(FAILED|NODE_FAIL|OUT_OF_MEMORY|BOOT_FAIL)/.test(await endOf(id, shard))) return false;
     await slurm('scontrol', ['requeue', `${id}_${shard}`]);
-    this.#again.set(shard, times + 1);
+    this.#again.set(`${id}_${shard}`, times + 1);
     return true;
   }
 

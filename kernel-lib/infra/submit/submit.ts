@@ -20,6 +20,8 @@ export interface SubmitOptions extends Omit<StepOptions, 'concurrency'> {
   atOnce?: number | undefined;
   /** Id of a job that must have ended well before this one begins. Default: none. */
   after?: string | undefined;
+  /** Whether one worker with `--shard 0/1` puts together what all have done, once they have ended well. Default: the verb needs none. */
+  merges?: boolean | undefined;
   /** Submits, and does not wait for the end. Default: waits. */
   detach?: boolean | undefined;
   /** How often it is looked how far they are. Default: 2,000 */
@@ -38,6 +40,8 @@ export interface SubmitReport {
   seconds: number;
   /** What failed: of each the reason and the log. */
   failed: ShardFault[];
+  /** How the merge ended; none where none was needed, or it has not begun because of what failed. */
+  merge?: { folder: string; failed: ShardFault[] } | undefined;
 }
 
 /**
@@ -65,18 +69,44 @@ export function arrayJob(words: readonly string[], dataPath: string, options: Su
  * Submits a verb as an array and follows it to its end, with one progress for all workers.
  *
  * A worker that fails by itself stays failed, for it would again; one whose machine or process died is started again. What
- * one has done stays done: the same array again does what is missing. So do those alone that failed, unless tiles have
+ * one has done stays done: the same array again does what is missing. A merge, where the verb needs one, begins when all have
+ * ended well, and may be done again. So do those alone that failed, unless tiles have
  * changed since: cells are dealt out by the bytes of their tiles.
  *
  * @throws {Error} naming what the engine said, where it takes no job; how to go on, where `signal` ends the following
  */
 export async function submitArray(engine: Engine, job: ArrayJob, options: SubmitOptions): Promise<SubmitReport> {
   const start = performance.now();
+  const merge = options.merges && job.count > 1 ? mergeOf(job) : undefined;
+  if (merge && options.detach && engine.name === 'local')
+    throw new Error('local cannot be left before it has merged what its workers have done: leave out --detach');
   const id = await engine.submit(job);
   options.onSubmit?.(id);
-  const state = options.detach ? await engine.look(job, id) : await follow(engine, job, id, options);
-  return { id, folder: job.folder, state, seconds: (performance.now() - start) / 1000, failed: state.faults };
+  if (options.detach) {
+    const last = merge ? await engine.submit({ ...merge, after: id }) : id;
+    return { id: last, folder: job.folder, state: await engine.look(job, id), seconds: secondsSince(start), failed: [] };
+  }
+  const state = await follow(engine, job, id, options);
+  const merged = merge && state.failed === 0 ? await mergeAll(engine, merge, options) : undefined;
+  const report = { id, folder: job.folder, state, seconds: secondsSince(start), failed: state.faults };
+  return { ...report, ...(merged && { merge: merged }) };
+} // prettier-ignore
+
+function secondsSince(start: number): number {
+  return (performance.now() - start) / 1000;
 }
+
+/** One worker that puts together what those of an array have done: the only one of its array, it finds all of it there. */
+export function mergeOf(job: ArrayJob): ArrayJob {
+  return { ...job, count: 1, shards: [0], folder: join(job.folder, 'merge'), atOnce: undefined };
+}
+
+async function mergeAll(engine: Engine, merge: ArrayJob, options: SubmitOptions): Promise<NonNullable<SubmitReport['merge']>> {
+  const id = await engine.submit({ ...merge, after: undefined });
+  options.onSubmit?.(id);
+  const { faults } = await follow(engine, merge, id, options);
+  return { folder: merge.folder, failed: faults };
+} // prettier-ignore
 
 async function follow(
   engine: Engine,
@@ -87,7 +117,12 @@ async function follow(
   for (;;) {
     const state = await engine.look(job, id);
     const { waiting, running, finished, failed } = state;
-    onProgress?.({ done: finished + failed, total: job.shards.length, unit: 'shards', note: noteOf(state) });
+    onProgress?.({
+      done: finished + failed,
+      total: job.shards.length,
+      unit: job.folder.endsWith('/merge') ? 'merge' : 'shards',
+      note: noteOf(state),
+    });
     if (waiting + running === 0) return state;
     await pause(everyMs, undefined, { signal }).catch(() => undefined); // an abort is told below
     if (signal?.aborted) throw new Error(await engine.leave(id), { cause: signal.reason });
