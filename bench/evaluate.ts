@@ -111,7 +111,7 @@ async function evaluateScenes(folder: string, backbone: Backbone | undefined, pa
     }
     tell('scenes: frozen backbone, halves', frozen, start);
     const { inputSize } = backbone;
-    await bothWays('scenes: head on the backbone, fitted, half', folder, inputSize, { backbone }, { epochs: 0, featureViews: 1 }); // prettier-ignore
+    await bothWays('scenes: head on the backbone, fitted, half', folder, inputSize, { backbone }, { epochs: 0 }); // prettier-ignore
     await bothWays('scenes: head on the backbone, fitted and trained, half', folder, inputSize, { backbone }, { epochs: share(20, part), featureViews: 2 }); // prettier-ignore
   }
   await bothWays('scenes: from scratch without labels (SimCLR, fitted), half', folder, 128, {}, { epochs: share(20, part), losses: { simclr: 1 }, batchSize: 128, temperature: 0.2 }); // prettier-ignore
@@ -172,7 +172,7 @@ async function evaluateSample(backbone: Backbone | undefined, part: number, scal
     if (backbone) {
       const whole = await setOf(held, backbone.inputSize);
       tell('sample: frozen backbone', [{ embeddings: await ownFeatures(backbone, whole.images), width: backbone.own, set: whole }], start); // prettier-ignore
-      await run('sample: head on the backbone, fitted', backbone.inputSize, { backbone }, { epochs: 0, featureViews: 1 }); // prettier-ignore
+      await run('sample: head on the backbone, fitted', backbone.inputSize, { backbone }, { epochs: 0 }); // prettier-ignore
     }
     await run('sample: from scratch by labels, 64²', 64, {}, { epochs: share(40, part) });
     await run('sample: from scratch by labels, 128²', 128, {}, { epochs: share(40, part) });

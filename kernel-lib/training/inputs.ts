@@ -9,10 +9,12 @@ import { type TrainingSet, imageBytes } from './settings.ts';
 
 /** The inputs of a set. */
 export interface Inputs {
+  /** Views of each image that are at hand; the first is the image as it is. */
+  views: number;
   /** Of some rows, varied at random, the same for the same seed. */
   varied(rows: Uint32Array, seed: string): Promise<Shard>;
-  /** Of some rows, as they are. */
-  plain(rows: Uint32Array): Promise<Shard>;
+  /** Of some rows, in one of the views. Default: as they are. */
+  plain(rows: Uint32Array, view?: number): Promise<Shard>;
 }
 
 /** Images of some rows, `[rows, size, size, 3]`, from memory or from where they are. */
@@ -34,6 +36,7 @@ async function imagesOf(network: Network, { images }: TrainingSet, rows: Uint32A
 export function imageInputs(network: Network, set: TrainingSet, ranges: Ranges | false): Inputs {
   const { inputSize: size } = network;
   return {
+    views: 1,
     varied: async (rows, seed) => ({
       images: await imagesOf(network, set, rows),
       size,
@@ -132,10 +135,11 @@ export function featureInputs({ values, width, views }: Features, { mean, deviat
     return { features, width };
   };
   return {
+    views,
     varied: async (rows, seed) => {
       const random = randomFor(seed, 'views');
       return scaled(rows, () => Math.floor(random() * views));
     },
-    plain: async (rows) => scaled(rows, () => 0),
+    plain: async (rows, view = 0) => scaled(rows, () => view),
   };
 }

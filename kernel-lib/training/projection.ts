@@ -6,7 +6,7 @@ import { type Projection, fitDiscriminant, fitProjection } from './fit.ts';
 import { type FeatureScale, type Inputs, scaleOf } from './inputs.ts';
 import { layersOf } from './layers.ts';
 import type { Network } from './network.ts';
-import { variedImages } from './replica.ts';
+import { type Shard, variedImages } from './replica.ts';
 import { evenly, randomFor, shuffled } from './sampler.ts';
 import type { Settings, TrainingSet } from './settings.ts';
 
@@ -34,14 +34,21 @@ export async function fitNetwork(
   const projection = layers.getLayer('projection');
   const n = set.labels.length / classes;
   const rows = shuffled(n, randomFor(seed, 'fit')).slice(0, ROWS).sort();
-  const views = byLabels ? 1 : VIEWS;
-  const features = await featuresBefore(layers, projection, inputs, rows, views);
+  const views = byLabels ? inputs.views : VIEWS;
+  const features = byLabels
+    ? await viewsBefore(layers, projection, inputs, rows)
+    : await featuresBefore(layers, projection, inputs, rows, views);
   const d = features.length / rows.length / views;
   const scale = scaleOf({ values: features, width: d, views });
   const plain = scaled(features, scale);
   const width = network.embeddingWidth;
   const fitted = byLabels
-    ? await fitProjection(plain, d, { width, labels: gathered(set.labels, rows, classes), classes, seed })
+    ? await fitProjection(plain, d, {
+        width,
+        labels: repeatedly(gathered(set.labels, rows, classes), views),
+        classes,
+        seed,
+      })
     : await fitEarly(plain, d, views, network);
   tf.tidy(() => {
     const kernel = tf.div(tf.tensor2d(fitted.kernel, [d, width]), tf.tensor2d(scale.deviation, [d, 1]));
@@ -65,6 +72,25 @@ async function fitEarly(
   whole.set(kernel);
   return { kernel: whole, bias };
 }
+
+/** `times` copies, one after another. */
+function repeatedly(values: Float32Array, times: number): Float32Array {
+  const copies = new Float32Array(times * values.length);
+  for (let at = 0; at < times; at++) copies.set(values, at * values.length);
+  return copies;
+}
+
+/** What goes into a layer for some rows, all of them in one view after another. */
+async function viewsBefore(layers: tfl.LayersModel, layer: tfl.layers.Layer, inputs: Inputs, rows: Uint32Array): Promise<Float32Array> {
+  const views: Float32Array[] = [];
+  for (let view = 0; view < inputs.views; view++) {
+    const plain = (some: Uint32Array): Promise<Shard> => inputs.plain(some, view);
+    views.push(await featuresBefore(layers, layer, { ...inputs, plain }, rows, 1));
+  }
+  const joined = new Float32Array(views.length * views[0].length);
+  views.forEach((values, view) => joined.set(values, view * values.length));
+  return joined;
+} // prettier-ignore
 
 /** What goes into a layer for some rows, in views one after another; one view is the image as it is. */
 async function featuresBefore(
