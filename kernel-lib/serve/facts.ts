@@ -39,8 +39,20 @@ async function countedFact(opened: OpenedStore): Promise<StoreFact> {
     model,
     rows,
     days: [...new Set(columns.dates)].sort(),
+    bounds: boundsAround(columns.lons, columns.lats),
     tags: tags.sort((a, b) => b.rows - a.rows).slice(0, MOST_TAGS),
     hasCloud: columns.clouds.some((value) => !Number.isNaN(value)),
     hasOffNadir: columns.offNadirs.some((value) => !Number.isNaN(value)),
   };
+}
+
+function boundsAround(lons: Float64Array, lats: Float64Array): StoreFact['bounds'] {
+  const bounds: StoreFact['bounds'] = [Infinity, Infinity, -Infinity, -Infinity];
+  for (let at = 0; at < lons.length; at++) {
+    bounds[0] = Math.min(bounds[0], lons[at]);
+    bounds[1] = Math.min(bounds[1], lats[at]);
+    bounds[2] = Math.max(bounds[2], lons[at]);
+    bounds[3] = Math.max(bounds[3], lats[at]);
+  }
+  return bounds;
 }

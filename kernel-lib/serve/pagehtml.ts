@@ -15,6 +15,9 @@ const ICONS: Record<string, string> = {
   close: 'M5 5l10 10M15 5 5 15',
   like: 'M4 10.5 8.5 15 16 6',
   unlike: 'M5 5l10 10M15 5 5 15',
+  grid: 'M3 3h14v14H3zM3 7.7h14M3 12.3h14M7.7 3v14M12.3 3v14',
+  tags: 'M3 4v6l7.500 7.500 6.500-6.500L9.500 3.500H3.500zM6.500 7v.01',
+  change: 'M4 8a6.500 6.500 0 0 1 11-2.500L17 8M17 4v4h-4M16 12a6.500 6.500 0 0 1-11 2.500L3 12M3 16v-4h4',
   ask: 'M9 4a5 5 0 1 0 0 10A5 5 0 0 0 9 4zM13 13l4 4',
   link: 'M8 12a3 3 0 0 0 4.3 0l3-3A3 3 0 0 0 11 4.700l-.8.8M12 8a3 3 0 0 0-4.300 0l-3 3A3 3 0 0 0 9 15.300l.8-.8',
 };
@@ -83,7 +86,6 @@ ${symbols()}
         <button type="reset" class="quiet wide">Clear filters</button>
       </form>
     </details>
-    <section id="answers" aria-label="Answers" aria-live="polite"></section>
     <details id="layers" class="fold" open><summary>Map layers</summary>
       <label class="check"><input type="checkbox" id="gridOn"> Chip grid <kbd>G</kbd></label>
       <p class="note" id="gridNote" hidden></p>
@@ -96,6 +98,7 @@ ${symbols()}
         <p class="note" id="changeNote"></p>
       </div>
     </details>
+    <section id="answers" aria-label="Answers" aria-live="polite"></section>
   </div>
   <footer id="refine" hidden></footer>
 </aside>
@@ -109,7 +112,7 @@ ${symbols()}
   <button type="button" id="show" class="tool" aria-label="Show the panel" title="Show the panel (P)" hidden>${icon('panel')}</button>
   <nav class="tools" aria-label="Map tools">
     <div>${tool('in', 'plus', 'Zoom in', '+')}${tool('out', 'minus', 'Zoom out', '−')}${tool('home', 'home', 'The whole delivery', '0')}</div>
-    <div>${tool('compare', 'swipe', 'Compare two days', 'C', true)}</div>
+    <div>${tool('compare', 'swipe', 'Compare two days', 'C', true)}${tool('gridTool', 'grid', 'Chip grid', 'G', true)}${tool('tagsTool', 'tags', 'OpenStreetMap tags', 'T', true)}${tool('changeTool', 'change', 'Change', 'H', true)}</div>
     <div>${tool('share', 'link', 'Copy the address of this view', 'L')}${tool('theme', 'theme', 'Dark or light', 'D')}${tool('helpOpen', 'help', 'Keys', '?')}</div>
   </nav>
   <div id="time" role="group" aria-label="Days"></div>

@@ -57,6 +57,7 @@ summary::-webkit-details-marker { display: none; }
 .asked .words { min-width: 0; }
 .asked h2, .tagged h2 { font-size: 14px; line-height: 20px; font-weight: 650; }
 .asked p { font-size: 12px; line-height: 16px; color: var(--faint); overflow-wrap: anywhere; margin-top: 4px; }
+.asked .what { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; }
 .asked code { font: 11px/16px ui-monospace, Menlo, Consolas, monospace; }
 .bytag { display: flex; gap: 8px; margin-top: 16px; align-items: center; color: var(--faint); font-size: 13px; white-space: nowrap; }
 .bytag select { flex: 1; min-width: 0; }
@@ -119,6 +120,7 @@ input[type=checkbox] { width: 16px; height: 16px; margin: 0; }
 #stage .maplibregl-ctrl-bottom-left { bottom: 4px; left: 4px; }
 #marks { position: absolute; inset: 0; overflow: hidden; pointer-events: none; }
 #marks span { position: absolute; transform: translate(-50%, -50%); min-width: 20px; height: 20px; border-radius: 10px; padding: 0 6px; background: #ffd23f; color: #1b1400; font-size: 11px; font-weight: 700; text-align: center; box-shadow: 0 0 0 1.5px rgb(0 0 0 / .65); }
+#marks.far span { width: 12px; min-width: 0; height: 12px; padding: 0; font-size: 0; }
 #marks span.asked { background: #fff; display: block; }
 #marks span.accepted { background: #5fe39a; } #marks span.rejected { background: #ff9b87; }
 #marks span.at { box-shadow: 0 0 0 3px #fff, 0 0 0 5px rgb(0 0 0 / .6); z-index: 1; }
@@ -172,11 +174,11 @@ noscript { position: fixed; inset: 40% 0 auto; text-align: center; }
   body { flex-direction: column-reverse; }
   #panel { width: 100%; height: 46%; border-right: 0; border-top: 1px solid var(--line); transition: none; }
   body.bare #panel { margin-left: 0; display: none; }
-  #panel header { padding: 8px 16px; } #subject { display: none; }
+  #panel header { padding: 4px 16px; grid-template-columns: auto 1fr auto; gap: 12px; } #subject { grid-row: 1; } #hide { grid-row: 1; grid-column: 3; }
   #hide svg { transform: rotate(-90deg); }
   section { padding: 12px 16px; } .fold { padding: 0 16px; }
   .grid { grid-template-columns: 1fr 1fr 1fr; gap: 8px; }
-  .tools { right: 8px; top: 8px; } #time { width: calc(100% - 16px); bottom: 24px; }
+  .tools { right: 8px; top: 8px; } #time { width: calc(100% - 16px); bottom: 32px; padding: 4px 12px; }
   .tool { width: 36px; height: 36px; }
   #time .day { grid-template-columns: 92px auto 1fr auto; gap: 4px; }
   #show { left: 8px; top: 8px; } #card { bottom: 96px; left: 8px; }

@@ -55,7 +55,7 @@ function layersAbove(): LayerSpecification[] {
     { ...fill('tags', { 'fill-color': colourOfTag, 'fill-opacity': 0.16 }), filter: ['==', ['geometry-type'], 'Polygon'] } as LayerSpecification,
     { id: 'tags-line', type: 'line', source: 'tags', paint: { 'line-color': colourOfTag, 'line-width': 1.6, 'line-opacity': 0.9 } } as LayerSpecification,
     dot as LayerSpecification,
-    fill('change', { 'fill-color': ramp, 'fill-opacity': ['interpolate', ['linear'], ['get', 'probability'], 0, 0.12, 1, 0.4] }),
+    fill('change', { 'fill-color': ramp, 'fill-opacity': ['interpolate', ['linear'], ['get', 'probability'], 0, 0.08, 1, 0.3] }),
     { id: 'change-line', type: 'line', source: 'change', paint: { 'line-color': ramp, 'line-width': 1.6 } } as LayerSpecification,
     fill('grid', { 'fill-color': '#fff', 'fill-opacity': ['case', ['get', 'at'], 0.16, 0] }),
     { id: 'grid-line', type: 'line', source: 'grid', paint: { 'line-color': '#fff', 'line-opacity': ['case', ['get', 'stored'], 0.55, 0.2], 'line-width': 1 } } as LayerSpecification,
@@ -99,7 +99,8 @@ export class Ground {
   }
 
   #map(container: HTMLElement, day: string, view?: { center: [number, number]; zoom: number }): GlMap {
-    const [west, south, east, north] = this.#facts.bounds;
+    const { bounds, store } = this.#facts;
+    const [west, south, east, north] = 'bounds' in store ? store.bounds : bounds;
     const start = view ?? { bounds: [west, south, east, north] as [number, number, number, number], fitBoundsOptions: { padding: 48 } }; // prettier-ignore
     const map = new GlMap({
       container, style: this.#style(day), ...start, maxZoom: 20.5, maxPitch: 0, dragRotate: false, touchPitch: false,

@@ -9,7 +9,8 @@ export function listen(keys: Keys): void {
     const isOpen = document.querySelector('dialog[open]') !== null;
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || isOpen) return;
     const work = keys[event.key.toLowerCase()];
-    if (!work || (isTyping && event.key !== 'Escape')) return;
+    if (isTyping && event.key === 'Escape') target.blur();
+    if (!work || isTyping) return;
     event.preventDefault();
     work();
   });

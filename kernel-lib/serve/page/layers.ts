@@ -2,7 +2,7 @@ import type { Feature, FeatureCollection } from 'geojson';
 import { Refusal, askChange, askChips, askTags } from './ask.ts';
 import { make, numberText, the } from './element.ts';
 import { GRID_ZOOM, type Ground, OTHER_TAGS, TAG_COLOURS } from './ground.ts';
-import type { Layer, State } from './state.ts';
+import { LAYERS, type Layer, type State } from './state.ts';
 
 const EMPTY: FeatureCollection = { type: 'FeatureCollection', features: [] };
 /** The zoom from which tags are asked for: before, a view holds too many cells. */
@@ -25,9 +25,10 @@ export class Layers {
 
   /** Brings the layers up to a state and a view. */
   async show({ layers, least }: State): Promise<void> {
-    the<HTMLInputElement>('gridOn').checked = layers.includes('grid');
-    the<HTMLInputElement>('tagsOn').checked = layers.includes('tags');
-    the<HTMLInputElement>('changeOn').checked = layers.includes('change');
+    for (const layer of LAYERS) {
+      the<HTMLInputElement>(`${layer}On`).checked = layers.includes(layer);
+      the(`${layer}Tool`).setAttribute('aria-pressed', String(layers.includes(layer)));
+    }
     the('tagsMore').hidden = !layers.includes('tags');
     the('changeMore').hidden = !layers.includes('change');
     the<HTMLInputElement>('least').value = String(least);

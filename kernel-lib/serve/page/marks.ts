@@ -9,6 +9,9 @@ export interface Mark {
   kind: string;
 }
 
+/** The zoom from which the numbers have room. */
+const NUMBERS_ZOOM = 14;
+
 /** Numbers of the answers on the map: text of the page, for which the map needs no fonts. */
 export class Marks {
   readonly #place: HTMLElement;
@@ -29,6 +32,7 @@ export class Marks {
   }
 
   #lay(): void {
+    this.#place.classList.toggle('far', this.#ground.after.getZoom() < NUMBERS_ZOOM);
     for (const { mark, element } of this.#marks) {
       const { x, y } = this.#ground.after.project([mark.lon, mark.lat]);
       element.style.left = `${x.toFixed(1)}px`;

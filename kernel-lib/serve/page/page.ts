@@ -93,7 +93,10 @@ export class Page {
     const keys = { p: () => this.#togglePanel(), d: switchTheme, c: () => this.#toggleCompare(), l: () => void this.#share(), '0': () => this.#home(), '?': () => the<HTMLDialogElement>('help').showModal(), '+': () => this.#ground.after.zoomIn(), '-': () => this.#ground.after.zoomOut() }; // prettier-ignore
     for (const [id, key] of [['hide', 'p'], ['show', 'p'], ['theme', 'd'], ['compare', 'c'], ['share', 'l'], ['home', '0'], ['helpOpen', '?'], ['in', '+'], ['out', '-']] as const) on(id, keys[key]); // prettier-ignore
     const layers: [string, Layer, string][] = [['g', 'grid', 'gridOn'], ['t', 'tags', 'tagsOn'], ['h', 'change', 'changeOn']]; // prettier-ignore
-    for (const [, layer, id] of layers) the(id).addEventListener('change', () => this.#toggleLayer(layer));
+    for (const [, layer, id] of layers) {
+      the(id).addEventListener('change', () => this.#toggleLayer(layer));
+      on(`${layer}Tool`, () => this.#toggleLayer(layer));
+    }
     the('least').addEventListener('input', () => this.#set({ least: Number(the<HTMLInputElement>('least').value) }, 'layers')); // prettier-ignore
     listen({
       ...keys,
@@ -200,6 +203,7 @@ export class Page {
     const stop = (this.#stop = new AbortController());
     if ('remedy' in this.#facts.store || (!place && !isAsked(this.#state))) return this.#showNothing();
     document.body.classList.remove('bare');
+    if (this.#state.layers.length === 0) the<HTMLDetailsElement>('layers').open = false;
     const answers = the('answers');
     showWaiting(answers, this.#state.filter.k);
     this.#showQuestion();

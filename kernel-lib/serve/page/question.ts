@@ -38,8 +38,8 @@ function askedChip(chip: string, asked: HitProperties | undefined, events: Quest
   const [id, day] = asked ? [asked.id, asked.date] : chip.split('@');
   const tags = asked?.tags.split(';').filter(Boolean).join(', ') ?? '';
   const picture = make('img', { alt: 'The place asked with', width: 96, height: 96, ...(asked && { src: pictureOf(nameOf(asked)) }) }); // prettier-ignore
-  const go = make('button', { type: 'button', class: 'quiet', onclick: events.onGo }, 'Show');
-  const words = make('div', { class: 'words' }, make('h2', {}, 'Places like this'), make('p', {}, day ? dayText(day) : '', asked ? ` · ${tags || 'no tag'}` : ''), make('p', {}, make('code', {}, id))); // prettier-ignore
+  const go = make('button', { type: 'button', class: 'quiet', onclick: events.onGo }, 'Show on the map');
+  const words = make('div', { class: 'words' }, make('h2', {}, 'Places like this'), make('p', {}, day ? dayText(day) : ''), make('p', { class: 'what', title: tags }, asked ? tags || 'no tag' : ''), make('p', {}, make('code', {}, id))); // prettier-ignore
   if (asked) words.append(make('p', {}, go));
   return make('div', { class: 'asked' }, picture, words, clearButton(events));
 }

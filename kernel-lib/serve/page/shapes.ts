@@ -23,6 +23,8 @@ export interface StoreFact {
   model: string;
   rows: number;
   days: string[];
+  /** Around the centres of its chips. */
+  bounds: [west: number, south: number, east: number, north: number];
   /** The most frequent tags, and of how many rows each. */
   tags: { tag: string; rows: number }[];
   hasCloud: boolean;

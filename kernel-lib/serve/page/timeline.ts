@@ -26,7 +26,7 @@ export class Timeline {
   show({ after, before }: { after: string; before?: string | undefined }): void {
     const isTwo = before !== undefined;
     if (!this.#rows.after || isTwo !== (this.#rows.before !== undefined)) {
-      this.#rows = isTwo ? { before: this.#row('before', 'Left'), after: this.#row('after', 'Right') } : { after: this.#row('after', 'Newest until') }; // prettier-ignore
+      this.#rows = isTwo ? { before: this.#row('before', 'Left'), after: this.#row('after', 'Right') } : { after: this.#row('after', 'As of') }; // prettier-ignore
       this.#place.replaceChildren(...Object.values(this.#rows).map(({ element }) => element));
     }
     this.#rows.after?.show(after);
