@@ -32,20 +32,24 @@ const icon = (name: string): string => `<svg class="icon" aria-hidden="true"><us
 const tool = (id: string, name: string, label: string, key: string, pressed = false): string =>
   `<button type="button" id="${id}" class="tool" aria-label="${label}" title="${label} (${key})"${pressed ? ' aria-pressed="false"' : ''}>${icon(name)}</button>`;
 
-const KEYS: [keys: string, what: string][] = [
-  ['Click, or Enter on the map', 'Ask for places like the one there (Enter: in the middle)'],
-  ['Arrows, + −', 'Move and zoom the map'],
-  ['J K', 'Next and previous answer'],
-  ['Y N', 'The answer is wanted, is not wanted'],
-  ['F', 'Ask for places like the answer'],
-  ['R', 'Refine by what was marked'],
-  ['C', 'Compare two days; arrows move the divider'],
-  ['[ ]', 'Earlier and later day'],
-  ['G T H', 'Chip grid, map tags, change'],
-  ['P D', 'Panel, dark or light'],
-  ['0', 'The whole delivery'],
-  ['Esc', 'Close, or clear the question'],
+/** Keys, or what is done where it is no key, and what for. */
+const KEYS: [keys: string[], what: string][] = [
+  [['Click the map'], 'Ask for places like the one there'],
+  [['Enter'], 'On the map: ask for places like the one in the middle'],
+  [['J', 'K'], 'Next and previous answer'],
+  [['Y', 'N'], 'The answer is wanted, is not wanted'],
+  [['F'], 'Ask for places like the answer'],
+  [['R'], 'Refine by what was marked'],
+  [['C', '←', '→'], 'Compare two days; move the divider'],
+  [['[', ']'], 'Earlier and later day'],
+  [['G', 'T', 'H'], 'Chip grid, map tags, change'],
+  [['P', 'D'], 'Panel, dark or light'],
+  [['+', '−', '0'], 'Zoom in, zoom out, the whole delivery'],
+  [['L'], 'Copy the address of this view'],
+  [['Esc'], 'Close, or clear the question'],
 ];
+
+const keyText = (key: string): string => (key.includes(' ') ? key : `<kbd>${key}</kbd>`);
 
 /** The page, without what a server knows: its script asks for that. */
 export const pageHtml: string = `<!doctype html>
@@ -122,7 +126,7 @@ ${symbols()}
 </main>
 <dialog id="help" aria-labelledby="helpTitle">
   <form method="dialog"><h2 id="helpTitle">Keys</h2><button class="bare" aria-label="Close">${icon('close')}</button></form>
-  <dl>${KEYS.map(([keys, what]) => `<div><dt>${keys.split(/(?<=^\S) (?=\S$)|(?<=^\S) (?=\S \S$)/).map((key) => `<kbd>${key}</kbd>`).join(' ')}</dt><dd>${what}</dd></div>`).join('')}</dl>
+  <dl>${KEYS.map(([keys, what]) => `<div><dt>${keys.map(keyText).join(' ')}</dt><dd>${what}</dd></div>`).join('')}</dl>
 </dialog>
 <noscript>This page needs a script to draw the map. The tiles are at <code>tiles/{z}/{x}/{y}.png</code>.</noscript>
 </body>

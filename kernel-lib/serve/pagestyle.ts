@@ -159,6 +159,7 @@ input[type=checkbox] { width: 16px; height: 16px; margin: 0; }
 #card .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 8px; margin: 8px 0; }
 #card img { width: 100%; aspect-ratio: 1; border-radius: 6px; background: var(--sunk); display: block; }
 #card figure { margin: 0; } #card figcaption { font-size: 12px; color: var(--faint); margin-top: 4px; }
+#card .quiet { font-size: 13px; padding: 5px 12px; }
 #card .row { display: flex; gap: 8px; flex-wrap: wrap; margin-top: 8px; }
 body:not(.bare) #show { display: none; }
 
@@ -166,7 +167,7 @@ dialog { border: 0; border-radius: 12px; background: var(--ground); color: var(-
 dialog::backdrop { background: rgb(8 10 12 / .5); }
 dialog form { display: flex; justify-content: space-between; align-items: center; margin-bottom: 16px; }
 dialog h2 { font-size: 17px; line-height: 24px; }
-dialog dl > div { display: grid; grid-template-columns: 176px 1fr; gap: 16px; padding: 6px 0; border-top: 1px solid var(--line); }
+dialog dl > div { display: grid; grid-template-columns: 112px 1fr; gap: 16px; padding: 6px 0; border-top: 1px solid var(--line); }
 dialog dt { color: var(--faint); font-size: 13px; }
 noscript { position: fixed; inset: 40% 0 auto; text-align: center; }
 

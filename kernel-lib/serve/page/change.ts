@@ -15,7 +15,7 @@ export function showChange(place: HTMLElement, { id, probability, before, before
     make('figure', {}, make('img', { src: pictureOf(`${id}@${day}@${catid}`), alt: `${words}: ${dayText(day)}` }), make('figcaption', {}, `${words}, ${dayText(day)}`));
   place.hidden = false;
   place.replaceChildren(
-    make('header', {}, make('h2', {}, `Changed with a probability of ${probability.toFixed(2)}`), make('button', { type: 'button', class: 'bare', 'aria-label': 'Close', onclick: events.onClose }, icon('close'))),
+    make('header', {}, make('h2', {}, `Changed: probability ${probability.toFixed(2)}`), make('button', { type: 'button', class: 'bare', 'aria-label': 'Close', onclick: events.onClose }, icon('close'))),
     make('div', { class: 'pair' }, picture(before, beforeCatid, 'Before'), picture(after, afterCatid, 'After')),
     make('p', { class: 'note' }, id),
     make('div', { class: 'row' },
