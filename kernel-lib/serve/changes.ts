@@ -68,7 +68,7 @@ export class Changes {
       .filter(({ properties: { probability }, geometry }) => probability >= least && (!bbox || touches(geometry.coordinates[0], bbox)))
       .sort((a, b) => b.properties.probability - a.properties.probability);
     const shown = asked.slice(0, most).map((feature) => ({ ...feature, properties: { ...feature.properties, id: feature.id } }));
-    return { type: 'FeatureCollection', features: shown as ChangeAnswer['features'], licences, name: basename(path, '.geojson'), of: features.length, leftOut: asked.length - shown.length };
+    return { type: 'FeatureCollection', features: shown, licences, name: basename(path, '.geojson'), of: features.length, leftOut: asked.length - shown.length };
   } // prettier-ignore
 
   #list(path: string): Promise<ChangeFile> {

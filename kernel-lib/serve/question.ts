@@ -50,15 +50,15 @@ const row = z
 
 /** Both what a body has and what a query has: lists with commas between, numbers as text. */
 const listed = <Each extends z.ZodType>(each: Each, most: number): z.ZodType<z.output<Each>[]> =>
-  z.preprocess((value) => (typeof value === 'string' ? value.split(',').filter(Boolean) : value), z.array(each).max(most)) as z.ZodType<z.output<Each>[]>; // prettier-ignore
+  z.preprocess((value) => (typeof value === 'string' ? value.split(',').filter(Boolean) : value), z.array(each).max(most)); // prettier-ignore
 const number = (least: number, most: number): z.ZodType<number> =>
-  z.preprocess((value) => (typeof value === 'string' && value.trim() !== '' ? Number(value) : value), z.number().min(least).max(most)) as z.ZodType<number>; // prettier-ignore
+  z.preprocess((value) => (typeof value === 'string' && value.trim() !== '' ? Number(value) : value), z.number().min(least).max(most)); // prettier-ignore
 const day = z.iso.date('expected a day, as 2023-05-17');
 
 /** `west,south,east,north`, degrees. */
 export const boxSchema: z.ZodType<Bounds> = z
   .preprocess((value) => (typeof value === 'string' ? value.split(',').map(Number) : value), z.tuple([number(-180, 180), number(-90, 90), number(-180, 180), number(-90, 90)]))
-  .refine(([west, south, east, north]) => west < east && south < north, 'expected west,south,east,north in degrees, west < east, south < north') as z.ZodType<Bounds>; // prettier-ignore
+  .refine(([west, south, east, north]) => west < east && south < north, 'expected west,south,east,north in degrees, west < east, south < north'); // prettier-ignore
 
 const schema = z
   .strictObject({

@@ -26,7 +26,10 @@ describe('the live map in a notebook', () => {
     const server: MapServer = await startServer(serveApp({ mosaic }), { port: 0 });
     try {
       const html = await liveMap({ dataPath: folder, chip: asked.id, url: `${server.url}/` });
-      assert.match(html.slice(0, 200), new RegExp(`<iframe src="${server.url}/#map=1\\d/36\\.95\\d+/12\\.38\\d+&amp;chip=${asked.id}"`));
+      assert.match(
+        html.slice(0, 200),
+        new RegExp(`<iframe src="${server.url}/#map=1\\d/36\\.95\\d+/12\\.38\\d+&amp;chip=${asked.id}"`),
+      );
       assert.ok(html.includes('data:image/jpeg;base64,'));
     } finally {
       await server.close();

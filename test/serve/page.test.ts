@@ -143,7 +143,7 @@ describe('the page in a browser', function () {
     await tab.locator('[name=since]').selectOption(DAYS[1]);
     await tab.locator('[name=maxCloud]').fill('2');
     await tab.locator('#filterCount', { hasText: '2' }).waitFor();
-    await tab.waitForFunction(() => (globalThis as unknown as { location: Location }).location.hash.includes('maxCloud=2')); // prettier-ignore
+    await tab.waitForFunction(() => (globalThis as unknown as { location: { hash: string } }).location.hash.includes('maxCloud=2')); // prettier-ignore
     await tab.locator('.hit').first().waitFor();
     await tab.locator('[name=tags]').selectOption(`kind=${(asked.kind + 1) % 4}`);
     await tab.locator('[name=awayMetres]').fill('5000');

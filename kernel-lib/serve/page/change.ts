@@ -4,9 +4,9 @@ import type { ChangeProperties } from './shapes.ts';
 
 /** What is done with a square that changed. */
 export interface ChangeEvents {
-  onClose(): void;
-  onCompare(days: { before: string; after: string }): void;
-  onAsk(chip: string): void;
+  onClose: () => void;
+  onCompare: (days: { before: string; after: string }) => void;
+  onAsk: (chip: string) => void;
 }
 
 /** A square that changed, before and after. */

@@ -17,6 +17,7 @@ export function make<Tag extends keyof HTMLElementTagNameMap>(
 }
 
 /** The element with an id, which the page has. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- as querySelector's, it says which kind is meant
 export function the<Kind extends HTMLElement = HTMLElement>(id: string): Kind {
   return document.getElementById(id) as Kind;
 }

@@ -50,7 +50,7 @@ function readForm(boundsOf: () => string): Filter {
 }
 
 /** How many filters are set, beside the heading. */
-function countFilters({ k: _, ...filter }: Filter): void {
-  const count = Object.keys(filter).length;
+function countFilters(filter: Filter): void {
+  const count = Object.keys(filter).filter((name) => name !== 'k').length;
   the('filterCount').textContent = count === 0 ? '' : String(count);
 }

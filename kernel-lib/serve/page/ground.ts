@@ -1,7 +1,10 @@
 import type { Feature, FeatureCollection } from 'geojson';
 import {
+  type ExpressionSpecification,
+  type FillLayerSpecification,
   type GeoJSONSource,
   type LayerSpecification,
+  type LineLayerSpecification,
   type MapMouseEvent,
   Map as GlMap,
   type RasterTileSource,
@@ -37,30 +40,38 @@ export interface GroundEvents {
 /** Milliseconds in which pictures come up; at once for who wants no motion. */
 const FADE = matchMedia('(prefers-reduced-motion: reduce)').matches ? 0 : 120;
 const EMPTY: FeatureCollection = { type: 'FeatureCollection', features: [] };
-const colourOfTag: unknown = ['match', ['get', 'main'], ...Object.entries(TAG_COLOURS).flat(), OTHER_TAGS];
-const verdictColour: unknown = ['match', ['get', 'verdict'], 'accepted', '#5fe39a', 'rejected', '#ff9b87', '#ffd23f'];
-const ramp: unknown = ['interpolate', ['linear'], ['get', 'probability'], 0, '#fff1a8', 0.5, '#fb8b3c', 1, '#d4006a'];
+/** An expression of MapLibre's style language, which its own types are too wide for. */
+type Paint = ExpressionSpecification | string;
+
+const colourOfTag: Paint = [
+  'match',
+  ['get', 'main'],
+  ...Object.entries(TAG_COLOURS).flat(),
+  OTHER_TAGS,
+] as unknown as ExpressionSpecification;
+const verdictColour: Paint = ['match', ['get', 'verdict'], 'accepted', '#5fe39a', 'rejected', '#ff9b87', '#ffd23f'];
+const ramp: Paint = ['interpolate', ['linear'], ['get', 'probability'], 0, '#fff1a8', 0.5, '#fb8b3c', 1, '#d4006a'];
 
 /** Lines that show on light and on dark ground: a dark one beneath each. */
-function lines(source: Overlay, colour: unknown, width: number): LayerSpecification[] {
-  const line = (id: string, paint: object): LayerSpecification => ({ id: `${source}-${id}`, type: 'line', source, layout: { 'line-join': 'round' }, paint }) as LayerSpecification; // prettier-ignore
+function lines(source: Overlay, colour: Paint, width: number): LayerSpecification[] {
+  const line = (id: string, paint: LineLayerSpecification['paint']): LayerSpecification => ({ id: `${source}-${id}`, type: 'line', source, layout: { 'line-join': 'round' }, paint: paint! }); // prettier-ignore
   return [line('edge', { 'line-color': '#000', 'line-opacity': 0.55, 'line-width': width + 2 }), line('line', { 'line-color': colour, 'line-width': width })]; // prettier-ignore
 }
 
-function fill(source: Overlay, paint: object): LayerSpecification {
-  return { id: `${source}-fill`, type: 'fill', source, paint } as LayerSpecification;
+function fill(source: Overlay, paint: NonNullable<FillLayerSpecification['paint']>): FillLayerSpecification {
+  return { id: `${source}-fill`, type: 'fill', source, paint };
 }
 
 function layersAbove(): LayerSpecification[] {
-  const dot = { id: 'tags-dot', type: 'circle', source: 'tags', filter: ['==', ['geometry-type'], 'Point'], paint: { 'circle-radius': 4, 'circle-color': colourOfTag, 'circle-stroke-color': '#000', 'circle-stroke-width': 1, 'circle-stroke-opacity': 0.6 } }; // prettier-ignore
+  const dot: LayerSpecification = { id: 'tags-dot', type: 'circle', source: 'tags', filter: ['==', ['geometry-type'], 'Point'], paint: { 'circle-radius': 4, 'circle-color': colourOfTag, 'circle-stroke-color': '#000', 'circle-stroke-width': 1, 'circle-stroke-opacity': 0.6 } }; // prettier-ignore
   return [
-    { ...fill('tags', { 'fill-color': colourOfTag, 'fill-opacity': 0.16 }), filter: ['==', ['geometry-type'], 'Polygon'] } as LayerSpecification,
-    { id: 'tags-line', type: 'line', source: 'tags', paint: { 'line-color': colourOfTag, 'line-width': 1.6, 'line-opacity': 0.9 } } as LayerSpecification,
-    dot as LayerSpecification,
+    { ...fill('tags', { 'fill-color': colourOfTag, 'fill-opacity': 0.16 }), filter: ['==', ['geometry-type'], 'Polygon'] },
+    { id: 'tags-line', type: 'line', source: 'tags', paint: { 'line-color': colourOfTag, 'line-width': 1.6, 'line-opacity': 0.9 } },
+    dot,
     fill('change', { 'fill-color': ramp, 'fill-opacity': ['interpolate', ['linear'], ['get', 'probability'], 0, 0.08, 1, 0.3] }),
-    { id: 'change-line', type: 'line', source: 'change', paint: { 'line-color': ramp, 'line-width': 1.6 } } as LayerSpecification,
+    { id: 'change-line', type: 'line', source: 'change', paint: { 'line-color': ramp, 'line-width': 1.6 } },
     fill('grid', { 'fill-color': '#fff', 'fill-opacity': ['case', ['get', 'at'], 0.16, 0] }),
-    { id: 'grid-line', type: 'line', source: 'grid', paint: { 'line-color': '#fff', 'line-opacity': ['case', ['get', 'stored'], 0.55, 0.2], 'line-width': 1 } } as LayerSpecification,
+    { id: 'grid-line', type: 'line', source: 'grid', paint: { 'line-color': '#fff', 'line-opacity': ['case', ['get', 'stored'], 0.55, 0.2], 'line-width': 1 } },
     fill('hits', { 'fill-color': verdictColour, 'fill-opacity': ['case', ['get', 'at'], 0.24, 0.04] }),
     ...lines('hits', verdictColour, 2.4),
     ...lines('asked', '#ffffff', 3),
@@ -76,6 +87,8 @@ export class Ground {
   readonly #events: GroundEvents;
   readonly #data = new Map<Overlay, FeatureCollection>();
   #days: { after: string; before: string };
+  /** Which map tiles each map shows. */
+  readonly #shown = new Map<GlMap, string>();
   #isFollowing = false;
 
   constructor(places: { after: HTMLElement; before: HTMLElement }, facts: Facts, state: State, days: { after: string; before: string }, events: GroundEvents) {
@@ -111,9 +124,11 @@ export class Ground {
     map.touchZoomRotate.disableRotation();
     map.keyboard.disableRotation();
     map.getCanvas().setAttribute('aria-label', `Satellite pictures, ${container.id} the divider`);
-    map.on('style.load', () => this.#data.forEach((data, name) => source(map, name)?.setData(data)));
+    this.#shown.set(map, this.#tiles(day));
+    map.on('style.load', () => this.#showTiles());
+    map.on('style.load', () => this.#data.forEach((data, name) => void sourceOf(map, name)?.setData(data)));
     map.on('click', (event) => this.#events.onClick([event.lngLat.lng, event.lngLat.lat], this.#under(map, event)));
-    map.on('mousemove', (event) => this.#events.onPoint(this.#under(map, event), this.#onStage(map, event)));
+    map.on('mousemove', (event) => this.#events.onPoint(this.#under(map, event), event.point));
     map.on('mouseout', () => this.#events.onPoint([], undefined));
     map.on('error', (event) => { const { error } = event as unknown as { error: Error & { status?: number } }; this.#events.onTileFault(error.status ?? 0, error.message); }); // prettier-ignore
     return map;
@@ -147,29 +162,35 @@ export class Ground {
     return map.queryRenderedFeatures(box, { layers }).map((feature) => ({ overlay: feature.source as Overlay, feature: feature as Feature })); // prettier-ignore
   }
 
-  #onStage(map: GlMap, { point }: MapMouseEvent): { x: number; y: number } {
-    return map === this.after || map === this.#before ? { x: point.x, y: point.y } : { x: 0, y: 0 };
-  }
-
   setData(name: Overlay, data: FeatureCollection): void {
     this.#data.set(name, data);
-    for (const map of this.maps) source(map, name)?.setData(data);
+    for (const map of this.maps) void sourceOf(map, name)?.setData(data);
   }
 
   /** Shows other days; on the left the other one, where two are compared. */
   setDays(days: { after: string; before: string }, isComparing: boolean): void {
     this.#days = days;
-    ground(this.after)?.setTiles([this.#tiles(days.after)]);
-    if (this.#before) ground(this.#before)?.setTiles([this.#tiles(days.before)]);
     this.#places.before.hidden = !isComparing;
     if (isComparing) this.#compare();
+    this.#showTiles();
   }
 
-  /** Asks for the map tiles again: others are there now. */
+  /** Shows what another state of the delivery has. */
   reload(facts: Facts): void {
     this.#facts = facts;
-    ground(this.after)?.setTiles([this.#tiles(this.#days.after)]);
-    if (this.#before) ground(this.#before)?.setTiles([this.#tiles(this.#days.before)]);
+    this.#shown.clear(); // also those that could not be had before are asked for again
+    this.#showTiles();
+  }
+
+  /** Has each map show its day, where it does not yet. */
+  #showTiles(): void {
+    for (const map of this.maps) {
+      const tiles = this.#tiles(map === this.after ? this.#days.after : this.#days.before);
+      const pictures = map.getSource<RasterTileSource>('ground');
+      if (!pictures || this.#shown.get(map) === tiles) continue;
+      this.#shown.set(map, tiles);
+      pictures.setTiles([tiles]);
+    }
   }
 
   #compare(): void {
@@ -202,10 +223,6 @@ function poseOf(map: GlMap): { center: ReturnType<GlMap['getCenter']>; zoom: num
   return { center: map.getCenter(), zoom: map.getZoom() };
 }
 
-function source(map: GlMap, name: Overlay): GeoJSONSource | undefined {
+function sourceOf(map: GlMap, name: Overlay): GeoJSONSource | undefined {
   return map.getSource(name);
-}
-
-function ground(map: GlMap): RasterTileSource | undefined {
-  return map.getSource('ground');
 }

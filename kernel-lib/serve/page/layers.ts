@@ -74,9 +74,7 @@ export class Layers {
     if (this.#ground.after.getZoom() < GRID_ZOOM) return this.#empty('grid', the('gridNote'), 'Zoom in to see single chips.'); // prettier-ignore
     this.#grid = await askChips(box, signal);
     this.#ground.setData('grid', marked(this.#grid, this.#at));
-    const stored = this.#grid.features.filter(
-      ({ properties }) => (properties?.['dates'] as string[]).length > 0,
-    ).length;
+    const stored = this.#grid.features.filter(({ properties }) => (properties!['dates'] as string[]).length > 0).length;
     say(the('gridNote'), `${numberText(this.#grid.features.length)} chips of 78 m in view, ${numberText(stored)} in the store.`); // prettier-ignore
   }
 

@@ -1,4 +1,4 @@
-import type { Feature, FeatureCollection } from 'geojson';
+import type { Feature } from 'geojson';
 import {
   type Verdict,
   hitsOf,
@@ -9,24 +9,23 @@ import {
   showFault,
   showWaiting,
 } from './answers.ts';
-import { askFacts, askSearch } from './ask.ts';
+import { askSearch } from './ask.ts';
 import { showChange } from './change.ts';
 import { make, the } from './element.ts';
+import { drawingOf } from './drawing.ts';
 import { filtersOf, showFilter } from './filters.ts';
 import { Ground, type Overlay } from './ground.ts';
 import { listen } from './keys.ts';
 import { Layers } from './layers.ts';
-import { type Mark, Marks } from './marks.ts';
+import { Marks } from './marks.ts';
+import { Notice } from './notice.ts';
 import { showQuestion } from './question.ts';
+import { showRefine } from './refine.ts';
 import type { AnswerCollection, ChangeProperties, Facts, HitProperties } from './shapes.ts';
-import { type Layer, METHODS, type State, isAsked, questionOf, readHash, writeHash } from './state.ts';
+import { type Layer, type State, isAsked, questionOf, readHash, writeHash } from './state.ts';
 import { dividerOf } from './swipe.ts';
 import { switchTheme } from './theme.ts';
 import { Timeline } from './timeline.ts';
-
-const EMPTY: FeatureCollection = { type: 'FeatureCollection', features: [] };
-/** How long a word about something that was done stays. */
-const SAID_MS = 4000;
 
 /** The page: what is asked and shown, kept in its address. */
 export class Page {
@@ -40,8 +39,7 @@ export class Page {
   #answers: AnswerCollection | undefined;
   #at: number | undefined;
   #stop = new AbortController();
-  #saying: ReturnType<typeof setTimeout> | undefined;
-  #polling = false;
+  readonly #notice = new Notice();
 
   constructor(facts: Facts) {
     this.#facts = facts;
@@ -50,9 +48,9 @@ export class Page {
       onClick: (place, under) => this.#click(place, under),
       onPoint: (under, at) => this.#point(under, at),
       onMoved: () => this.#moved(),
-      onTileFault: (status, reason) => (status === 503 ? void this.#waitForOverviews() : this.#say(`A map tile cannot be shown: ${reason}`)), // prettier-ignore
+      onTileFault: (status, reason) => (status === 503 ? this.#wait() : this.#notice.say(`A map tile cannot be shown: ${reason}`)), // prettier-ignore
     });
-    this.#layers = new Layers(this.#ground, () => this.#credit());
+    this.#layers = new Layers(this.#ground, () => this.#notice.credit(this.#facts.attribution, this.#layers.credit));
     this.#marks = new Marks(the('marks'), this.#ground);
     this.#timeline = new Timeline(the('time'), facts.days, (which, day) => this.#set({ [which === 'after' ? 'day' : 'before']: day }, 'days')); // prettier-ignore
     this.#divide = dividerOf(the('divider'), the('stage'), (at, isDone) => {
@@ -69,6 +67,14 @@ export class Page {
     return { after: known(this.#state.day) ?? days.at(-1)!.day, before: known(this.#state.before) ?? days[0].day };
   }
 
+  /** Shows low zooms when their overviews are made. */
+  #wait(): void {
+    void this.#notice.waitForOverviews((facts) => {
+      this.#facts = facts;
+      this.#ground.reload(facts);
+    });
+  }
+
   start(): void {
     const { store, title } = this.#facts;
     document.title = title;
@@ -81,10 +87,10 @@ export class Page {
     if (innerWidth <= 720 && !isAsked(this.#state)) document.body.classList.add('bare');
     if (new URLSearchParams(location.search).has('bare')) document.body.classList.add('bare');
     this.#listen();
-    this.#credit();
+    this.#notice.credit(this.#facts.attribution, this.#layers.credit);
     this.#showAll();
     void this.#ask();
-    if (this.#facts.overviews.making) void this.#waitForOverviews();
+    if (this.#facts.overviews.making) this.#wait();
     addEventListener('hashchange', () => this.#restore());
   }
 
@@ -259,16 +265,11 @@ export class Page {
     this.#set({}, 'ask');
   }
 
-  /** Outlines and numbers of question and answers. */
   #drawAnswers(): void {
-    const answers = this.#answers;
-    const hits = this.#hits;
-    const features = (answers?.features ?? []).map((feature, at): Feature => ({ ...feature, properties: { ...feature.properties, verdict: this.#verdictOf(nameOf(hits[at])) ?? 'open', at: at === this.#at } })); // prettier-ignore
-    this.#ground.setData('hits', { type: 'FeatureCollection', features });
-    this.#ground.setData('asked', answers?.asked ?? EMPTY);
-    const numbers = hits.map((hit, at): Mark => ({ lon: hit.lon, lat: hit.lat, text: String(at + 1), kind: `${this.#verdictOf(nameOf(hit)) ?? ''} ${at === this.#at ? 'at' : ''}` })); // prettier-ignore
-    const asked = (answers?.asked.features ?? []).map(({ properties }): Mark => ({ lon: (properties as HitProperties).lon, lat: (properties as HitProperties).lat, text: '?', kind: 'asked' })); // prettier-ignore
-    this.#marks.show([...asked, ...numbers]);
+    const { hits, asked, marks } = drawingOf(this.#answers, (name) => this.#verdictOf(name), this.#at);
+    this.#ground.setData('hits', hits);
+    this.#ground.setData('asked', asked);
+    this.#marks.show(marks);
   }
 
   // What is done with the answers
@@ -293,13 +294,7 @@ export class Page {
   }
 
   #showRefine(): void {
-    const { like, unlike, method } = this.#state;
-    const place = the('refine');
-    place.hidden = like.length + unlike.length === 0;
-    if (place.hidden) return;
-    const select = make('select', { 'aria-label': 'How to refine', onchange: () => this.#set({ method: select.value }, 'nothing') }, ...Object.entries(METHODS).map(([value, words]) => make('option', { value, selected: value === method }, words))); // prettier-ignore
-    const act = make('button', { type: 'button', class: 'act', title: 'Refine (R)', onclick: () => void this.#ask() }, 'Refine'); // prettier-ignore
-    place.replaceChildren(make('p', {}, `${like.length} liked, ${unlike.length} not: look again`), select, act);
+    showRefine(the('refine'), this.#state, (method) => this.#set({ method }, 'nothing'), () => void this.#ask()); // prettier-ignore
   }
 
   #step(by: number): void {
@@ -408,44 +403,9 @@ export class Page {
     this.#write();
     try {
       await navigator.clipboard.writeText(location.href);
-      this.#say('The address of this view is copied.');
+      this.#notice.say('The address of this view is copied.');
     } catch {
-      this.#say(`Copy the address: ${location.href}`); // browsers let no page copy that came without TLS
+      this.#notice.say(`Copy the address: ${location.href}`); // browsers let no page copy that came without TLS
     }
-  }
-
-  #say(words: string): void {
-    clearTimeout(this.#saying);
-    const state = the('state');
-    state.hidden = false;
-    state.textContent = words;
-    this.#saying = setTimeout(() => (state.hidden = true), SAID_MS);
-  }
-
-  /** Low zooms need overviews that may still be made: says so, and shows them when they are there. */
-  async #waitForOverviews(): Promise<void> {
-    if (this.#polling) return;
-    this.#polling = true;
-    try {
-      for (let facts = await askFacts(); facts.overviews.making; facts = await askFacts()) {
-        this.#say(`Overviews for low zooms are being made: ${facts.overviews.ready} of ${facts.overviews.total}`);
-        await new Promise((resolve) => setTimeout(resolve, 2000));
-      }
-      this.#facts = await askFacts();
-      this.#ground.reload(this.#facts);
-      if (this.#facts.overviews.fault) this.#say(this.#facts.overviews.fault);
-    } catch (error) {
-      this.#say((error as Error).message);
-    } finally {
-      this.#polling = false;
-    }
-  }
-
-  #credit(): void {
-    const { attribution } = this.#facts;
-    const [words, address] = this.#layers.credit.split(/, (?=https:)/);
-    const link = address ? make('a', { href: address, target: '_blank', rel: 'noreferrer' }, words) : words;
-    const parts = [attribution, ...(this.#layers.credit ? [' · ', link] : []), ' · ', make('a', { href: 'https://maplibre.org/', target: '_blank', rel: 'noreferrer' }, 'MapLibre')]; // prettier-ignore
-    the('credit').replaceChildren(...parts);
   }
 }

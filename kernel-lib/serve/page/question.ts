@@ -6,10 +6,10 @@ import { nameOf } from './answers.ts';
 
 /** What is done with the question. */
 export interface QuestionEvents {
-  onTag(tag: string): void;
-  onClear(): void;
-  onForget(name: string): void;
-  onGo(): void;
+  onTag: (tag: string) => void;
+  onClear: () => void;
+  onForget: (name: string) => void;
+  onGo: () => void;
 }
 
 /** What is asked, and how to ask; or, without a store, how to make one. */
