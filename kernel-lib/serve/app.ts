@@ -16,11 +16,12 @@ import { RequestError, answerTo, refuse } from './fault.ts';
 import { mapTileBounds } from './mercator.ts';
 import type { Mosaic } from './mosaic.ts';
 import { MEDIA_TYPES, encode } from './picture.ts';
+import { type PageOptions, pageRoutes } from './pageroutes.ts';
 import { Queue } from './queue.ts';
 import { type TileRequest, placeOf, selectionOf, selectionQuery, tileRequest } from './request.ts';
 
 /** Options of {@link serveApp}. */
-export interface ServeOptions {
+export interface ServeOptions extends PageOptions {
   /** What is served; the app does not close it. */
   mosaic: Mosaic;
   /** What the documents call it. Default: imagesim. */
@@ -44,7 +45,7 @@ const TILE_SECONDS = 3600;
  * The server's answers, to be mounted anywhere: others may add routes of their own.
  *
  * `/tiles/{z}/{x}/{y}.png|jpg|webp`, `/tms/1.0.0/ard/{z}/{x}/{y}.png`, `/tilejson.json`, `/tms/1.0.0/ard/tilejson.json`,
- * `/wmts/1.0.0/WMTSCapabilities.xml`, `/mosaic.json`, `/point/{lon},{lat}`, `/healthz`; with `select`, `from`, `to` and
+ * `/wmts/1.0.0/WMTSCapabilities.xml`, `/mosaic.json`, `/point/{lon},{lat}`, `/healthz`, and those of {@link pageRoutes}; with `select`, `from`, `to` and
  * `background` in the query. A map tile where nothing is comes transparent; one that cannot be is 404.
  */
 export function serveApp(options: ServeOptions): Hono {
@@ -72,6 +73,7 @@ export function serveApp(options: ServeOptions): Hono {
     context.header('Cache-Control', 'no-store');
     return context.json({ ok: true, ...healthOf(options.mosaic), ...tiles.state() });
   });
+  app.route('/', pageRoutes(options));
   return app;
 }
 
@@ -130,8 +132,9 @@ function tileAnswerer(options: ServeOptions): {
     return bytes;
   };
   const answer = async (context: Context, scheme: 'xyz' | 'tms'): Promise<Response> => {
-    const request = tileRequest(context, scheme);
-    const etag = `"${createHash('sha256').update(`${mosaic.catalogue.key} ${request.key}`).digest('base64url').slice(0, 22)}"`; // prettier-ignore
+    const asked = tileRequest(context, scheme);
+    const request = { ...asked, key: `${mosaic.catalogue.key} ${asked.key}` };
+    const etag = `"${createHash('sha256').update(request.key).digest('base64url').slice(0, 22)}"`; // prettier-ignore
     const headers = { ETag: etag, 'Cache-Control': `public, max-age=${TILE_SECONDS}` };
     if (matches(context.req.header('if-none-match'), etag)) return context.body(null, 304, headers);
     const bytes = kept.get(request.key) ?? (await queue.run(request.key, () => make(request), context.req.raw.signal));

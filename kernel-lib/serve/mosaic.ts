@@ -1,6 +1,6 @@
-import { type DeliveryOptions, type Tile, eachUnit, openDelivery, toUtm } from '../ard/index.ts';
+import { type DeliveryOptions, type Tile, chipBounds, eachUnit, openDelivery, parseChip, toUtm } from '../ard/index.ts';
 import { readAttribution } from './attribution.ts';
-import { type Canvas, emptyCanvas } from './canvas.ts';
+import { type Canvas, type Window, emptyCanvas } from './canvas.ts';
 import { type Catalogue, readCatalogue } from './catalogue.ts';
 import { type MapTile, toMercator } from './mercator.ts';
 import { Ground } from './ground.ts';
@@ -52,6 +52,14 @@ export interface Mosaic {
   render(tile: MapTile, selection: Selection, size?: number): Promise<Canvas>;
   /** What each acquisition shows at a place (degrees lon, lat), first the one that is shown; empty where none is real. */
   pixelsAt(lonLat: [lon: number, lat: number], selection: Selection): Promise<PixelAt[]>;
+  /**
+   * Pixels of a chip in one acquisition, from the level that is just finer than wanted, up to a pixel of ground around it.
+   *
+   * @param side pixels that would do
+   * @returns undefined where no such tile is served, or nothing is real
+   * @throws {RangeError} when the id is none
+   */
+  readChip(id: string, of: Pick<Tile, 'date' | 'catid'>, side: number): Promise<Window | undefined>;
   /** Rasters open, and bytes of decoded blocks in memory. */
   state(): { open: number; blockBytes: number };
   /** Brings the overviews up to what is served; resolves when all are there. */
@@ -84,6 +92,7 @@ export async function openMosaic(
       return canvas;
     },
     pixelsAt: (lonLat, selection) => pixelsAt(catalogue, rasters, lonLat, selection),
+    readChip: (id, of, side) => readChip(catalogue, rasters, id, of, side),
     state: () => rasters.state,
     makeOverviews: (step) => ground.makeOverviews(step),
     close: async () => {
@@ -91,6 +100,20 @@ export async function openMosaic(
       rasters.close();
     },
   };
+}
+
+async function readChip(
+  { tiles, places }: Catalogue,
+  rasters: Rasters,
+  id: string,
+  { date, catid }: Pick<Tile, 'date' | 'catid'>,
+  side: number,
+): Promise<Window | undefined> {
+  const { cell } = parseChip(id);
+  const place = places.find((one) => one.cell.id === cell.id);
+  const index = place?.tiles.find((at) => tiles[at].date === date && tiles[at].catid === catid);
+  const bounds = chipBounds(id);
+  return index === undefined ? undefined : rasters.readWindow(tiles[index], bounds, (bounds[2] - bounds[0]) / side);
 }
 
 async function pixelsAt(

@@ -9,7 +9,8 @@ export { type ListedStore, goBack, listStores, pruneStore } from './versions.ts'
 export { type Loaded, type OpenStoreOptions, type Store, openStore, vectorsFor } from './open.ts';
 export type { Query } from './query.ts';
 export type { StoreRow } from './row.ts';
-export type { SearchFilter } from './filter.ts';
+export { type Columns, rowOf } from './columns.ts';
+export { type Origin, type SearchFilter, metresBetween, sift } from './filter.ts';
 export type { Area } from './area.ts';
 export { type AnswerRecall, type Answers, type Hit, type SearchOptions, search } from './search.ts';
 export { EXACT_ROWS } from './exact.ts';
