@@ -381,6 +381,14 @@ describe('imagesim serve', () => {
     assert.deepEqual(Buffer.from(await answer.arrayBuffer()), Buffer.from(expected));
     const health = await jsonOf(await fetch(`${url}/healthz`));
     assert.deepEqual(health.overviews, { total: 4, ready: 4, making: false });
+    assert.match(await (await fetch(`${url}/`)).text(), /<title>imagesim<\/title>/);
+    const { store } = await jsonOf(await fetch(`${url}/facts.json`));
+    assert.match(
+      (store as { remedy: string }).remedy,
+      /^no table in .*embeddings: make one with imagesim similarity deploy/,
+    );
+    child.kill('SIGHUP'); // has it look for new tiles, and does not end it
+    assert.equal((await fetch(`${url}/healthz`)).status, 200);
     child.kill('SIGINT');
     assert.deepEqual(await ended, [0, null]);
   });
