@@ -81,8 +81,8 @@ install_packages() { # folder, files that decide
 
 build_library() {
   local wanted stamp=kernel-lib/dist/.imagesim-setup log
-  wanted=$({ find kernel-lib -name node_modules -prune -o -name dist -prune -o -name '*.ts' -print0 | sort -z | xargs -0 sha256sum \
-    && sha256sum tsconfig.json kernel-lib/tsconfig.json package-lock.json; } | checksum)
+  wanted=$({ find kernel-lib -name node_modules -prune -o -name dist -prune -o \( -name '*.ts' -o -name tsconfig.json \) -print0 | sort -z | xargs -0 sha256sum \
+    && sha256sum tsconfig.json package-lock.json; } | checksum)
   holds "$stamp" "$wanted" && return
   say 'building kernel-lib'
   log=$(npm run --silent build 2>&1) || fail "kernel-lib does not build: $log"
