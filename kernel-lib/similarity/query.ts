@@ -1,5 +1,5 @@
 /** What the store is asked with, and the vector that comes of it. */
-import { parseChip, quadkeyUnder, squareId } from '../ard/index.ts';
+import { parseChip, quadkeyUnder, squareId, zoneOf } from '../ard/index.ts';
 import { metresBetween } from './filter.ts';
 import { encodeImage } from './image.ts';
 import type { Store } from './open.ts';
@@ -76,10 +76,10 @@ async function chipNamed(store: Store, { chip, catid, date }: { chip: string; ca
 
 async function chipUnder(store: Store, { at, ...which }: { at: readonly [number, number]; catid?: string | undefined; date?: string | undefined }): Promise<FoundRow> {
   const [lon, lat] = at;
-  const zones = await zonesOf(store);
-  const ids = zones.map((zone) => squareId(zone, quadkeyUnder([lon, lat], { zoom: 18, zone })));
+  const ids = chipsUnder(at);
   const there = await rowsWhere(store, `id IN (${ids.map((id) => `'${id}'`).join(', ')})`);
-  if (there.length > 0) return chipNamed(store, { chip: there[0].row.id, ...which });
+  const chip = ids.find((id) => there.some(({ row }) => row.id === id));
+  if (chip !== undefined) return chipNamed(store, { chip, ...which });
   const { columns } = await store.load();
   let [nearest, metres] = [0, Number.POSITIVE_INFINITY];
   for (let row = 0; row < columns.n; row++) {
@@ -89,10 +89,10 @@ async function chipUnder(store: Store, { at, ...which }: { at: readonly [number,
   throw new Error(`nothing is deployed at ${lon},${lat} in table ${store.name}: the nearest chip, ${columns.ids[nearest]}, is ${distanceText(metres)} away; deploy the cell there, or ask elsewhere`);
 } // prettier-ignore
 
-async function zonesOf({ cells, load }: Store): Promise<number[]> {
-  const named = Object.keys(cells);
-  const ids = named.length > 0 ? named : (await load()).columns.ids;
-  return [...new Set(ids.map((id) => Number(id.slice(1, 3))))];
+/** Chips under a place: that of its own zone first, then those of the zones beside it, which reach over their edges. */
+function chipsUnder([lon, lat]: readonly [number, number]): string[] {
+  const zones = [0, 59, 1].map((step) => ((zoneOf(lon) - 1 + step) % 60) + 1);
+  return zones.map((zone) => squareId(zone, quadkeyUnder([lon, lat], { zoom: 18, zone })));
 }
 
 function distanceText(metres: number): string {

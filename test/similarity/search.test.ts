@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cellOf, chipBounds, chipIdAt, parseChip, toUtm } from 'imagesim/ard';
+import { cellAt, cellOf, chipBounds, chipIdAt, parseChip, toUtm } from 'imagesim/ard';
 import { readPixels } from 'imagesim/chips';
 import type { DatasetRow } from 'imagesim/datasets';
 import {
@@ -79,6 +79,22 @@ describe('similarity search', () => {
     assert.equal(older.asked.chips[0].catid, 'CAT0');
     const under = await search(store, { at: [older.asked.chips[0].lon, older.asked.chips[0].lat] }, { k: 3 });
     assert.deepEqual(under.hits, newest.hits);
+  });
+
+  it('finds the chip under a place in stores of far-off zones, in a zone beside the place’s own, and says where nothing is', async () => {
+    const far = [cell, cellAt([122, 14]), cellAt([-179.99, -17])];
+    const edge = cellAt([17.99, 45], 34); // of zone 34, on ground of zone 33
+    const made = [...far, edge].flatMap((own) => [0, 1, 2, 3].map((at): DatasetRow => ({ ...rows[0], id: chipIdAt(own, 32, 30 + at) }))); // prettier-ignore
+    await deployStore(folder, 'far', made, randomVectors(16, 4, 'far'), 'm@1');
+    const wide = await openStore(folder, 'far');
+    const { columns } = await wide.load();
+    for (let at = 0; at < columns.n; at++) {
+      const { asked } = await search(wide, { at: [columns.lons[at], columns.lats[at]] }, { k: 1 });
+      assert.equal(asked.chips[0].id, columns.ids[at]);
+    }
+    wide.close();
+    for (const at of [[-170, 10], [105.1, 0.5], [120, 0], [15, -80], [180, 0]] as [number, number][]) // prettier-ignore
+      await assert.rejects(search(store, { at }), new RegExp(`^Error: nothing is deployed at ${at.join(',')} in table plain: the nearest chip`)); // prettier-ignore
   });
 
   it('counts a square once, at the date when it is most alike', async () => {
