@@ -106,7 +106,7 @@ export async function deploy(dataPath: string, options: DeployOptions): Promise<
         model: report.model, width: card.embeddingWidth, encoder: card.files['encoder.onnx'].sha256, licences: card.licences, cells: known,
         change: `${due.length} ${due.length === 1 ? 'cell' : 'cells'} deployed`,
       },
-      remove: base ? due.map(({ cell }) => cell.id).filter((id) => id in base.cells) : 'all',
+      remove: base ? due.map(({ cell }) => cell.id) : 'all',
       batches: batchesOf(due, tagger, report, options),
     };
   }, options);

@@ -29,7 +29,7 @@ export async function deployStore(
 ): Promise<{ path: string; rows: number }> {
   const batches = batchesOf('deployStore', table, rows, vectors, model);
   const path = storePlace(dataPath);
-  const facts = { model, width: vectors.width, change: `${rows.length} rows from memory`, cells: {}, licences: [] };
+  const facts = { model, width: vectors.width, change: `${rows.length} rows from memory`, cells: cellsOf(batches), licences: [] };
   await changeTable(path, table, async () => ({ facts, remove: 'all', batches }), options);
   return { path, rows: rows.length };
 }
@@ -50,16 +50,20 @@ export async function extendStore(
 ): Promise<{ path: string; rows: number }> {
   const batches = batchesOf('extendStore', table, rows, vectors, model);
   const path = storePlace(dataPath);
-  const cells = [...new Set(batches.flatMap((batch) => batch.rows.map(({ cell }) => cell)))];
+  const known = cellsOf(batches);
   const changed = await changeTable(path, table, async (live) => {
     if (!live) throw new Error(`no table ${table} in ${path} to extend: make it with deployStore, or imagesim similarity deploy`);
     if (live.model !== model || live.width !== vectors.width)
       throw new RangeError(`table ${table} is of ${live.model}, ${live.width} numbers; these vectors are of ${model}, ${vectors.width} numbers: encode with that model, or take another table`);
-    const known = Object.fromEntries(cells.map((cell) => [cell, 'from memory']));
-    return { facts: { ...live, change: `${rows.length} rows from memory added`, cells: { ...live.cells, ...known } }, remove: cells, batches };
+    return { facts: { ...live, change: `${rows.length} rows from memory added`, cells: { ...live.cells, ...known } }, remove: Object.keys(known), batches };
   }, options);
   return { path, rows: changed!.facts.rows };
 } // prettier-ignore
+
+/** The cells of some rows, as the facts of a table name them. */
+function cellsOf(batches: readonly StoreBatch[]): Record<string, string> {
+  return Object.fromEntries(batches.flatMap(({ rows }) => rows.map(({ cell }) => [cell, 'from memory'])));
+}
 
 /** Rows of the store, some ten thousand at once. @throws {RangeError} when there is no chip, or not one vector for each */
 function batchesOf(who: string, table: string, rows: readonly DatasetRow[], { values, width }: Vectors, model: string): StoreBatch[] {

@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { cellOf, lonLatBounds, parseCell, parseChip, toLonLat } from 'imagesim/ard';
 import { chipTiles } from 'imagesim/chips';
-import { createDataset } from 'imagesim/datasets';
-import { type DeployReport, deploy, listStores, openStore, search } from 'imagesim/similarity';
+import { type DatasetRow, createDataset } from 'imagesim/datasets';
+import { type DeployReport, deploy, deployStore, listStores, openStore, search } from 'imagesim/similarity';
 import { writeSchema } from 'imagesim/statistics';
 import {
   buildNetwork,
@@ -136,6 +136,18 @@ describe('similarity deploy', () => {
     await addTile(folder, QUADKEYS[1], '2023-08-01', 9);
     const dated = await deploy(folder, { model: 'small', threads: 1 });
     assert.deepEqual(counts(dated), [3, 1, 2, 2 * each, 4 * each, 2 * each, false, 'v5']);
+  });
+
+  it('takes the place of rows from memory in the same cells', async () => {
+    const { rows } = await deploy(folder, { model: 'small', threads: 1 });
+    const store = await openStore(folder, 'small');
+    const { columns, values } = await store.load();
+    const made = columns.ids.map((id, at): DatasetRow => ({ id, catid: columns.catids[at], date: columns.dates[at], split: 'test', weight: 1, labels: {} })); // prettier-ignore
+    await deployStore(folder, 'memory', made, { values, width: WIDTH }, store.model);
+    store.close();
+    const [first] = await listStores(folder, 'memory');
+    assert.deepEqual(Object.keys(first.cells).sort(), QUADKEYS.map((quadkey) => `Z33-${quadkey}`)); // prettier-ignore
+    assert.deepEqual(counts(await deploy(folder, { model: 'small', threads: 1, table: 'memory' })), [2, 2, 0, rows, rows, 0, false, 'v2']); // prettier-ignore
   });
 
   it('takes only the zone and the cells that a box touches, and leaves the others as they are', async () => {
