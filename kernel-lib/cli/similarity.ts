@@ -110,14 +110,16 @@ async function deployed({ shard = environmentShard(), ...flags }: DeployFlags): 
     ...steps(),
     onNote: (note) => console.error(note),
   });
-  const { model, table, place, version, rows, written, changed, cells, replaced, index, seconds, leftOut, failed } = report; // prettier-ignore
+  const { model, table, place, version, rows, written, changed, withdrawn, cells, replaced, index, seconds, leftOut, failed } = report; // prettier-ignore
   leftOut.forEach((line) => console.error(`left out: ${line}`));
   failed.forEach((line) => console.error(`imagesim: ${line}`));
   if (failed.length > 0) process.exitCode = 1;
   if (isShare(shard)) return print(`shard ${shard.index}/${shard.count}: ${report.encoded} chips of ${cells} cells encoded by ${model}; ${seconds.toFixed(1)} s; the same without --shard writes the store`); // prettier-ignore
   if (replaced) console.error(`table ${table} was of another model: its rows are replaced`);
   const what =
-    version === undefined ? 'nothing has changed' : `${version}, ${written} rows of ${changed} cells written`;
+    version === undefined
+      ? 'nothing has changed'
+      : `${version}, ${written} rows of ${changed} cells written${withdrawn > 0 ? `, ${withdrawn} cells withdrawn` : ''}`;
   print(`${table}: ${what}; ${rows} rows of ${model}, ${cells} cells asked for, ${indexText(index)}; ${seconds.toFixed(1)} s; in ${place}`); // prettier-ignore
 }
 

@@ -29,7 +29,13 @@ export async function deployStore(
 ): Promise<{ path: string; rows: number }> {
   const batches = batchesOf('deployStore', table, rows, vectors, model);
   const path = storePlace(dataPath);
-  const facts = { model, width: vectors.width, change: `${rows.length} rows from memory`, cells: cellsOf(batches), licences: [] };
+  const facts = {
+    model,
+    width: vectors.width,
+    change: `${rows.length} rows from memory`,
+    cells: cellsOf(batches),
+    licences: [],
+  };
   await changeTable(path, table, async () => ({ facts, remove: 'all', batches }), options);
   return { path, rows: rows.length };
 }
