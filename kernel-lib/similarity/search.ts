@@ -1,6 +1,7 @@
 /** Search: which chips of a store look like what it is asked with. */
 import type { VectorQuery } from '@lancedb/lancedb';
 import type { RecordBatch } from 'apache-arrow';
+import { rightOf } from './ann.ts';
 import { COLUMNS } from './arrow.ts';
 import { type Columns, columnsOf, rowOf } from './columns.ts';
 import { bestOf, similarities } from './exact.ts';
@@ -179,7 +180,6 @@ function recallOf({ index }: Store, k: number): AnswerRecall {
 
 async function verified(store: Store, asked: Asked, origin: Origin, options: Wanted, hits: readonly Hit[]): Promise<AnswerRecall> {
   const { hits: truth } = await exactly(store, asked, origin, options);
-  const keys = new Set(hits.map(({ id, catid, date }) => `${id} ${catid} ${date}`));
-  const there = truth.filter(({ id, catid, date }) => keys.has(`${id} ${catid} ${date}`)).length;
+  const there = rightOf(hits.map(({ similarity }) => similarity), truth.map(({ similarity }) => similarity));
   return { value: there / truth.length, from: 'question', k: truth.length, questions: 1 };
 } // prettier-ignore

@@ -189,6 +189,35 @@ describe('similarity search', () => {
       assert.ok(found >= 0.95, `${found}`);
     });
 
+    it('tells the recall without the square that asks', async () => {
+      const plain = randomVectors(rows.length, 8, 'plain'); // of no kinds: some answers are missed
+      await deployStore(folder, 'recall', rows, plain, 'm@1', { exactRows: 1000 });
+      const { table, index, close } = await openStore(folder, 'recall');
+      for (const { k, recall } of index!.recall) {
+        let found = 0;
+        for (let at = 0; at < rows.length; at += rows.length / index!.questions) {
+          const truth = nearest(plain, vectorAt(plain, at), { k, admit: (other) => rows[other].id !== rows[at].id });
+          const hits = await table.query().nearestTo(vectorAt(plain, at)).distanceType('dot').nprobes(index!.probes).limit(k + 2).toArray(); // prettier-ignore
+          const names = new Set(hits.map((hit: Hit) => key(hit)));
+          found += truth.filter(({ index: other }) => names.has(key(rows[other]))).length / k / index!.questions;
+        }
+        assert.ok(Math.abs(recall - found) < 1e-9 && recall <= 1, `${k}: ${recall}, ${found}`);
+      }
+      assert.ok(index!.recall.some(({ recall }) => recall < 1));
+      close();
+    });
+
+    it('counts an answer as right that is as alike as the right one', async () => {
+      const same = vectorsOf(rows.map((_, at) => [...vectorAt(kinds, (at >> 1) % 60)]));
+      await deployStore(folder, 'equal', rows, same, 'm@1', { exactRows: 1000 });
+      const equal = await openStore(folder, 'equal');
+      const [one, ten] = equal.index!.recall; // 48 others are as alike
+      assert.deepEqual([one.recall, ten.recall], [1, 1]);
+      const { recall } = await search(equal, asking(1500), { k: 10, verify: true });
+      assert.deepEqual(recall, { value: 1, from: 'question', k: 10, questions: 1 });
+      equal.close();
+    });
+
     it('is passed by where a filter leaves something out, so that no answer is lost to it', async () => {
       for (const at of [9, 1001]) {
         const { hits, recall } = await search(big, asking(at), { k: 30, tags: ['rare'], allDates: true });
