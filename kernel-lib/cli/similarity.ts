@@ -215,8 +215,8 @@ function areaIn(path: string): NonNullable<SearchFilter['within']> {
 }
 
 async function storeNamed({ table, store, versionOfTable: version }: SearchFlags): Promise<Store> {
-  const { listStores, openStore } = await import('../similarity/index.ts');
-  const names = table === undefined ? [...new Set((await listStores(store ?? dataPath())).map((each) => each.table))] : [table]; // prettier-ignore
+  const { listTables, openStore } = await import('../similarity/index.ts');
+  const names = table === undefined ? await listTables(store ?? dataPath()) : [table];
   if (names.length > 1) throw new Error(`there are several tables, ${names.join(', ')}: name one with --table`);
   if (names.length === 0) throw new Error(`no table in ${store ?? dataPath()}/embeddings: run imagesim similarity deploy, or notebook 07-similarity`); // prettier-ignore
   return openStore(dataPath(), names[0], { store, version });

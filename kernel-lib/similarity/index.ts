@@ -5,7 +5,7 @@ export { type DeployOptions, type DeployReport, deploy } from './deploy.ts';
 export { deployStore, extendStore } from './store.ts';
 export type { ChangeOptions } from './commit.ts';
 export type { IndexFacts, StoreFacts } from './facts.ts';
-export { type ListedStore, goBack, listStores, pruneStore } from './versions.ts';
+export { type ListedStore, goBack, listStores, listTables, pruneStore } from './versions.ts';
 export { type Loaded, type OpenStoreOptions, type Store, openStore, vectorsFor } from './open.ts';
 export type { Query } from './query.ts';
 export type { StoreRow } from './row.ts';

@@ -2,7 +2,7 @@
 import { parseChip, quadkeyUnder, squareId, zoneOf } from '../ard/index.ts';
 import { metresBetween } from './filter.ts';
 import { encodeImage } from './image.ts';
-import type { Store } from './open.ts';
+import { type Store, whileThere } from './open.ts';
 import type { StoreRow } from './row.ts';
 
 /** What the store is asked with. */
@@ -58,8 +58,8 @@ interface FoundRow {
 }
 
 /** Rows that fulfil an SQL condition. */
-async function rowsWhere({ table }: Store, condition: string): Promise<FoundRow[]> {
-  const found = (await table.query().where(condition).toArray()) as (StoreRow & { vector: Iterable<number> })[];
+async function rowsWhere(store: Store, condition: string): Promise<FoundRow[]> {
+  const found = (await whileThere(store, () => store.table.query().where(condition).toArray())) as (StoreRow & { vector: Iterable<number> })[];
   return found.map(({ vector, tags, ...row }) => ({ row: { ...row, tags: [...tags] }, vector: Float32Array.from(vector) })); // prettier-ignore
 }
 

@@ -6,7 +6,7 @@ import { COLUMNS } from './arrow.ts';
 import { type Columns, columnsOf, rowOf } from './columns.ts';
 import { bestOf, similarities } from './exact.ts';
 import { type Origin, type SearchFilter, isSelective, metresBetween, sift } from './filter.ts';
-import { type Store, rowNamed } from './open.ts';
+import { type Store, rowNamed, whileThere } from './open.ts';
 import { type Asked, type Query, ask } from './query.ts';
 import type { StoreRow } from './row.ts';
 
@@ -151,7 +151,7 @@ async function indexed(store: Store, { vector }: Asked, origin: Origin, options:
   const most = Math.min(rows, 64 * options.k);
   for (let many = 2 * options.k + 8 * origin.ids.size; ; many = Math.min(most, 4 * many)) {
     const nearest = table.query().nearestTo(vector).distanceType('dot').nprobes(index!.probes).limit(Math.min(many, most));
-    const { columns, candidates } = await candidatesOf(store, nearest);
+    const { columns, candidates } = await whileThere(store, () => candidatesOf(store, nearest));
     const admitted = new Set(sift(columns, { awayMetres: options.awayMetres }, origin, candidates.map(({ row }) => row)));
     const hits = pick(columns, candidates.filter(({ row }) => admitted.has(row)), options, model);
     if (hits.length === options.k) return { hits, left: undefined };

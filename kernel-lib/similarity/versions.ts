@@ -1,7 +1,7 @@
 /** Versions of the store's tables: list them, go back to one, forget the oldest. */
 import type { Table } from '@lancedb/lancedb';
 import { type StoreFacts, readFacts } from './facts.ts';
-import { LIVE, connectTo, openTable, storePlace, tableNames, versionsOf } from './place.ts';
+import { LIVE, connectTo, isGone, openTable, storePlace, tableNames, versionsOf } from './place.ts';
 import { forget, oneWriter, standOnLive } from './writer.ts';
 
 /** A version of a table. */
@@ -35,10 +35,23 @@ async function listedOf(table: Table): Promise<ListedStore[]> {
   if (live === undefined) return [];
   const listed: ListedStore[] = [];
   for (const [version, number] of named) {
-    await table.checkout(version);
-    listed.push({ ...(await readFacts(table)), table: table.name, version, live: number === live });
+    const facts = await table.checkout(version).then(() => readFacts(table)).catch((error: unknown) => {
+      if (!isGone(error)) throw error; // else it was pruned meanwhile
+    }); // prettier-ignore
+    if (facts) listed.push({ ...facts, table: table.name, version, live: number === live });
   }
   return listed;
+}
+
+/** Names of the tables that a deploy was finished of, in order. */
+export async function listTables(dataPath: string): Promise<string[]> {
+  const place = storePlace(dataPath);
+  const finished: string[] = [];
+  for (const name of await tableNames(place)) {
+    const { live } = await versionsOf(await (await connectTo(place)).openTable(name));
+    if (live !== undefined) finished.push(name);
+  }
+  return finished;
 }
 
 /**
