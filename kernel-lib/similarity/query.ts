@@ -59,7 +59,9 @@ interface FoundRow {
 
 /** Rows that fulfil an SQL condition. */
 async function rowsWhere(store: Store, condition: string): Promise<FoundRow[]> {
-  const found = (await whileThere(store, () => store.table.query().where(condition).toArray())) as (StoreRow & { vector: Iterable<number> })[];
+  const found = (await whileThere(store, () => store.table.query().where(condition).toArray())) as (StoreRow & {
+    vector: Iterable<number>;
+  })[];
   return found.map(({ vector, tags, ...row }) => ({ row: { ...row, tags: [...tags] }, vector: Float32Array.from(vector) })); // prettier-ignore
 }
 

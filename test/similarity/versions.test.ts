@@ -254,6 +254,33 @@ describe('versions of the similarity store', () => {
     assert.equal((await openStore(folder, 't')).rows, 300);
   });
 
+  it('are never mixed of two writers where nothing is locked, and are told in one line', async () => {
+    const folder = await emptyFolder();
+    await deployStore(folder, 't', rowsIn(1), some(300), 'm@1');
+    const east = rowsIn(2, 40).map((row) => ({ ...row, id: row.id.replace('031133012203', '031133012212') }));
+    const meanwhile = /^Error: table t was deployed by another process meanwhile: deploy again$/;
+    const { table } = await openStore(folder, 't');
+    const kind = Object.getPrototypeOf(table) as Record<string, (argument: unknown) => Promise<unknown>>;
+    for (const step of ['add', 'delete', 'updateFieldMetadata']) {
+      const own = kind[step];
+      kind[step] = async function (argument) {
+        kind[step] = own; // the other writer comes in between once
+        const other = await (await connect(join(folder, 'embeddings'))).openTable('t');
+        await (step === 'add' ? other.add(argument as never) : other.delete("catid = 'GEN1'"));
+        return own.call(this, argument);
+      };
+      try {
+        await assert.rejects(extendStore(folder, 't', step === 'delete' ? rowsIn(1) : east, some(step === 'delete' ? 300 : 40), 'm@1'), meanwhile, step); // prettier-ignore
+      } finally {
+        kind[step] = own;
+      }
+      const seen = await openStore(folder, 't');
+      assert.deepEqual([seen.version, (await seen.load()).columns.n], ['v1', 300]);
+      seen.close();
+    }
+    assert.equal((await extendStore(folder, 't', east, some(40), 'm@1')).rows, 340);
+  });
+
   it('lie in a bucket as well', async () => {
     const bucket = await openBucket();
     try {
