@@ -76,12 +76,12 @@ function searchVerb(program: Command): void {
     .option('--tags <tags>', 'that have all these tags', listOf)
     .option('--max-cloud <percent>', 'under no more cloud', numberOf)
     .option('--max-off-nadir <degrees>', 'from no further aside', numberOf)
-    .option('--away <metres>', 'not within so many metres of the chips asked with', numberOf)
+    .option('--away <metres>', 'not within so many metres of the chips or the place asked with', numberOf)
     .option('--apart <metres>', 'answers at least so far apart', numberOf)
     .option('--all-dates', 'each date of a square is an answer of its own')
     .option('--exact', 'without the index')
     .option('--verify', 'measure the recall of this very question')
-    .addOption(new Option('--format <format>').choices(['table', 'geojson', 'geoparquet', 'csv']).default('table'))
+    .addOption(new Option('--format <format>').choices(['table', 'geojson', 'geoparquet', 'csv']).default(undefined, 'as the ending of --to says, else a table'))
     .option('--to <file>', 'write the answers there; geoparquet needs it')
     .action(searched);
 } // prettier-ignore
@@ -161,12 +161,13 @@ interface SearchFlags extends Omit<SearchFilter, 'within' | 'awayMetres'> {
   allDates?: boolean;
   exact?: boolean;
   verify?: boolean;
-  format: 'table' | AnswersFormat;
+  format?: 'table' | AnswersFormat;
   to?: string;
 }
 
 async function searched(flags: SearchFlags): Promise<void> {
-  const { format, to, within, away: awayMetres, apart: apartMetres, ...options } = flags;
+  const { to, within, away: awayMetres, apart: apartMetres, ...options } = flags;
+  const format = flags.format ?? (to === undefined ? 'table' : formatOf(to));
   if (format === 'geoparquet' && to === undefined) throw new Error('geoparquet is no text: name a file with --to');
   const query = queryOf(flags);
   const area = within === undefined ? undefined : areaIn(within);
@@ -179,9 +180,17 @@ async function searched(flags: SearchFlags): Promise<void> {
     else if (format === 'table') printTable(answers.hits.map(hitRow));
     else process.stdout.write(answersBytes(answers, format));
     console.error(answerLine(answers));
+    const owners = [...new Set(answers.licences.map(({ licence, attribution }) => `${attribution} (${licence})`))];
+    if (owners.length > 0) console.error(`goes with them: ${owners.join('; ')}`);
   } finally {
     store.close();
   }
+}
+
+/** What a file is by its ending; CSV where that says nothing. */
+function formatOf(path: string): AnswersFormat {
+  if (/\.(geo)?json$/i.test(path)) return 'geojson';
+  return /\.(geo)?parquet$/i.test(path) ? 'geoparquet' : 'csv';
 }
 
 function hitRow({ id, catid, date, similarity, lon, lat, tags }: Answers['hits'][number]): object {
@@ -202,6 +211,12 @@ function queryOf({ chip, at, acquisition: catid, image, metresPerPixel, tag, lik
     ...(tag === undefined ? [] : [{ tag }]),
     ...(like === undefined ? [] : [{ like, unlike }]),
   ];
+  const idle = [
+    ['--unlike', unlike, '--like', like],
+    ['--metres-per-pixel', metresPerPixel, '--image', image],
+    ['--acquisition', catid, '--chip or --at', chip ?? at],
+  ].find(([, given, , needed]) => given !== undefined && needed === undefined);
+  if (idle) throw new Error(`search takes ${String(idle[0])} with ${String(idle[2])}: without, it means nothing`);
   if (ways.length === 1) return ways[0];
   throw new Error(`search requires one of --chip, --at, --image, --tag and --like, got ${ways.length === 0 ? 'none' : ways.length}`); // prettier-ignore
 }

@@ -5,7 +5,7 @@ import { arrowTable } from './arrow.ts';
 import { type StoreFacts, readFacts, writeFacts } from './facts.ts';
 import { LIVE, checkTableName, connectTo, tableNames, versionsOf } from './place.ts';
 import type { StoreRow } from './row.ts';
-import { type WriterOptions, forget, oneWriter, standOnLive } from './writer.ts';
+import { type WriterOptions, forget, oneWriter, prune, standOnLive } from './writer.ts';
 
 /** Rows and their vectors, `[n, width]`. */
 export interface StoreBatch {
@@ -74,6 +74,7 @@ export async function changeTable(
       const facts: StoreFacts = { ...change.facts, format: 1, rows, made, index: tended };
       await writeFacts(written, facts);
       const version = await goLive(written, from, rows);
+      if (options.keep === 1) await prune(written, 1); // what was live until now
       return { version, facts };
     });
   });

@@ -26,6 +26,8 @@ export interface Asked {
   vector: Float32Array;
   /** Chips that it was made of; none where it came from elsewhere, or of a tag. */
   chips: StoreRow[];
+  /** Where it was asked from, degrees: the place that was named, else the centres of its chips. */
+  places: (readonly [lon: number, lat: number])[];
 }
 
 /** How much what is not wanted counts beside what is: less, for what is unwanted is of many kinds. @see Rocchio 1971; Manning 2008, 9.1.1 */
@@ -37,12 +39,12 @@ export const UNLIKE_WEIGHT = 0.5;
  * @throws {Error} naming the id, place, tag, file or model that the store cannot be asked with
  */
 export async function ask(store: Store, query: Query): Promise<Asked> {
-  if ('vector' in query) return { vector: checked(store, query), chips: [] };
-  if ('image' in query) return { vector: await encodeImage(store, query), chips: [] };
-  if ('tag' in query) return { vector: unit(meanOf(await withTag(store, query.tag)), store), chips: [] };
+  if ('vector' in query) return { vector: checked(store, query), chips: [], places: [] };
+  if ('image' in query) return { vector: await encodeImage(store, query), chips: [], places: [] };
+  if ('tag' in query) return { vector: unit(meanOf(await withTag(store, query.tag)), store), chips: [], places: [] };
   if ('like' in query) return byExamples(store, query);
   const { row, vector } = 'at' in query ? await chipUnder(store, query) : await chipNamed(store, query);
-  return { vector, chips: [row] };
+  return { vector, chips: [row], places: ['at' in query ? query.at : [row.lon, row.lat]] };
 }
 
 function checked({ model: own, width, name }: Store, { vector, model }: { vector: Float32Array; model?: string | undefined }): Float32Array {
@@ -108,7 +110,8 @@ async function byExamples(store: Store, { like, unlike = [] }: { like: readonly 
   const [wanted, unwanted] = [await found(like), await found(unlike)];
   const vector = meanOf(wanted.map((each) => each.vector));
   if (unwanted.length > 0) meanOf(unwanted.map((each) => each.vector)).forEach((value, i) => (vector[i] -= UNLIKE_WEIGHT * value));
-  return { vector: unit(vector, store), chips: [...wanted, ...unwanted].map(({ row }) => row) };
+  const chips = [...wanted, ...unwanted].map(({ row }) => row);
+  return { vector: unit(vector, store), chips, places: chips.map(({ lon, lat }) => [lon, lat]) };
 } // prettier-ignore
 
 /** Vectors of the rows that have a tag. @throws {Error} naming the tags that there are, where none has it */

@@ -1,4 +1,5 @@
 /** Search: which chips of a store look like what it is asked with. */
+import type { Licence } from '../datasets/index.ts';
 import type { VectorQuery } from '@lancedb/lancedb';
 import type { RecordBatch } from 'apache-arrow';
 import { rightOf } from './ann.ts';
@@ -40,6 +41,8 @@ export interface Answers {
   table: string;
   version: string;
   model: string;
+  /** Whose data the answers are made of: goes with them wherever they are shown. */
+  licences: readonly Licence[];
   /** What was asked with. */
   asked: Asked;
 }
@@ -74,6 +77,8 @@ export async function search(store: Store, query: Query, options: SearchOptions 
   if (!Number.isInteger(k) || k < 1) throw new RangeError(`search requires a positive whole k, got ${k}`);
   if (!(apartMetres >= 0)) throw new RangeError(`apartMetres is ${apartMetres}: expected metres, 0 or more`);
   const asked = await ask(store, query);
+  if ((options.awayMetres ?? 0) > 0 && asked.places.length === 0)
+    throw new RangeError(`awayMetres is ${options.awayMetres}, but a tag, an image or a vector lies nowhere: ask with chips or a place, or leave it out`); // prettier-ignore
   const origin = originOf(asked, own);
   const isExact = exact || !store.index || isSelective(filterOf(options));
   const start = performance.now();
@@ -82,16 +87,13 @@ export async function search(store: Store, query: Query, options: SearchOptions 
   const milliseconds = performance.now() - start;
   const recall = found ? recallOf(store, k) : { value: 1, from: 'exact' as const, k, questions: 1 };
   return {
-    ...whole, milliseconds, rows: store.rows, table: store.name, version: store.version, model: store.model, asked,
+    ...whole, milliseconds, rows: store.rows, table: store.name, version: store.version, model: store.model, licences: store.licences, asked,
     recall: found && verify ? await verified(store, asked, origin, { ...options, k }, found.hits) : recall,
   }; // prettier-ignore
 }
 
-function originOf({ chips }: Asked, own: boolean): Origin {
-  return {
-    ids: new Set(own ? [] : chips.map(({ id }) => id)),
-    places: chips.map(({ lon, lat }) => [lon, lat]),
-  };
+function originOf({ chips, places }: Asked, own: boolean): Origin {
+  return { ids: new Set(own ? [] : chips.map(({ id }) => id)), places };
 }
 
 /** The part of the options that is a filter. */

@@ -1,5 +1,5 @@
 /** A store of rows and vectors that are in memory, as a notebook has them. */
-import type { DatasetRow } from '../datasets/index.ts';
+import type { DatasetRow, Licence } from '../datasets/index.ts';
 import { type ChangeOptions, type StoreBatch, changeTable } from './commit.ts';
 import type { Vectors } from './nearest.ts';
 import { storePlace } from './place.ts';
@@ -8,6 +8,12 @@ import { type RowFacts, storeRow } from './row.ts';
 
 /** Rows written at once. */
 const BATCH = 65_536;
+
+/** Options of {@link deployStore}. */
+export interface DeployStoreOptions extends ChangeOptions {
+  /** Whose data the rows are made of: goes with every answer. Default: none is known. */
+  licences?: readonly Licence[] | undefined;
+}
 
 /**
  * Puts chips and their vectors into the similarity store, in place of what was there under this name. Who is reading goes on with what was there.
@@ -25,7 +31,7 @@ export async function deployStore(
   rows: readonly DatasetRow[],
   vectors: Vectors,
   model: string,
-  options: ChangeOptions = {},
+  { licences = [], ...options }: DeployStoreOptions = {},
 ): Promise<{ path: string; rows: number }> {
   const batches = batchesOf('deployStore', table, rows, vectors, model);
   const path = storePlace(dataPath);
@@ -34,7 +40,7 @@ export async function deployStore(
     width: vectors.width,
     change: `${rows.length} rows from memory`,
     cells: cellsOf(batches),
-    licences: [],
+    licences,
   };
   await changeTable(path, table, async () => ({ facts, remove: 'all', batches }), options);
   return { path, rows: rows.length };

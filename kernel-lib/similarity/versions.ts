@@ -2,7 +2,7 @@
 import type { Table } from '@lancedb/lancedb';
 import { type StoreFacts, readFacts } from './facts.ts';
 import { LIVE, connectTo, isGone, openTable, storePlace, tableNames, versionsOf } from './place.ts';
-import { forget, oneWriter, standOnLive } from './writer.ts';
+import { oneWriter, prune } from './writer.ts';
 
 /** A version of a table. */
 export interface ListedStore extends StoreFacts {
@@ -76,13 +76,5 @@ export async function pruneStore(dataPath: string, table: string, keep: number):
   if (!Number.isInteger(keep) || keep < 1) throw new RangeError(`pruneStore keeps 1 version or more, got ${keep}`);
   const place = storePlace(dataPath);
   const opened = await openTable(place, table);
-  return oneWriter(place, table, {}, async () => {
-    const { live, named } = await versionsOf(opened);
-    await standOnLive(opened);
-    const gone = await forget(opened, keep);
-    const tags = await opened.tags();
-    const same = [...named.keys()].filter((name) => named.get(name) === live && !gone.includes(name));
-    for (const name of [...same, LIVE]) await tags.update(name, await opened.version()); // the same rows, put in order
-    return gone;
-  });
+  return oneWriter(place, table, {}, () => prune(opened, keep));
 }

@@ -95,6 +95,9 @@ describe('versions of the similarity store', () => {
     assert.ok(columns.n === 300 && columns.catids.every((catid) => catid === 'GEN4'));
     const last = await (await openStore(folder, 't', { version: 'v6' })).load();
     assert.ok(last.columns.catids.every((catid) => catid === 'GEN6'));
+    await deployStore(folder, 'one', rowsIn(1, 5), some(5), 'm@1', { keep: 1 });
+    await deployStore(folder, 'one', rowsIn(2, 5), some(5), 'm@1', { keep: 1 });
+    assert.deepEqual((await listStores(folder, 'one')).map(({ version, live }) => [version, live]), [['v2', true]]); // prettier-ignore
     await goBack(folder, 't', 'v6');
     await pause(2500); // what is nearly as new as what stays is left for the next time
     await extendStore(folder, 't', rowsIn(6, 5), some(5), 'm@1');
