@@ -103,7 +103,10 @@ async function* entriesIn(path: string, hash: Hash): AsyncGenerator<string | und
     hash.update(chunk);
     rest += chunk;
     if (!isBegun && rest.length < START.length) continue;
-    if (!isBegun && !rest.startsWith(START)) return yield undefined;
+    if (!isBegun && !rest.startsWith(START)) {
+      yield undefined;
+      return;
+    }
     const entries = (isBegun ? rest : rest.slice(START.length)).split('],');
     isBegun = true;
     rest = entries.pop()!;

@@ -142,8 +142,8 @@ describe('similarity deploy', () => {
     const { rows } = await deploy(folder, { model: 'small', threads: 1 });
     const store = await openStore(folder, 'small');
     const { columns, values } = await store.load();
-    const made = columns.ids.map((id, at): DatasetRow => ({ id, catid: columns.catids[at], date: columns.dates[at], split: 'test', weight: 1, labels: {} })); // prettier-ignore
-    await deployStore(folder, 'memory', made, { values, width: WIDTH }, store.model);
+    const known = columns.ids.map((id, at): DatasetRow => ({ id, catid: columns.catids[at], date: columns.dates[at], split: 'test', weight: 1, labels: {} })); // prettier-ignore
+    await deployStore(folder, 'memory', known, { values, width: WIDTH }, store.model);
     store.close();
     const [first] = await listStores(folder, 'memory');
     assert.deepEqual(Object.keys(first.cells).sort(), QUADKEYS.map((quadkey) => `Z33-${quadkey}`)); // prettier-ignore

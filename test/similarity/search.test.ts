@@ -112,7 +112,7 @@ describe('similarity search', () => {
     const crossing = hits.filter(({ west, east }) => west > east);
     assert.equal(crossing.length, 1);
     const sides = [hits.filter(({ lon }) => lon > 0).length, hits.filter(({ lon }) => lon < 0).length];
-    assert.ok(sides[0] > 5 && sides[1] > 5, `${sides.join()}`);
+    assert.ok(sides[0] > 5 && sides[1] > 5, sides.join());
     const count = async (bbox: [number, number, number, number]): Promise<number> => (await search(turn, { vector }, { k: 64, bbox })).hits.length; // prettier-ignore
     assert.equal(await count([179, -18, -179, -16]), 64);
     assert.equal(await count([179, -18, 181, -16]), 64);

@@ -220,7 +220,7 @@ describe('versions of the similarity store', () => {
     for (let time = 0; time < times; time++) {
       const child = spawn(process.execPath, ['--input-type=module', '-e', deployer, folder, String(generation)], { stdio: ['ignore', 'pipe', 'inherit'] }); // prettier-ignore
       let told = '';
-      child.stdout.setEncoding('utf8').on('data', (text: string) => (told += text));
+      child.stdout.setEncoding('utf8').on('data', (said: string) => (told += said));
       await begun(child);
       await pause((time * 37) % 200);
       child.kill('SIGKILL');
