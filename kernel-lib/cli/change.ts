@@ -48,7 +48,9 @@ interface ChangeFlags {
 
 async function run({ shard = environmentShard(), ...flags }: ChangeFlags): Promise<void> {
   const { changeFeatures, changeFolder, detectChange, encodeChange, pairedTiles } = await import('../similarity/index.ts');
-  const { before, after, demo, least, reach, to, zone } = flags;
+  const { before, after, demo, least, minShare, reach, to, zone } = flags;
+  if (!(least >= 0 && least <= 1)) throw new RangeError(`--least is ${least}: expected a probability, 0 to 1`);
+  if (!(minShare > 0 && minShare <= 1)) throw new RangeError(`--min-share is ${minShare}: expected a share above 0 and up to 1`); // prettier-ignore
   const known = await knownChanges(flags.vectors);
   const paired = await pairedTiles(changeFolder(dataPath(), demo), { zone, before, after, shard });
   const isScored = !isShare(shard) && (await touches(known, paired, flags));

@@ -76,12 +76,12 @@ function searchVerb(program: Command): void {
     .option('--tags <tags>', 'that have all these tags', listOf)
     .option('--max-cloud <percent>', 'under no more cloud', numberOf)
     .option('--max-off-nadir <degrees>', 'from no further aside', numberOf)
-    .option('--away <metres>', 'not within so many metres of the chips asked with', numberOf)
+    .option('--away <metres>', 'not within so many metres of the chips or the place asked with', numberOf)
     .option('--apart <metres>', 'answers at least so far apart', numberOf)
     .option('--all-dates', 'each date of a square is an answer of its own')
     .option('--exact', 'without the index')
     .option('--verify', 'measure the recall of this very question')
-    .addOption(new Option('--format <format>').choices(['table', 'geojson', 'geoparquet', 'csv']).default('table'))
+    .addOption(new Option('--format <format>').choices(['table', 'geojson', 'geoparquet', 'csv']).default(undefined, 'as the ending of --to says, else a table'))
     .option('--to <file>', 'write the answers there; geoparquet needs it')
     .action(searched);
 } // prettier-ignore
@@ -110,14 +110,16 @@ async function deployed({ shard = environmentShard(), ...flags }: DeployFlags): 
     ...steps(),
     onNote: (note) => console.error(note),
   });
-  const { model, table, place, version, rows, written, changed, cells, replaced, index, seconds, leftOut, failed } = report; // prettier-ignore
+  const { model, table, place, version, rows, written, changed, withdrawn, cells, replaced, index, seconds, leftOut, failed } = report; // prettier-ignore
   leftOut.forEach((line) => console.error(`left out: ${line}`));
   failed.forEach((line) => console.error(`imagesim: ${line}`));
   if (failed.length > 0) process.exitCode = 1;
   if (isShare(shard)) return print(`shard ${shard.index}/${shard.count}: ${report.encoded} chips of ${cells} cells encoded by ${model}; ${seconds.toFixed(1)} s; the same without --shard writes the store`); // prettier-ignore
   if (replaced) console.error(`table ${table} was of another model: its rows are replaced`);
   const what =
-    version === undefined ? 'nothing has changed' : `${version}, ${written} rows of ${changed} cells written`;
+    version === undefined
+      ? 'nothing has changed'
+      : `${version}, ${written} rows of ${changed} cells written${withdrawn > 0 ? `, ${withdrawn} cells withdrawn` : ''}`;
   print(`${table}: ${what}; ${rows} rows of ${model}, ${cells} cells asked for, ${indexText(index)}; ${seconds.toFixed(1)} s; in ${place}`); // prettier-ignore
 }
 
@@ -159,12 +161,13 @@ interface SearchFlags extends Omit<SearchFilter, 'within' | 'awayMetres'> {
   allDates?: boolean;
   exact?: boolean;
   verify?: boolean;
-  format: 'table' | AnswersFormat;
+  format?: 'table' | AnswersFormat;
   to?: string;
 }
 
 async function searched(flags: SearchFlags): Promise<void> {
-  const { format, to, within, away: awayMetres, apart: apartMetres, ...options } = flags;
+  const { to, within, away: awayMetres, apart: apartMetres, ...options } = flags;
+  const format = flags.format ?? (to === undefined ? 'table' : formatOf(to));
   if (format === 'geoparquet' && to === undefined) throw new Error('geoparquet is no text: name a file with --to');
   const query = queryOf(flags);
   const area = within === undefined ? undefined : areaIn(within);
@@ -177,9 +180,17 @@ async function searched(flags: SearchFlags): Promise<void> {
     else if (format === 'table') printTable(answers.hits.map(hitRow));
     else process.stdout.write(answersBytes(answers, format));
     console.error(answerLine(answers));
+    const owners = [...new Set(answers.licences.map(({ licence, attribution }) => `${attribution} (${licence})`))];
+    if (owners.length > 0) console.error(`goes with them: ${owners.join('; ')}`);
   } finally {
     store.close();
   }
+}
+
+/** What a file is by its ending; CSV where that says nothing. */
+function formatOf(path: string): AnswersFormat {
+  if (/\.(geo)?json$/i.test(path)) return 'geojson';
+  return /\.(geo)?parquet$/i.test(path) ? 'geoparquet' : 'csv';
 }
 
 function hitRow({ id, catid, date, similarity, lon, lat, tags }: Answers['hits'][number]): object {
@@ -200,6 +211,12 @@ function queryOf({ chip, at, acquisition: catid, image, metresPerPixel, tag, lik
     ...(tag === undefined ? [] : [{ tag }]),
     ...(like === undefined ? [] : [{ like, unlike }]),
   ];
+  const idle = [
+    ['--unlike', unlike, '--like', like],
+    ['--metres-per-pixel', metresPerPixel, '--image', image],
+    ['--acquisition', catid, '--chip or --at', chip ?? at],
+  ].find(([, given, , needed]) => given !== undefined && needed === undefined);
+  if (idle) throw new Error(`search takes ${String(idle[0])} with ${String(idle[2])}: without, it means nothing`);
   if (ways.length === 1) return ways[0];
   throw new Error(`search requires one of --chip, --at, --image, --tag and --like, got ${ways.length === 0 ? 'none' : ways.length}`); // prettier-ignore
 }
@@ -213,8 +230,8 @@ function areaIn(path: string): NonNullable<SearchFilter['within']> {
 }
 
 async function storeNamed({ table, store, versionOfTable: version }: SearchFlags): Promise<Store> {
-  const { listStores, openStore } = await import('../similarity/index.ts');
-  const names = table === undefined ? [...new Set((await listStores(store ?? dataPath())).map((each) => each.table))] : [table]; // prettier-ignore
+  const { listTables, openStore } = await import('../similarity/index.ts');
+  const names = table === undefined ? await listTables(store ?? dataPath()) : [table];
   if (names.length > 1) throw new Error(`there are several tables, ${names.join(', ')}: name one with --table`);
   if (names.length === 0) throw new Error(`no table in ${store ?? dataPath()}/embeddings: run imagesim similarity deploy, or notebook 07-similarity`); // prettier-ignore
   return openStore(dataPath(), names[0], { store, version });

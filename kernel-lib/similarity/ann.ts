@@ -66,31 +66,31 @@ async function tuned(table: Table, rows: number, width: number, partitions: numb
   }
 } // prettier-ignore
 
-/** A question of the sample and its exact answers, the nearest first; names of rows as LanceDB counts them. */
+/** A question of the sample: a row of the table. Names of rows are as LanceDB counts them. */
 interface Truth {
   query: Float32Array;
-  answers: bigint[];
+  /** Rows of its own square, at any date: they are no answers. */
+  own: ReadonlySet<bigint>;
+  /** Cosines of the exact answers, the nearest first. */
+  scores: number[];
 }
 
 /** The exact answers to rows evenly spread over the table, in one pass over it. */
 async function exactAnswers(table: Table, rows: number, width: number): Promise<Truth[]> {
   const every = Math.max(1, Math.floor(rows / QUESTIONS));
-  const queries = (await vectorsAt(table, Array.from({ length: Math.min(QUESTIONS, rows) }, (_, at) => at * every), width));
-  const found = queries.map(() => ({ names: [] as bigint[], scores: [] as number[] }));
+  const questions = await questionsAt(table, Array.from({ length: Math.min(QUESTIONS, rows) }, (_, at) => at * every), width);
+  const found = questions.map((): [name: bigint, score: number][] => []);
   for await (const batch of table.query().select(['vector']).withRowId()) {
     const values = batch.getChild('vector')!.getChildAt(0)!.toArray() as Float32Array;
     const names = batch.getChild('_rowid')!.toArray() as BigUint64Array;
-    queries.forEach((query, at) => {
+    questions.forEach(({ query, own }, at) => {
       const scores = Float32Array.from({ length: names.length }, (_, row) => dot(values, row * width, query));
-      for (const row of bestOf(scores, Math.max(...KS))) {
-        found[at].names.push(names[row]);
-        found[at].scores.push(scores[row]);
-      }
-      const best = bestOf(Float32Array.from(found[at].scores), Math.max(...KS));
-      found[at] = { names: [...best].map((row) => found[at].names[row]), scores: [...best].map((row) => found[at].scores[row]) };
+      const best = [...bestOf(scores, Math.max(...KS) + own.size)].filter((row) => !own.has(names[row]));
+      found[at].push(...best.map((row): [bigint, number] => [names[row], scores[row]]));
+      found[at] = found[at].sort(([, a], [, b]) => b - a).slice(0, Math.max(...KS));
     });
   }
-  return queries.map((query, at) => ({ query, answers: found[at].names }));
+  return questions.map((question, at) => ({ ...question, scores: found[at].map(([, score]) => score) }));
 } // prettier-ignore
 
 function dot(values: Float32Array, from: number, query: Float32Array): number {
@@ -99,21 +99,42 @@ function dot(values: Float32Array, from: number, query: Float32Array): number {
   return sum;
 }
 
-async function vectorsAt(table: Table, offsets: number[], width: number): Promise<Float32Array[]> {
-  const taken = await table.takeOffsets(offsets).select(['vector']).toArrow();
+async function questionsAt(table: Table, offsets: number[], width: number): Promise<Pick<Truth, 'query' | 'own'>[]> {
+  const taken = await table.takeOffsets(offsets).select(['id', 'vector']).toArrow();
   const values = taken.getChild('vector')!.getChildAt(0)!.toArray() as Float32Array;
-  return offsets.map((_, at) => values.slice(at * width, (at + 1) * width));
-}
+  const ids = [...taken.getChild('id')!.toArray()] as string[];
+  const own = new Map(ids.map((id) => [id, new Set<bigint>()]));
+  const list = [...own.keys()].map((id) => `'${id}'`).join(', ');
+  for await (const batch of table.query().where(`id IN (${list})`).select(['id']).withRowId())
+    for (let row = 0; row < batch.numRows; row++)
+      own.get(batch.getChild('id')!.get(row) as string)!.add(batch.getChild('_rowid')!.get(row) as bigint);
+  return ids.map((id, at) => ({ query: values.slice(at * width, (at + 1) * width), own: own.get(id)! }));
+} // prettier-ignore
 
+/**
+ * How many of the exact answers the index finds, without the question's own square. An answer is right that is as alike as the last of the exact ones: of
+ * equal ones it does not matter which.
+ */
 async function measured(table: Table, truth: readonly Truth[], probes: number, k: number): Promise<IndexFacts['recall'][number]> {
   const times: number[] = [];
-  let recall = 0;
-  for (const { query, answers } of truth) {
+  let [right, wanted] = [0, 0];
+  for (const { query, own, scores } of truth) {
     const start = performance.now();
-    const found = await table.query().nearestTo(query).distanceType('dot').nprobes(probes).limit(k).select(['_distance']).withRowId().toArrow();
+    const found = await table.query().nearestTo(query).distanceType('dot').nprobes(probes).limit(k + own.size).select(['_distance']).withRowId().toArrow();
     times.push(performance.now() - start);
-    const names = new Set(found.getChild('_rowid')!.toArray() as BigUint64Array);
-    recall += answers.slice(0, k).filter((name) => names.has(name)).length / k / truth.length;
+    const names = found.getChild('_rowid')!.toArray() as BigUint64Array;
+    const distances = found.getChild('_distance')!.toArray() as Float32Array;
+    right += rightOf([...distances].flatMap((distance, at) => (own.has(names[at]) ? [] : [1 - distance])), scores.slice(0, k));
+    wanted += Math.min(k, scores.length);
   }
-  return { k, recall, milliseconds: times.sort((a, b) => a - b)[times.length >> 1] };
+  return { k, recall: wanted === 0 ? 1 : right / wanted, milliseconds: times.sort((a, b) => a - b)[times.length >> 1] };
 } // prettier-ignore
+
+/** How far two cosines of the same vectors may lie apart, summed up in another order. */
+const ROUNDING = 1e-6;
+
+/** How many of the answers that were found are as alike as the last of the exact ones, the most alike first in both; no more than there are exact ones. */
+export function rightOf(found: readonly number[], exact: readonly number[]): number {
+  const least = exact.at(-1)! - ROUNDING;
+  return found.slice(0, exact.length).filter((score) => score >= least).length;
+}

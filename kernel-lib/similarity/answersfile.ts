@@ -1,7 +1,9 @@
 /** Answers as files that other programs read. */
-import type { Feature, FeatureCollection, Polygon } from 'geojson';
+import type { Feature, FeatureCollection, Position } from 'geojson';
 import { parquetWriteBuffer } from 'hyparquet-writer';
-import { chipBounds, parseChip, polygonOf, writeWhole } from '../ard/index.ts';
+import { writeWhole } from '../ard/index.ts';
+import type { Licence } from '../datasets/index.ts';
+import { type Outline, boxAround, outlineOf } from './outline.ts';
 import type { Answers, Hit } from './search.ts';
 
 /** What answers can be written as. */
@@ -19,30 +21,28 @@ function valuesOf(hit: Hit, rank: number): Record<(typeof COLUMNS)[number], Valu
   }; // prettier-ignore
 }
 
-/** The four corners of a chip, degrees, counter-clockwise. */
-function outlineOf({ id }: Hit): Polygon {
-  return polygonOf(parseChip(id).cell.epsg, chipBounds(id));
-}
+/** Answers and whose data they are of. */
+type Written = Pick<Answers, 'hits'> & Partial<Pick<Answers, 'licences'>>;
 
-/** Answers as GeoJSON: the outline of each chip, degrees, and what is known of it. */
-export function answersGeojson({ hits }: Pick<Answers, 'hits'>): FeatureCollection<Polygon> {
-  const features = hits.map((hit, at): Feature<Polygon> => ({
+/** Answers as GeoJSON: the outline of each chip, degrees, and what is known of it; whose data they are as members of their own. */
+function answersGeojson({ hits, licences = [] }: Written): FeatureCollection<Outline> & { licences: readonly Licence[] } {
+  const features = hits.map((hit, at): Feature<Outline> => ({
     type: 'Feature',
-    geometry: outlineOf(hit),
+    geometry: outlineOf(hit.id),
     properties: valuesOf(hit, at + 1),
   }));
-  return { type: 'FeatureCollection', features };
-}
+  return { type: 'FeatureCollection', licences, features };
+} // prettier-ignore
 
 /** Answers as the bytes of a file. */
-export function answersBytes(answers: Pick<Answers, 'hits'>, format: AnswersFormat): Uint8Array {
+export function answersBytes(answers: Written, format: AnswersFormat): Uint8Array {
   if (format === 'geojson') return Buffer.from(`${JSON.stringify(answersGeojson(answers))}\n`);
   if (format === 'csv') return Buffer.from(csvOf(answers));
   return geoparquetOf(answers);
 }
 
-/** Writes answers to a file, whole or not at all. */
-export async function writeAnswers(path: string, answers: Pick<Answers, 'hits'>, format: AnswersFormat): Promise<void> {
+/** Writes answers to a file, whole or not at all. CSV has no room for licences: say them beside it. */
+export async function writeAnswers(path: string, answers: Written, format: AnswersFormat): Promise<void> {
   await writeWhole(path, answersBytes(answers, format));
 }
 
@@ -60,8 +60,9 @@ function csvOf({ hits }: Pick<Answers, 'hits'>): string {
 }
 
 /** @see https://geoparquet.org/releases/v1.1.0/ */
-function geoparquetOf({ hits }: Pick<Answers, 'hits'>): Uint8Array {
+function geoparquetOf({ hits, licences = [] }: Written): Uint8Array {
   const rows = hits.map((hit, at) => valuesOf(hit, at + 1));
+  const outlines = hits.map(({ id }) => outlineOf(id));
   const isText = (name: string): boolean => ['id', 'catid', 'date', 'tags', 'model'].includes(name);
   const schema = COLUMNS.map((name) => ({
     name,
@@ -73,32 +74,41 @@ function geoparquetOf({ hits }: Pick<Answers, 'hits'>): Uint8Array {
       schema: [{ name: 'root', num_children: COLUMNS.length + 1 }, ...schema, { name: 'geometry', type: 'BYTE_ARRAY', repetition_type: 'REQUIRED' }],
       columnData: [
         ...COLUMNS.map((name) => ({ name, data: rows.map((row) => row[name]) })),
-        { name: 'geometry', data: hits.map((hit) => wkbOf(outlineOf(hit))) },
+        { name: 'geometry', data: outlines.map(wkbOf) },
       ],
-      kvMetadata: [{ key: 'geo', value: JSON.stringify(geoOf(hits)) }],
+      kvMetadata: [
+        { key: 'geo', value: JSON.stringify(geoOf(outlines)) },
+        { key: 'licences', value: JSON.stringify(licences) },
+      ],
     }),
   );
 } // prettier-ignore
 
 /** What GeoParquet asks to be said of the file; no `crs` means longitude and latitude on WGS 84, OGC:CRS84. */
-function geoOf(hits: readonly Hit[]): object {
-  const bbox = [
-    Math.min(...hits.map(({ west }) => west)), Math.min(...hits.map(({ south }) => south)),
-    Math.max(...hits.map(({ east }) => east)), Math.max(...hits.map(({ north }) => north)),
-  ]; // prettier-ignore
-  const geometry = { encoding: 'WKB', geometry_types: ['Polygon'], orientation: 'counterclockwise', ...(hits.length > 0 && { bbox }) }; // prettier-ignore
+function geoOf(outlines: readonly Outline[]): object {
+  const types = [...new Set(outlines.map(({ type }) => type))].sort();
+  const geometry = { encoding: 'WKB', geometry_types: types, orientation: 'counterclockwise', ...(outlines.length > 0 && { bbox: boxAround(outlines) }) }; // prettier-ignore
   return { version: '1.1.0', primary_column: 'geometry', columns: { geometry } };
 }
 
-/** A polygon as well-known binary, little-endian: byte order, kind 3, rings, and of each its points. */
-function wkbOf({ coordinates }: Polygon): Uint8Array {
-  const points = coordinates.reduce((sum, ring) => sum + ring.length, 0);
-  const bytes = new DataView(new ArrayBuffer(9 + 4 * coordinates.length + 16 * points));
+/** An outline as well-known binary, little-endian: byte order, kind 3, rings, and of each its points; of several, kind 6 and how many before. */
+function wkbOf({ type, coordinates }: Outline): Uint8Array {
+  if (type === 'Polygon') return wkbOfRings(coordinates);
+  const head = new DataView(new ArrayBuffer(9));
+  head.setUint8(0, 1);
+  head.setUint32(1, 6, true);
+  head.setUint32(5, coordinates.length, true);
+  return Uint8Array.from(Buffer.concat([new Uint8Array(head.buffer), ...coordinates.map(wkbOfRings)]));
+}
+
+function wkbOfRings(rings: Position[][]): Uint8Array {
+  const points = rings.reduce((sum, ring) => sum + ring.length, 0);
+  const bytes = new DataView(new ArrayBuffer(9 + 4 * rings.length + 16 * points));
   bytes.setUint8(0, 1);
   bytes.setUint32(1, 3, true);
-  bytes.setUint32(5, coordinates.length, true);
+  bytes.setUint32(5, rings.length, true);
   let at = 9;
-  for (const ring of coordinates) {
+  for (const ring of rings) {
     bytes.setUint32(at, ring.length, true);
     at += 4;
     for (const [x, y] of ring) {

@@ -153,20 +153,11 @@ function scoresOf(figures: Figures, scorer: Scorer, rarity: Float32Array): Omit<
     rarityWeightedMAP: scorer.of(precisions, weights),
     sharedTagMAP: scorer.of([shared]),
     gain: scorer.of([gain]),
-    precisionAtTen: tenth(figures, scorer),
+    precisionAtTen: scorer.of(classFigures(classes, 'precisionAtTen')),
     recall: scorer.of(recall),
     accuracy: scorer.of(accuracy),
     balancedAccuracy: scorer.balanced(balanced),
   };
-}
-
-/** Precision at ten of some labels: by chance the share that has each, as the accuracies' queries show it. */
-function tenth({ classes, accuracy }: Pick<Figures, 'classes' | 'accuracy'>, scorer: Scorer): CardFigure {
-  const figures = classFigures(classes, 'precisionAtTen').map((figure, at) => ({
-    ...figure,
-    chance: figure.values.map(() => (figure.queries.length - 1) / (accuracy[at].queries.length - 1)),
-  }));
-  return scorer.of(figures);
 }
 
 /** What the model has more than another, query by query. */
@@ -181,14 +172,14 @@ function differences(model: Figures, other: Figures): QueryFigure[] {
 
 function labelsOf(figures: readonly Figures[], scorer: Scorer, places: readonly string[]): CardLabel[] {
   const each = figures.map(({ classes }) => classFigures(classes, 'averagePrecision'));
-  const [{ classes, recall, accuracy, balanced }] = figures;
-  const scored = classes.filter(({ reason }) => reason === undefined);
+  const [{ classes, recall, balanced }] = figures;
+  const tenth = classFigures(classes, 'precisionAtTen');
   return each[0].map(({ label, queries }, at) => ({
     label,
     queries: queries.length,
     places: new Set(Array.from(queries, (query) => places[query])).size,
     mAP: each.map((classesOf) => scorer.of([classesOf[at]])),
-    precisionAtTen: tenth({ classes: [scored[at]], accuracy: [accuracy[at]] }, scorer),
+    precisionAtTen: scorer.of([tenth[at]]),
     recall: scorer.of([recall[at]]),
     balancedAccuracy: scorer.balanced([balanced[at]]),
   }));

@@ -25,7 +25,7 @@ export class Scorer {
     const nothing = { value: Number.NaN, low: Number.NaN, high: Number.NaN, chance: Number.NaN };
     if (asked.length === 0) return nothing;
     const scored = asked.map(({ figure: { label, queries, values, chance } }): ClassRetrieval => ({
-      label, queries, averagePrecision: values, chance, precisionAtTen: new Float64Array(values.length),
+      label, queries, averagePrecision: values, chance, precisionAtTen: new Float64Array(values.length), chanceAtTen: new Float64Array(values.length),
     })); // prettier-ignore
     const weights = Float32Array.from(asked, ({ weight }) => weight);
     const found = retrievalScores(scored, { rarity: weights, places: this.places, draws: this.#draws, seed: this.#seed }); // prettier-ignore
@@ -96,7 +96,7 @@ export function classFigures(
     label: score.label,
     queries: score.queries,
     values: score[of],
-    chance: of === 'averagePrecision' ? score.chance : new Float64Array(score.queries.length),
+    chance: of === 'averagePrecision' ? score.chance : score.chanceAtTen,
   })); // prettier-ignore
 }
 

@@ -63,7 +63,7 @@ export interface ChangeScoreOptions {
 /**
  * Scores a change list: average precision with a block bootstrap, precision at k, calibration.
  *
- * @param ranked the most changed first
+ * @param ranked the most changed first; equal ones count in the order given
  * @param shares how much of each chip changed, as `changedShares` gives it
  * @throws {Error} when no chip that is listed changed, or all did: then nothing can be told apart
  * @throws {RangeError} when `minShare` is not above 0 and at most 1

@@ -27,15 +27,29 @@ export const NEEDED: readonly (keyof StoreRow)[] = COLUMNS.filter((name) => ['id
 
 /** The columns of all rows of some batches. */
 export function columnsOf(batches: readonly RecordBatch[]): Columns {
-  const n = batches.reduce((sum, { numRows }) => sum + numRows, 0);
-  const columns: Columns = {
-    n, ids: [], catids: [], dates: [], lons: new Float64Array(n), lats: new Float64Array(n), clouds: new Float64Array(n),
-    offNadirs: new Float64Array(n), gsds: new Float64Array(n), tagNames: [], tagStarts: new Uint32Array(n + 1), tags: [],
-  }; // prettier-ignore
-  const [texts, names] = [new Map<string, string>(), new Map<string, number>()];
-  const once = (text: string): string => texts.get(text) ?? (texts.set(text, text), text);
-  let from = 0;
-  for (const batch of batches) {
+  const filling = new Filling(batches.reduce((sum, { numRows }) => sum + numRows, 0)); // prettier-ignore
+  for (const batch of batches) filling.add(batch);
+  return filling.columns;
+}
+
+/** Columns that are filled batch after batch. Nothing of a batch is held on to: its vectors lie in the same memory as all else of it. */
+export class Filling {
+  readonly columns: Columns;
+  readonly #texts = new Map<string, string>();
+  readonly #names = new Map<string, number>();
+
+  /** @param n rows of all batches */
+  constructor(n: number) {
+    const numbers = (): Float64Array => new Float64Array(n);
+    this.columns = {
+      n, ids: [], catids: [], dates: [], lons: numbers(), lats: numbers(), clouds: numbers(), offNadirs: numbers(), gsds: numbers(),
+      tagNames: [], tagStarts: new Uint32Array(n + 1), tags: [],
+    }; // prettier-ignore
+  }
+
+  add(batch: RecordBatch): void {
+    const { columns } = this;
+    const from = columns.ids.length;
     const column = (name: keyof StoreRow): Vector => batch.getChild(name)!;
     columns.lons.set(column('lon').toArray() as Float64Array, from);
     columns.lats.set(column('lat').toArray() as Float64Array, from);
@@ -43,16 +57,18 @@ export function columnsOf(batches: readonly RecordBatch[]): Columns {
     const [cloud, offNadir, gsd] = (['cloudPercent', 'offNadir', 'gsd'] as const).map(column);
     for (let row = 0; row < batch.numRows; row++) {
       columns.ids.push(id.get(row) as string);
-      columns.catids.push(once(catid.get(row) as string));
-      columns.dates.push(once(date.get(row) as string));
+      columns.catids.push(this.#once(catid.get(row) as string));
+      columns.dates.push(this.#once(date.get(row) as string));
       columns.clouds[from + row] = (cloud.get(row) as number | null) ?? Number.NaN;
       columns.offNadirs[from + row] = (offNadir.get(row) as number | null) ?? Number.NaN;
       columns.gsds[from + row] = (gsd.get(row) as number | null) ?? Number.NaN;
     }
-    addTags(columns, tags, from, names);
-    from += batch.numRows;
+    addTags(columns, tags, from, this.#names);
   }
-  return columns;
+
+  #once(text: string): string {
+    return this.#texts.get(text) ?? (this.#texts.set(text, text), text);
+  }
 }
 
 /** Tags of a batch, out of the list's own offsets and texts: a vector a row would take three times as long. */

@@ -5,7 +5,7 @@ import { arrowTable } from './arrow.ts';
 import { type StoreFacts, readFacts, writeFacts } from './facts.ts';
 import { LIVE, checkTableName, connectTo, tableNames, versionsOf } from './place.ts';
 import type { StoreRow } from './row.ts';
-import { type WriterOptions, forget, oneWriter, standOnLive } from './writer.ts';
+import { type WriterOptions, forget, oneWriter, prune, standOnLive } from './writer.ts';
 
 /** Rows and their vectors, `[n, width]`. */
 export interface StoreBatch {
@@ -64,32 +64,75 @@ export async function changeTable(
     if (!change) return undefined;
     const base = from === undefined ? undefined : table;
     const index = base && change.remove !== 'all' ? (await readFacts(base)).index : undefined;
-    const written = await writeRows(store, name, base, change);
-    const rows = await written.countRows();
-    if (rows === 0) throw new RangeError(`nothing would be left in table ${name}: deploy cells that have chips`);
-    if (from !== undefined) await forget(written, (options.keep ?? KEEP_VERSIONS) - 1);
-    const made = new Date().toISOString();
-    const tended = await tendIndex(written, { index, rows, width: change.facts.width }, options);
-    const facts: StoreFacts = { ...change.facts, format: 1, rows, made, index: tended };
-    await writeFacts(written, facts);
-    const version = await goLive(written, from);
-    return { version, facts };
+    return undisturbed(name, async () => {
+      const { table: written, rows } = await writeRows(store, name, base, change);
+      if (rows === 0) throw new RangeError(`nothing would be left in table ${name}: deploy cells that have chips`);
+      await checkRows(written, rows);
+      if (from !== undefined) await forget(written, (options.keep ?? KEEP_VERSIONS) - 1);
+      const made = new Date().toISOString();
+      const tended = await tendIndex(written, { index, rows, width: change.facts.width }, options);
+      const facts: StoreFacts = { ...change.facts, format: 1, rows, made, index: tended };
+      await writeFacts(written, facts);
+      const version = await goLive(written, from, rows);
+      if (options.keep === 1) await prune(written, 1); // what was live until now
+      return { version, facts };
+    });
   });
 }
 
-async function writeRows(store: Connection, name: string, base: Table | undefined, change: Change): Promise<Table> {
-  const { remove, batches, facts: { width } } = change; // prettier-ignore
+/** What LanceDB says of a writer whose version another has overtaken. */
+const CONFLICT = /conflict|concurrent|preempted|retry the (?:transaction|commit)|already exists/i;
+
+/** Runs what writes a table; a collision with another process, which LanceDB tells at length, is told in one line. */
+async function undisturbed<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
+  return work().catch((error: unknown) => {
+    if (CONFLICT.test(String(error))) throw disturbed(name, error);
+    throw error;
+  });
+}
+
+function disturbed(name: string, cause?: unknown): Error {
+  return new Error(`table ${name} was deployed by another process meanwhile: deploy again`, { cause });
+}
+
+/** In a bucket LanceDB puts together what several append at once. @throws {Error} when other rows are in the table than this writer left there */
+async function checkRows(table: Table, rows: number): Promise<void> {
+  await table.checkoutLatest();
+  if ((await table.countRows()) !== rows) throw disturbed(table.name);
+}
+
+/** Writes what is to change. @returns the table, and how many rows this writer left in it */
+async function writeRows(store: Connection, name: string, base: Table | undefined, change: Change): Promise<{ table: Table; rows: number }> {
+  const { remove, batches, facts: { width } } = change;
   let table = remove === 'all' ? undefined : base;
-  if (table) await standOnLive(table);
-  if (table && remove.length > 0) await table.delete(`cell IN (${(remove as string[]).map((cell) => `'${cell}'`).join(', ')})`); // prettier-ignore
+  let count = 0;
+  if (table) count = await remaining(table, remove as string[]);
   for await (const { rows, values } of batches) {
     if (rows.length === 0) continue;
     const data = arrowTable(rows, values, width);
-    if (table) await table.add(data);
-    else table = await store.createTable(name, data, { mode: base || (await tableNamed(store, name)) ? 'overwrite' : 'create' }); // prettier-ignore
+    if (table) await alone(table, () => table!.add(data));
+    else table = await store.createTable(name, data, { mode: base || (await tableNamed(store, name)) ? 'overwrite' : 'create' });
+    count += rows.length;
   }
   if (!table) throw new RangeError(`no chip for table ${name}: deploy cells that have chips`);
-  return table;
+  return { table, rows: count };
+} // prettier-ignore
+
+/** Goes on from what is live, without the rows of some cells. @returns how many others there are */
+async function remaining(table: Table, cells: readonly string[]): Promise<number> {
+  await table.checkout(LIVE);
+  const named = `cell IN (${cells.map((cell) => `'${cell}'`).join(', ')})`;
+  const rows = (await table.countRows()) - (cells.length > 0 ? await table.countRows(named) : 0);
+  await standOnLive(table);
+  if (cells.length > 0) await alone(table, () => table.delete(named));
+  return rows;
+}
+
+/** Runs a step of a writer. @throws {Error} when LanceDB puts it on top of another writer's, which it takes for what was wanted */
+async function alone(table: Table, step: () => Promise<unknown>): Promise<void> {
+  const before = await table.version();
+  await step();
+  if ((await table.version()) > before + 1) throw disturbed(table.name);
 }
 
 async function tableNamed(store: Connection, name: string): Promise<boolean> {
@@ -97,9 +140,10 @@ async function tableNamed(store: Connection, name: string): Promise<boolean> {
 }
 
 /** Names the version that the table is at, and has readers follow it. @returns its tag */
-async function goLive(table: Table, from: number | undefined): Promise<string> {
+async function goLive(table: Table, from: number | undefined, rows: number): Promise<string> {
+  await checkRows(table, rows);
   const { live, named } = await versionsOf(table);
-  if (live !== from) throw new Error(`table ${table.name} was deployed by another process meanwhile: deploy again`);
+  if (live !== from) throw disturbed(table.name);
   const last = Math.max(0, ...[...named.keys()].map((name) => Number(name.slice(1))));
   const tags = await table.tags();
   const version = await table.version();

@@ -1,5 +1,6 @@
 /** From a delivery to a store that can be asked: what `imagesim similarity deploy` does. */
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import {
@@ -9,7 +10,7 @@ import {
 import { chipTiles } from '../chips/index.ts';
 import { syncDelivery, touches } from '../infra/index.ts';
 import { osmPath } from '../osm/index.ts';
-import { type ModelCard, type RuntimeOptions, embeddingParts, encodeChips, findModel, readCard, readEmbeddings } from '../training/index.ts'; // prettier-ignore
+import { type ModelCard, type RuntimeOptions, embeddingParts, encodeChips, findModel, readCard, readEmbeddings, readPartFacts } from '../training/index.ts'; // prettier-ignore
 import { type ChangeOptions, type StoreBatch, changeTable } from './commit.ts';
 import type { IndexFacts } from './facts.ts';
 import { storePlace } from './place.ts';
@@ -46,10 +47,12 @@ export interface DeployReport {
   /** Rows of the table, and those of them that were written now. */
   rows: number;
   written: number;
-  /** Cells asked for, of one of several workers its own; those that came or changed; those that were there as they are. */
+  /** Cells asked for, of one of several workers its own; of those with embeddings, which came or changed, and which were there as they are. */
   cells: number;
   changed: number;
   kept: number;
+  /** Cells whose rows went, for they have no tile any more. */
+  withdrawn: number;
   /** Whether all that was there went, being of another model. */
   replaced: boolean;
   /** Chips encoded now. */
@@ -70,8 +73,8 @@ const BATCH = 65_536;
  * Puts the chips of a delivery into the similarity store, by a model's embeddings: a row for each acquisition of each real chip.
  *
  * Vectors come from `embeddings/parts`; what is not encoded yet is encoded straight from the tiles, which are not cut for it. A second deploy takes in
- * only the cells that are new or have changed: their embeddings, their map, or what their STAC items say. Vectors of another model replace the whole
- * table. Until all is written, whoever asks gets what was there before.
+ * only the cells that are new or have changed: their embeddings, their map, or what their STAC items say. The rows of a cell go whose folder holds no tile
+ * any more; cells without a folder are another delivery's, and stay. Vectors of another model replace the whole table. Until all is written, whoever asks gets what was there before.
  *
  * One of several workers encodes its cells and leaves the store as it is: once all have ended, `deploy` without `shard` finds every part and writes the
  * store, once and whole. What a worker has not done is done then.
@@ -86,11 +89,11 @@ export async function deploy(dataPath: string, options: DeployOptions): Promise<
   const place = storePlace(options.store ?? dataPath);
   const { table = card.name } = options;
   const report: DeployReport = {
-    place, table, model: `${card.name}@${card.version}`, rows: 0, written: 0, cells: 0, changed: 0, kept: 0, replaced: false,
+    place, table, model: `${card.name}@${card.version}`, rows: 0, written: 0, cells: 0, changed: 0, kept: 0, withdrawn: 0, replaced: false,
     encoded: 0, seconds: 0, leftOut: [], failed: [],
   }; // prettier-ignore
   if (isShare(options.shard)) return encodeShare(dataPath, folder, card, options, report).then(() => timed(report, start));
-  const cells = await partsOf(dataPath, folder, card, options, report);
+  const { cells, bare } = await partsOf(dataPath, folder, card, options, report);
   const tagger = await taggerOf(dataPath, card);
   const digests = new Map<CellPart, string>();
   for (const cell of cells) digests.set(cell, await digestOf(dataPath, cell, tagger));
@@ -98,15 +101,19 @@ export async function deploy(dataPath: string, options: DeployOptions): Promise<
     report.replaced = live !== undefined && (live.model !== report.model || live.width !== card.embeddingWidth);
     const base = report.replaced || !live ? undefined : live;
     const due = cells.filter((cell) => base?.cells[cell.cell.id] !== digests.get(cell));
-    Object.assign(report, { cells: cells.length, changed: due.length, kept: cells.length - due.length, rows: base?.rows ?? 0 });
-    if (due.length === 0) return undefined;
+    const gone = bare.filter((id) => base && id in base.cells);
+    report.leftOut.push(...bare.map((id) => (gone.includes(id) ? `${id} has no tile any more: its chips went from the store` : bareLine(id))));
+    if (cells.length + gone.length === 0) throw nothingToDeploy(dataPath, options, report.leftOut[0]);
+    Object.assign(report, { cells: cells.length + gone.length, changed: due.length, kept: cells.length - due.length, withdrawn: gone.length, rows: base?.rows ?? 0 });
+    if (due.length + gone.length === 0) return undefined;
     const known = { ...base?.cells, ...Object.fromEntries(due.map((cell) => [cell.cell.id, digests.get(cell)!])) };
+    for (const id of gone) delete known[id];
     return {
       facts: {
         model: report.model, width: card.embeddingWidth, encoder: card.files['encoder.onnx'].sha256, licences: card.licences, cells: known,
-        change: `${due.length} ${due.length === 1 ? 'cell' : 'cells'} deployed`,
+        change: `${due.length} ${due.length === 1 ? 'cell' : 'cells'} deployed${gone.length > 0 ? `, ${gone.length} withdrawn` : ''}`,
       },
-      remove: base ? due.map(({ cell }) => cell.id).filter((id) => id in base.cells) : 'all',
+      remove: base ? [...due.map(({ cell }) => cell.id), ...gone] : 'all',
       batches: batchesOf(due, tagger, report, options),
     };
   }, options);
@@ -153,50 +160,59 @@ function nothingToDeploy(dataPath: string, { zone, bbox }: Pick<DeployOptions, '
   return new Error(`no cell${where} in ${dataRoot(dataPath)}/ard that can be deployed${why ? ` (${why})` : ''}: bring tiles with imagesim sync, or name a delivery with --ard`);
 } // prettier-ignore
 
-/** The cells that are to be in the store, encoded. */
-async function partsOf(dataPath: string, folder: string, card: ModelCard, options: DeployOptions, report: DeployReport): Promise<CellPart[]> {
+function bareLine(id: string): string {
+  return `${id} has no embeddings: none of its chips is real, or it has no tile`;
+}
+
+/** The cells that are to be in the store, encoded; and the ids of those that have no tile or no embeddings. */
+async function partsOf(dataPath: string, folder: string, card: ModelCard, options: DeployOptions, report: DeployReport): Promise<{ cells: CellPart[]; bare: string[] }> {
   const { ard, bbox, signal, onProgress } = options;
   const zone = options.zone ?? (ard === undefined ? undefined : deliveryAddress(ard).zone);
   if (ard !== undefined && deliveryAddress(ard).address !== dataRoot(dataPath)) await syncDelivery(ard, dataPath, { zone, bbox, signal, onProgress });
-  const found: CellPart[] = [];
+  const [found, bare]: [CellPart[], string[]] = [[], []];
   for (const [each, wanted] of await wantedCells(dataPath, { zone, bbox })) {
-    const parts = await encoded(dataPath, folder, card, { ...options, zone: each }, wanted, report);
-    const tiles = await tilesIn(dataPath, each, wanted.filter(({ quadkey }) => parts.has(quadkey)));
+    const tiles = await tilesIn(dataPath, each, wanted);
+    const held = wanted.filter(({ id }) => tiles.has(id));
+    const parts = held.length === 0 ? undefined : await encoded(dataPath, folder, card, { ...options, zone: each }, held, report);
     for (const cell of wanted) {
-      const part = parts.get(cell.quadkey);
-      if (part) found.push({ cell, part, tiles: tiles.get(cell.id) ?? [] });
-      else report.leftOut.push(`${cell.id} has no embeddings: none of its chips is real, or it has no tile`);
+      const [part, own] = [parts?.get(cell.quadkey), tiles.get(cell.id)];
+      if (part !== undefined && own) found.push({ cell, part, tiles: own });
+      else bare.push(cell.id);
     }
   }
-  if (found.length > 0) return found;
-  throw nothingToDeploy(dataPath, { zone, bbox }, report.leftOut[0]);
+  if (found.length + bare.length === 0) throw nothingToDeploy(dataPath, { zone, bbox });
+  return { cells: found, bare };
 } // prettier-ignore
 
 /**
- * Parts by quadkey. Where one of the cells has none, or all are of tiles that may have changed, they are encoded, from where the zone's parts are from. One of
- * several workers encodes those that fall to it.
+ * Parts by quadkey. What is not encoded yet, or of chips or tiles that have changed, is encoded: from chips on disk where the part is of such, else straight
+ * from the tiles. One of several workers encodes those that fall to it.
  */
 async function encoded(dataPath: string, model: string, card: ModelCard, options: DeployOptions & { zone: number }, wanted: readonly Cell[], report: DeployReport): Promise<Map<string, string>> {
   const { zone, bbox, shard, signal, onProgress, threads, load } = options;
   const named = { model: card.name, version: card.version };
-  const there = await embeddingParts(dataPath, named, zone).catch(() => []); // says only that there are none
-  const from = there.length > 0 && (await readEmbeddings(there[0])).chips.startsWith('chips') ? 'chips' : 'ard';
-  const has = new Set(there.map(quadkeyOf));
-  if (from === 'ard' || wanted.some(({ quadkey }) => !has.has(quadkey))) {
-    const all = wanted.map(({ quadkey }) => quadkey);
+  const ofChips = new Set<string>(await cutCells(dataPath, named, zone));
+  for (const from of ['chips', 'ard'] as const) {
+    const all: string[] = wanted.map(({ quadkey }) => quadkey).filter((quadkey) => ofChips.has(quadkey) === (from === 'chips'));
+    if (all.length === 0) continue;
     const indexed = from === 'ard' ? await chipTiles({ dataPath, zone, bbox, shard, indexOnly: true, signal, onProgress }) : undefined;
-    const share = indexed && isShare(shard) ? { quadkeys: indexed.quadkeys } : { quadkeys: all, shard }; // dealt out once
+    const share = indexed && isShare(shard) ? { quadkeys: indexed.quadkeys.filter((quadkey) => all.includes(quadkey)) } : { quadkeys: all, shard }; // dealt out once
     const done = await encodeChips(dataPath, { model, zone, from, ...share, threads, load, signal, onProgress });
     report.cells += isShare(shard) ? done.cells : 0;
     report.encoded += done.chips;
     report.leftOut.push(...done.leftOut);
     report.failed.push(...done.failed);
   }
-  const parts = await embeddingParts(dataPath, named, zone).catch((error: unknown) => {
-    if (isShare(shard)) return []; // its cells have no chip; others' may
-    throw error;
-  });
+  const parts = await embeddingParts(dataPath, named, zone).catch(() => []); // says only that there are none: no chip is real, or they are others'
   return new Map(parts.map((path) => [quadkeyOf(path), path]));
+} // prettier-ignore
+
+/** Cells whose part is of chips that lie on disk. */
+async function cutCells(dataPath: string, named: { model: string; version: string }, zone: number): Promise<string[]> {
+  if (!existsSync(join(dataRoot(dataPath), 'chips', paddedZone(zone)))) return [];
+  const parts = await embeddingParts(dataPath, named, zone).catch(() => []); // says only that there are none
+  const origins = await Promise.all(parts.map((part) => readPartFacts(part).then(({ chips }) => chips, () => 'damaged'))); // such a one is made again
+  return parts.filter((_, at) => origins[at].startsWith('chips')).map(quadkeyOf);
 } // prettier-ignore
 
 function quadkeyOf(part: string): string {

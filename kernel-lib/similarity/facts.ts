@@ -13,7 +13,7 @@ export interface IndexFacts {
   /** Rows it was built of; later ones are searched beside it until they are many. */
   rows: number;
   buildSeconds: number;
-  /** Share of the exact answers that were found, mean over `questions` rows of the table, each asked once; and the median time. */
+  /** Share of the exact answers that were found, over `questions` rows of the table, each asked once, its own square left out; and the median time. */
   recall: { k: number; recall: number; milliseconds: number }[];
   questions: number;
 }

@@ -5,7 +5,7 @@ import type { Columns } from './columns.ts';
 
 /** What an answer has to be. A chip lies where its centre does. */
 export interface SearchFilter {
-  /** `[west, south, east, north]`, degrees. Default: anywhere. */
+  /** `[west, south, east, north]`, degrees; across the antimeridian west is above east, as RFC 7946 has it. Default: anywhere. */
   bbox?: Bounds | undefined;
   /** GeoJSON of one or more polygons, degrees; holes are left out. Default: anywhere. */
   within?: Area | undefined;
@@ -28,8 +28,8 @@ export interface SearchFilter {
 export interface Origin {
   /** Squares that are no answer. */
   ids: ReadonlySet<string>;
-  /** Their centres, degrees. */
-  places: readonly [lon: number, lat: number][];
+  /** Places that distances are from, degrees. */
+  places: readonly (readonly [lon: number, lat: number])[];
 }
 
 /** Whether a filter leaves out more than what lies around the question. */
@@ -75,8 +75,11 @@ function testsOf(columns: Columns, filter: SearchFilter, { ids, places }: Origin
   return tests;
 }
 
+/** @see RFC 7946, 5.2 */
 function inBox([west, south, east, north]: Bounds, lon: number, lat: number): boolean {
-  return lon >= west && lon <= east && lat >= south && lat <= north;
+  if (lat < south || lat > north) return false;
+  const past = west > east ? east + 360 : east;
+  return [lon - 360, lon, lon + 360].some((each) => each >= west && each <= past);
 }
 
 function hasTag({ tagNames, tagStarts, tags }: Columns, name: string): Test {
@@ -109,16 +112,25 @@ function isFarther(place: readonly [number, number], lon: number, lat: number, m
 
 /** @throws {RangeError} naming the part that means nothing, what was found and what was expected */
 function checkSearchFilter({ bbox, since, until, maxCloud, maxOffNadir, awayMetres, cells }: SearchFilter): void {
-  if (bbox && !(bbox.length === 4 && bbox.every(Number.isFinite) && bbox[0] < bbox[2] && bbox[1] < bbox[3]))
-    refuse('bbox', bbox.join(','), 'west,south,east,north in degrees, west < east, south < north');
+  if (bbox && !(bbox.length === 4 && bbox.every(Number.isFinite) && bbox[0] !== bbox[2] && bbox[1] < bbox[3]))
+    refuse(
+      'bbox',
+      bbox.join(','),
+      'west,south,east,north in degrees, south < north, west < east but across the antimeridian',
+    );
   for (const [name, day] of Object.entries({ since, until }))
-    if (day !== undefined && !/^\d{4}-\d\d-\d\d$/.test(day)) refuse(name, day, 'a day, as 2023-05-01');
+    if (day !== undefined && !isDay(day)) refuse(name, day, 'a day, as 2023-05-01');
   if (since !== undefined && until !== undefined && since > until) refuse('since', since, `a day no later than ${until}`); // prettier-ignore
   if (maxCloud !== undefined && !(maxCloud >= 0 && maxCloud <= 100)) refuse('maxCloud', maxCloud, 'percent, 0 to 100');
   if (maxOffNadir !== undefined && !(maxOffNadir >= 0 && maxOffNadir <= 90)) refuse('maxOffNadir', maxOffNadir, 'degrees, 0 to 90'); // prettier-ignore
   if (awayMetres !== undefined && !(awayMetres >= 0)) refuse('awayMetres', awayMetres, 'metres, 0 or more');
   const odd = cells?.find((cell) => !/^Z\d{2}-[0-3]{0,18}$/.test(cell));
   if (odd !== undefined) refuse('cells', odd, 'ids of cells or their beginnings, as Z33-0311');
+}
+
+function isDay(text: string): boolean {
+  const time = /^\d{4}-\d\d-\d\d$/.test(text) ? new Date(`${text}T00:00:00Z`) : undefined;
+  return time !== undefined && !Number.isNaN(time.getTime()) && time.toISOString().startsWith(text); // of 31 June comes 1 July
 }
 
 function refuse(what: string, found: string | number, expected: string): never {

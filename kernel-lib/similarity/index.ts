@@ -2,10 +2,10 @@
 // Takes chips and their embeddings; makes the store in embeddings/, answers, scores and change lists.
 export { type Neighbour, type Vectors, cosine, nearest, rowsOf, vectorAt } from './nearest.ts';
 export { type DeployOptions, type DeployReport, deploy } from './deploy.ts';
-export { deployStore, extendStore } from './store.ts';
+export { type DeployStoreOptions, deployStore, extendStore } from './store.ts';
 export type { ChangeOptions } from './commit.ts';
 export type { IndexFacts, StoreFacts } from './facts.ts';
-export { type ListedStore, goBack, listStores, pruneStore } from './versions.ts';
+export { type ListedStore, goBack, listStores, listTables, pruneStore } from './versions.ts';
 export { type Loaded, type OpenStoreOptions, type Store, openStore, vectorsFor } from './open.ts';
 export type { Query } from './query.ts';
 export type { StoreRow } from './row.ts';
@@ -13,12 +13,11 @@ export { type Columns, rowOf } from './columns.ts';
 export { type Origin, type SearchFilter, metresBetween, sift } from './filter.ts';
 export type { Area } from './area.ts';
 export { type AnswerRecall, type Answers, type Hit, type SearchOptions, search } from './search.ts';
-export { EXACT_ROWS } from './exact.ts';
 export { bitCodes, bitNearest } from './bits.ts';
-export { type AnswersFormat, answersBytes, answersGeojson, writeAnswers } from './answersfile.ts';
+export { type AnswersFormat, answersBytes, writeAnswers } from './answersfile.ts';
 export { type Question, averagePrecision, labelAgreement, labelsOfRow, sampleQuestions } from './report.ts';
 export {
-  type FeedbackMethod, type Search, type SearchAnswer, type SearchStart, FEEDBACK_METHODS, ROCCHIO, startSearch,
+  type FeedbackMethod, type Search, type SearchAnswer, type SearchStart, ROCCHIO, startSearch,
 } from './feedback.ts'; // prettier-ignore
 export {
   type FeedbackGain, type GainRow, type SimulateOptions, gainLines, simulateFeedback,
@@ -50,7 +49,7 @@ export {
 export type { ChangeParts } from './changeparts.ts';
 export { type Shift, bestShifts, correlationsOf } from './changeshift.ts';
 export { type CalibratedChange, type DatedFeatures, calibrateChange } from './changefit.ts';
-export { type Mixture, risingWith, twoPopulations } from './changemixture.ts';
+export { type Mixture, twoPopulations } from './changemixture.ts';
 export { type GridPlace, drawnTogether } from './changeneighbours.ts';
 export { type Calibration, fitCalibration } from './changelogistic.ts';
 export {

@@ -1,11 +1,10 @@
 /** An opened version of a table, which questions are put to. */
 import { totalmem } from 'node:os';
-import type { RecordBatch } from 'apache-arrow';
 import type { Table } from '@lancedb/lancedb';
-import { type Columns, NEEDED, columnsOf } from './columns.ts';
+import { type Columns, Filling, NEEDED } from './columns.ts';
 import { type StoreFacts, readFacts } from './facts.ts';
 import type { Vectors } from './nearest.ts';
-import { LIVE, openTable, storePlace, versionsOf } from './place.ts';
+import { LIVE, isGone, openTable, storePlace, versionsOf } from './place.ts';
 import type { StoreRow } from './row.ts';
 
 /** All rows of a table in memory. */
@@ -42,8 +41,10 @@ export interface OpenStoreOptions {
   version?: string | undefined;
 }
 
-/** Part of the machine's memory that the vectors of a table may take. */
+/** Part of the machine's memory that a table may take. */
 const SHARE = 0.5;
+/** Bytes of a row beside its vector: its id, 5 numbers, its name at LanceDB, some tags. */
+const ROW_BYTES = 150;
 
 /**
  * Opens a table of the similarity store.
@@ -54,11 +55,16 @@ export async function openStore(dataPath: string, name: string, { store = dataPa
   const place = storePlace(store);
   const table = await openTable(place, name, version);
   const facts = await readFacts(table);
+  const opened = version ?? (await nameOf(table));
   let loaded: Promise<Loaded> | undefined;
+  const loadAll = (): Promise<Loaded> => load(table, facts).catch((error: unknown) => {
+    loaded = undefined; // it may do better the next time
+    throw error;
+  });
   return {
     ...facts, dataPath, place, name, table,
-    version: version ?? (await nameOf(table)),
-    load: () => (loaded ??= load(table, facts)),
+    version: opened,
+    load: () => (loaded ??= whileThere({ name, version: opened }, loadAll)),
     loaded: () => loaded,
     close: () => table.close(),
   };
@@ -71,26 +77,36 @@ async function nameOf(table: Table): Promise<string> {
   return fitting.at(-1) ?? LIVE;
 }
 
+/**
+ * Reads of an opened version, which a writer may prune at any time.
+ *
+ * @throws {Error} saying so, when it was
+ */
+export async function whileThere<Result>({ name, version }: Pick<Store, 'name' | 'version'>, work: () => Promise<Result>): Promise<Result> {
+  return work().catch((error: unknown) => {
+    if (!isGone(error)) throw error;
+    throw new Error(`version ${version} of table ${name} was pruned: open the store again`, { cause: error });
+  });
+} // prettier-ignore
+
 async function load(table: Table, { rows, width }: StoreFacts): Promise<Loaded> {
-  const bytes = 4 * rows * width;
+  const bytes = rows * (4 * width + ROW_BYTES);
   if (bytes > SHARE * totalmem())
-    throw new Error(`table ${table.name} holds ${(bytes / 1e9).toFixed(1)} GB of vectors, this machine has ${(totalmem() / 1e9).toFixed(1)} GB of memory: search it without filters, or on a larger machine`); // prettier-ignore
+    throw new Error(`table ${table.name} takes ${(bytes / 1e9).toFixed(1)} GB of memory, this machine has ${(totalmem() / 1e9).toFixed(1)} GB: search it without filters, or on a larger machine`); // prettier-ignore
   const values = new Float32Array(rows * width);
   const names = new BigUint64Array(rows);
-  const batches: RecordBatch[] = [];
+  const filling = new Filling(rows);
+  const wanted = table.query().select([...NEEDED, 'vector']).withRowId(); // prettier-ignore
   let from = 0;
-  for await (const batch of table
-    .query()
-    .select([...NEEDED, 'vector'])
-    .withRowId()) {
+  for await (const batch of wanted) {
     values.set(batch.getChild('vector')!.getChildAt(0)!.toArray() as Float32Array, from * width);
     names.set(batch.getChild('_rowid')!.toArray() as BigUint64Array, from);
+    filling.add(batch);
     from += batch.numRows;
-    batches.push(batch.select([...NEEDED]));
   }
   if (names.some((name, row) => row > 0 && name <= names[row - 1]))
     throw new Error(`LanceDB gave the rows of table ${table.name} out of order: deploy it again, and tell us of it`);
-  return { columns: columnsOf(batches), values, names };
+  return { columns: filling.columns, values, names };
 }
 
 /** The row of a name. */

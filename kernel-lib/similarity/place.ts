@@ -82,6 +82,11 @@ export interface Versions {
   named: Map<string, number>;
 }
 
+/** Whether LanceDB missed a file or a name: what was pruned while it was read. */
+export function isGone(error: unknown): boolean {
+  return /not found/i.test(String(error));
+}
+
 /** Names that a writer may take away while they are read: so often is it tried again. */
 const TRIES = 10;
 

@@ -19,8 +19,8 @@ export interface TagProposal {
   /** Wilson's 95 % intervals of the two shares. */
   acceptedInterval: Interval;
   restInterval: Interval;
-  /** Share among the accepted over that among the rest; infinite where none of the rest has it. */
-  lift: number;
+  /** Share among the accepted over that among the rest; `null` where none of the rest has it, for JSON has no infinity. */
+  lift: number | null;
   /** Fisher's exact test, and that corrected for the number of labels (Benjamini and Hochberg). */
   p: number;
   falseDiscovery: number;
@@ -56,7 +56,7 @@ export function tagProposals(
   return tested
     .map((one, at) => ({ ...one, falseDiscovery: corrected[at] }))
     .filter((one) => one.falseDiscovery <= FALSE_DISCOVERY && one.acceptedInterval[0] > one.restInterval[1])
-    .sort((a, b) => a.p - b.p || b.lift - a.lift);
+    .sort((a, b) => a.p - b.p || (b.lift ?? Number.MAX_VALUE) - (a.lift ?? Number.MAX_VALUE));
 }
 
 /** Which squares have a label, 1, which have not, 0, and where nobody knows, null. */
@@ -90,7 +90,7 @@ function testLabel(
     restKnown,
     acceptedInterval: interval(accepted, acceptedKnown),
     restInterval: interval(rest, restKnown),
-    lift: accepted / acceptedKnown / (rest / restKnown),
+    lift: rest === 0 ? null : accepted / acceptedKnown / (rest / restKnown),
     p: isKnown ? fisherExact([[accepted, lacking], [rest, without]]) : Number.NaN,
     candidates: [...chosen].filter((id) => places.has(id) && places.get(id) !== 1).sort(),
   }; // prettier-ignore

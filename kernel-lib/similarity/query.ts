@@ -1,8 +1,8 @@
 /** What the store is asked with, and the vector that comes of it. */
-import { parseChip, quadkeyUnder, squareId } from '../ard/index.ts';
+import { parseChip, quadkeyUnder, squareId, zoneOf } from '../ard/index.ts';
 import { metresBetween } from './filter.ts';
 import { encodeImage } from './image.ts';
-import type { Store } from './open.ts';
+import { type Store, whileThere } from './open.ts';
 import type { StoreRow } from './row.ts';
 
 /** What the store is asked with. */
@@ -26,6 +26,8 @@ export interface Asked {
   vector: Float32Array;
   /** Chips that it was made of; none where it came from elsewhere, or of a tag. */
   chips: StoreRow[];
+  /** Where it was asked from, degrees: the place that was named, else the centres of its chips. */
+  places: (readonly [lon: number, lat: number])[];
 }
 
 /** How much what is not wanted counts beside what is: less, for what is unwanted is of many kinds. @see Rocchio 1971; Manning 2008, 9.1.1 */
@@ -37,12 +39,12 @@ export const UNLIKE_WEIGHT = 0.5;
  * @throws {Error} naming the id, place, tag, file or model that the store cannot be asked with
  */
 export async function ask(store: Store, query: Query): Promise<Asked> {
-  if ('vector' in query) return { vector: checked(store, query), chips: [] };
-  if ('image' in query) return { vector: await encodeImage(store, query), chips: [] };
-  if ('tag' in query) return { vector: unit(meanOf(await withTag(store, query.tag)), store), chips: [] };
+  if ('vector' in query) return { vector: checked(store, query), chips: [], places: [] };
+  if ('image' in query) return { vector: await encodeImage(store, query), chips: [], places: [] };
+  if ('tag' in query) return { vector: unit(meanOf(await withTag(store, query.tag)), store), chips: [], places: [] };
   if ('like' in query) return byExamples(store, query);
   const { row, vector } = 'at' in query ? await chipUnder(store, query) : await chipNamed(store, query);
-  return { vector, chips: [row] };
+  return { vector, chips: [row], places: ['at' in query ? query.at : [row.lon, row.lat]] };
 }
 
 function checked({ model: own, width, name }: Store, { vector, model }: { vector: Float32Array; model?: string | undefined }): Float32Array {
@@ -58,8 +60,10 @@ interface FoundRow {
 }
 
 /** Rows that fulfil an SQL condition. */
-async function rowsWhere({ table }: Store, condition: string): Promise<FoundRow[]> {
-  const found = (await table.query().where(condition).toArray()) as (StoreRow & { vector: Iterable<number> })[];
+async function rowsWhere(store: Store, condition: string): Promise<FoundRow[]> {
+  const found = (await whileThere(store, () => store.table.query().where(condition).toArray())) as (StoreRow & {
+    vector: Iterable<number>;
+  })[];
   return found.map(({ vector, tags, ...row }) => ({ row: { ...row, tags: [...tags] }, vector: Float32Array.from(vector) })); // prettier-ignore
 }
 
@@ -76,10 +80,10 @@ async function chipNamed(store: Store, { chip, catid, date }: { chip: string; ca
 
 async function chipUnder(store: Store, { at, ...which }: { at: readonly [number, number]; catid?: string | undefined; date?: string | undefined }): Promise<FoundRow> {
   const [lon, lat] = at;
-  const zones = await zonesOf(store);
-  const ids = zones.map((zone) => squareId(zone, quadkeyUnder([lon, lat], { zoom: 18, zone })));
+  const ids = chipsUnder(at);
   const there = await rowsWhere(store, `id IN (${ids.map((id) => `'${id}'`).join(', ')})`);
-  if (there.length > 0) return chipNamed(store, { chip: there[0].row.id, ...which });
+  const chip = ids.find((id) => there.some(({ row }) => row.id === id));
+  if (chip !== undefined) return chipNamed(store, { chip, ...which });
   const { columns } = await store.load();
   let [nearest, metres] = [0, Number.POSITIVE_INFINITY];
   for (let row = 0; row < columns.n; row++) {
@@ -89,10 +93,10 @@ async function chipUnder(store: Store, { at, ...which }: { at: readonly [number,
   throw new Error(`nothing is deployed at ${lon},${lat} in table ${store.name}: the nearest chip, ${columns.ids[nearest]}, is ${distanceText(metres)} away; deploy the cell there, or ask elsewhere`);
 } // prettier-ignore
 
-async function zonesOf({ cells, load }: Store): Promise<number[]> {
-  const named = Object.keys(cells);
-  const ids = named.length > 0 ? named : (await load()).columns.ids;
-  return [...new Set(ids.map((id) => Number(id.slice(1, 3))))];
+/** Chips under a place: that of its own zone first, then those of the zones beside it, which reach over their edges. */
+function chipsUnder([lon, lat]: readonly [number, number]): string[] {
+  const zones = [0, 59, 1].map((step) => ((zoneOf(lon) - 1 + step) % 60) + 1);
+  return zones.map((zone) => squareId(zone, quadkeyUnder([lon, lat], { zoom: 18, zone })));
 }
 
 function distanceText(metres: number): string {
@@ -106,7 +110,8 @@ async function byExamples(store: Store, { like, unlike = [] }: { like: readonly 
   const [wanted, unwanted] = [await found(like), await found(unlike)];
   const vector = meanOf(wanted.map((each) => each.vector));
   if (unwanted.length > 0) meanOf(unwanted.map((each) => each.vector)).forEach((value, i) => (vector[i] -= UNLIKE_WEIGHT * value));
-  return { vector: unit(vector, store), chips: [...wanted, ...unwanted].map(({ row }) => row) };
+  const chips = [...wanted, ...unwanted].map(({ row }) => row);
+  return { vector: unit(vector, store), chips, places: chips.map(({ lon, lat }) => [lon, lat]) };
 } // prettier-ignore
 
 /** Vectors of the rows that have a tag. @throws {Error} naming the tags that there are, where none has it */

@@ -3,7 +3,8 @@ import type { DatasetRow, Split } from '../datasets/index.ts';
 /**
  * Average precision of a ranking: the mean, over relevant answers, of the precision down to each.
  *
- * As scikit-learn's `average_precision_score` where no two scores are equal. 0 where nothing is relevant.
+ * As scikit-learn's `average_precision_score` where no two scores are equal; of equal ones the order given counts, which for a list of all equal scores
+ * says as much as chance does. 0 where nothing is relevant.
  *
  * @param relevant 1 or 0, best answer first
  */

@@ -10,10 +10,10 @@ export interface StoreRow {
   cell: string;
   /** UTM zone. */
   zone: number;
-  /** Centre of the chip, degrees. */
+  /** Centre of the chip, degrees, −180 to 180. */
   lon: number;
   lat: number;
-  /** Smallest box of degrees around it. */
+  /** Smallest box of degrees around it; across the antimeridian west is above east. @see RFC 7946, 5.2 */
   west: number;
   south: number;
   east: number;
@@ -42,7 +42,12 @@ export function storeRow(facts: RowFacts): StoreRow {
   const ring = polygonOf(cell.epsg, bounds).coordinates[0];
   const [lons, lats] = [ring.map(([x]) => x), ring.map(([, y]) => y)];
   return {
-    ...facts, cell: cell.id, zone, lon, lat,
-    west: Math.min(...lons), south: Math.min(...lats), east: Math.max(...lons), north: Math.max(...lats),
+    ...facts, cell: cell.id, zone, lon: within180(lon), lat,
+    west: within180(Math.min(...lons)), south: Math.min(...lats), east: within180(Math.max(...lons)), north: Math.max(...lats),
   }; // prettier-ignore
+}
+
+/** A longitude of −180 to 180. */
+export function within180(lon: number): number {
+  return Math.abs(lon) <= 180 ? lon : lon - 360 * Math.round(lon / 360);
 }

@@ -1,11 +1,13 @@
 /** Search: which chips of a store look like what it is asked with. */
+import type { Licence } from '../datasets/index.ts';
 import type { VectorQuery } from '@lancedb/lancedb';
 import type { RecordBatch } from 'apache-arrow';
+import { rightOf } from './ann.ts';
 import { COLUMNS } from './arrow.ts';
 import { type Columns, columnsOf, rowOf } from './columns.ts';
 import { bestOf, similarities } from './exact.ts';
 import { type Origin, type SearchFilter, isSelective, metresBetween, sift } from './filter.ts';
-import { type Store, rowNamed } from './open.ts';
+import { type Store, rowNamed, whileThere } from './open.ts';
 import { type Asked, type Query, ask } from './query.ts';
 import type { StoreRow } from './row.ts';
 
@@ -39,6 +41,8 @@ export interface Answers {
   table: string;
   version: string;
   model: string;
+  /** Whose data the answers are made of: goes with them wherever they are shown. */
+  licences: readonly Licence[];
   /** What was asked with. */
   asked: Asked;
 }
@@ -73,6 +77,8 @@ export async function search(store: Store, query: Query, options: SearchOptions 
   if (!Number.isInteger(k) || k < 1) throw new RangeError(`search requires a positive whole k, got ${k}`);
   if (!(apartMetres >= 0)) throw new RangeError(`apartMetres is ${apartMetres}: expected metres, 0 or more`);
   const asked = await ask(store, query);
+  if ((options.awayMetres ?? 0) > 0 && asked.places.length === 0)
+    throw new RangeError(`awayMetres is ${options.awayMetres}, but a tag, an image or a vector lies nowhere: ask with chips or a place, or leave it out`); // prettier-ignore
   const origin = originOf(asked, own);
   const isExact = exact || !store.index || isSelective(filterOf(options));
   const start = performance.now();
@@ -81,16 +87,13 @@ export async function search(store: Store, query: Query, options: SearchOptions 
   const milliseconds = performance.now() - start;
   const recall = found ? recallOf(store, k) : { value: 1, from: 'exact' as const, k, questions: 1 };
   return {
-    ...whole, milliseconds, rows: store.rows, table: store.name, version: store.version, model: store.model, asked,
+    ...whole, milliseconds, rows: store.rows, table: store.name, version: store.version, model: store.model, licences: store.licences, asked,
     recall: found && verify ? await verified(store, asked, origin, { ...options, k }, found.hits) : recall,
   }; // prettier-ignore
 }
 
-function originOf({ chips }: Asked, own: boolean): Origin {
-  return {
-    ids: new Set(own ? [] : chips.map(({ id }) => id)),
-    places: chips.map(({ lon, lat }) => [lon, lat]),
-  };
+function originOf({ chips, places }: Asked, own: boolean): Origin {
+  return { ids: new Set(own ? [] : chips.map(({ id }) => id)), places };
 }
 
 /** The part of the options that is a filter. */
@@ -150,7 +153,7 @@ async function indexed(store: Store, { vector }: Asked, origin: Origin, options:
   const most = Math.min(rows, 64 * options.k);
   for (let many = 2 * options.k + 8 * origin.ids.size; ; many = Math.min(most, 4 * many)) {
     const nearest = table.query().nearestTo(vector).distanceType('dot').nprobes(index!.probes).limit(Math.min(many, most));
-    const { columns, candidates } = await candidatesOf(store, nearest);
+    const { columns, candidates } = await whileThere(store, () => candidatesOf(store, nearest));
     const admitted = new Set(sift(columns, { awayMetres: options.awayMetres }, origin, candidates.map(({ row }) => row)));
     const hits = pick(columns, candidates.filter(({ row }) => admitted.has(row)), options, model);
     if (hits.length === options.k) return { hits, left: undefined };
@@ -179,7 +182,6 @@ function recallOf({ index }: Store, k: number): AnswerRecall {
 
 async function verified(store: Store, asked: Asked, origin: Origin, options: Wanted, hits: readonly Hit[]): Promise<AnswerRecall> {
   const { hits: truth } = await exactly(store, asked, origin, options);
-  const keys = new Set(hits.map(({ id, catid, date }) => `${id} ${catid} ${date}`));
-  const there = truth.filter(({ id, catid, date }) => keys.has(`${id} ${catid} ${date}`)).length;
+  const there = rightOf(hits.map(({ similarity }) => similarity), truth.map(({ similarity }) => similarity));
   return { value: there / truth.length, from: 'question', k: truth.length, questions: 1 };
 } // prettier-ignore

@@ -1,5 +1,5 @@
 /** A store of rows and vectors that are in memory, as a notebook has them. */
-import type { DatasetRow } from '../datasets/index.ts';
+import type { DatasetRow, Licence } from '../datasets/index.ts';
 import { type ChangeOptions, type StoreBatch, changeTable } from './commit.ts';
 import type { Vectors } from './nearest.ts';
 import { storePlace } from './place.ts';
@@ -8,6 +8,12 @@ import { type RowFacts, storeRow } from './row.ts';
 
 /** Rows written at once. */
 const BATCH = 65_536;
+
+/** Options of {@link deployStore}. */
+export interface DeployStoreOptions extends ChangeOptions {
+  /** Whose data the rows are made of: goes with every answer. Default: none is known. */
+  licences?: readonly Licence[] | undefined;
+}
 
 /**
  * Puts chips and their vectors into the similarity store, in place of what was there under this name. Who is reading goes on with what was there.
@@ -25,11 +31,17 @@ export async function deployStore(
   rows: readonly DatasetRow[],
   vectors: Vectors,
   model: string,
-  options: ChangeOptions = {},
+  { licences = [], ...options }: DeployStoreOptions = {},
 ): Promise<{ path: string; rows: number }> {
   const batches = batchesOf('deployStore', table, rows, vectors, model);
   const path = storePlace(dataPath);
-  const facts = { model, width: vectors.width, change: `${rows.length} rows from memory`, cells: {}, licences: [] };
+  const facts = {
+    model,
+    width: vectors.width,
+    change: `${rows.length} rows from memory`,
+    cells: cellsOf(batches),
+    licences,
+  };
   await changeTable(path, table, async () => ({ facts, remove: 'all', batches }), options);
   return { path, rows: rows.length };
 }
@@ -50,16 +62,20 @@ export async function extendStore(
 ): Promise<{ path: string; rows: number }> {
   const batches = batchesOf('extendStore', table, rows, vectors, model);
   const path = storePlace(dataPath);
-  const cells = [...new Set(batches.flatMap((batch) => batch.rows.map(({ cell }) => cell)))];
+  const known = cellsOf(batches);
   const changed = await changeTable(path, table, async (live) => {
     if (!live) throw new Error(`no table ${table} in ${path} to extend: make it with deployStore, or imagesim similarity deploy`);
     if (live.model !== model || live.width !== vectors.width)
       throw new RangeError(`table ${table} is of ${live.model}, ${live.width} numbers; these vectors are of ${model}, ${vectors.width} numbers: encode with that model, or take another table`);
-    const known = Object.fromEntries(cells.map((cell) => [cell, 'from memory']));
-    return { facts: { ...live, change: `${rows.length} rows from memory added`, cells: { ...live.cells, ...known } }, remove: cells, batches };
+    return { facts: { ...live, change: `${rows.length} rows from memory added`, cells: { ...live.cells, ...known } }, remove: Object.keys(known), batches };
   }, options);
   return { path, rows: changed!.facts.rows };
 } // prettier-ignore
+
+/** The cells of some rows, as the facts of a table name them. */
+function cellsOf(batches: readonly StoreBatch[]): Record<string, string> {
+  return Object.fromEntries(batches.flatMap(({ rows }) => rows.map(({ cell }) => [cell, 'from memory'])));
+}
 
 /** Rows of the store, some ten thousand at once. @throws {RangeError} when there is no chip, or not one vector for each */
 function batchesOf(who: string, table: string, rows: readonly DatasetRow[], { values, width }: Vectors, model: string): StoreBatch[] {

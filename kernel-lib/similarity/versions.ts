@@ -1,8 +1,8 @@
 /** Versions of the store's tables: list them, go back to one, forget the oldest. */
 import type { Table } from '@lancedb/lancedb';
 import { type StoreFacts, readFacts } from './facts.ts';
-import { LIVE, connectTo, openTable, storePlace, tableNames, versionsOf } from './place.ts';
-import { forget, oneWriter, standOnLive } from './writer.ts';
+import { LIVE, connectTo, isGone, openTable, storePlace, tableNames, versionsOf } from './place.ts';
+import { oneWriter, prune } from './writer.ts';
 
 /** A version of a table. */
 export interface ListedStore extends StoreFacts {
@@ -35,10 +35,23 @@ async function listedOf(table: Table): Promise<ListedStore[]> {
   if (live === undefined) return [];
   const listed: ListedStore[] = [];
   for (const [version, number] of named) {
-    await table.checkout(version);
-    listed.push({ ...(await readFacts(table)), table: table.name, version, live: number === live });
+    const facts = await table.checkout(version).then(() => readFacts(table)).catch((error: unknown) => {
+      if (!isGone(error)) throw error; // else it was pruned meanwhile
+    }); // prettier-ignore
+    if (facts) listed.push({ ...facts, table: table.name, version, live: number === live });
   }
   return listed;
+}
+
+/** Names of the tables that a deploy was finished of, in order. */
+export async function listTables(dataPath: string): Promise<string[]> {
+  const place = storePlace(dataPath);
+  const finished: string[] = [];
+  for (const name of await tableNames(place)) {
+    const { live } = await versionsOf(await (await connectTo(place)).openTable(name));
+    if (live !== undefined) finished.push(name);
+  }
+  return finished;
 }
 
 /**
@@ -63,13 +76,5 @@ export async function pruneStore(dataPath: string, table: string, keep: number):
   if (!Number.isInteger(keep) || keep < 1) throw new RangeError(`pruneStore keeps 1 version or more, got ${keep}`);
   const place = storePlace(dataPath);
   const opened = await openTable(place, table);
-  return oneWriter(place, table, {}, async () => {
-    const { live, named } = await versionsOf(opened);
-    await standOnLive(opened);
-    const gone = await forget(opened, keep);
-    const tags = await opened.tags();
-    const same = [...named.keys()].filter((name) => named.get(name) === live && !gone.includes(name));
-    for (const name of [...same, LIVE]) await tags.update(name, await opened.version()); // the same rows, put in order
-    return gone;
-  });
+  return oneWriter(place, table, {}, () => prune(opened, keep));
 }

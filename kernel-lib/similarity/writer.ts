@@ -59,6 +59,17 @@ export async function forget(table: Table, keep: number): Promise<string[]> {
   return old.map(([name]) => name);
 }
 
+/** As {@link forget}, of a table at whatever version: the names of what is live follow it when it is put in order. @returns the versions that went */
+export async function prune(table: Table, keep: number): Promise<string[]> {
+  const { live, named } = await versionsOf(table);
+  await standOnLive(table);
+  const gone = await forget(table, keep);
+  const tags = await table.tags();
+  const same = [...named.keys()].filter((name) => named.get(name) === live && !gone.includes(name));
+  for (const name of [...same, LIVE]) await tags.update(name, await table.version()); // the same rows, put in order
+  return gone;
+}
+
 /** Milliseconds by which what goes must be older than what stays. LanceDB counts them from when it comes to it, and refuses where a version that has a name would go. */
 const MARGINS_MS = [200, 2000, 20_000, 200_000];
 

@@ -53,4 +53,4 @@ export { type ComparedModel, compareModels } from './compare.ts';
 export { type ViewOptions, augmentedViews } from './views.ts';
 export { type ListedModel, findModel, listModels, readCard } from './name.ts';
 export { type EncodeChipsOptions, type EncodeReport, encodeChips } from './encodechips.ts';
-export { type Embeddings, type PartFacts, embeddingParts, readEmbeddings } from './part.ts';
+export { type Embeddings, type PartFacts, embeddingParts, readEmbeddings, readPartFacts } from './part.ts';

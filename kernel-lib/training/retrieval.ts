@@ -22,8 +22,9 @@ export interface ClassRetrieval {
   averagePrecision: Float64Array;
   /** Share of the ten nearest that have it, each query's; of all where there are fewer. */
   precisionAtTen: Float64Array;
-  /** What answers in random order would score on average, each query's. */
+  /** Average precision and precision at ten that answers in random order would have on average, each query's. */
   chance: Float64Array;
+  chanceAtTen: Float64Array;
   /** Why the class cannot be scored. */
   reason?: string;
 }
@@ -64,6 +65,7 @@ function emptyScore(
     averagePrecision: new Float64Array(length),
     precisionAtTen: new Float64Array(length),
     chance: new Float64Array(length),
+    chanceAtTen: new Float64Array(length),
   });
   if (ground < 2)
     return {
@@ -108,6 +110,7 @@ function scoreQuery(
   score.averagePrecision[at] = hits === 0 ? 0 : sum / hits;
   score.precisionAtTen[at] = early / Math.min(10, Math.max(1, rank));
   score.chance[at] = chancePrecision(hits, rank);
+  score.chanceAtTen[at] = hits / Math.max(1, rank);
 }
 
 /**

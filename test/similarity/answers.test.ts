@@ -33,7 +33,7 @@ describe('similarity answers', () => {
   let answers: Answers;
   before(async () => {
     folder = await emptyFolder();
-    await deployStore(folder, 'zone33', rows, vectors, 'm@1');
+    await deployStore(folder, 'zone33', rows, vectors, 'm@1', { licences: [{ source: 'imagery', licence: 'CC0', attribution: 'somebody' }] }); // prettier-ignore
     store = await openStore(folder, 'zone33');
     answers = await search(store, { chip: rows[3].id }, { k: 20 });
   });
@@ -101,9 +101,9 @@ describe('similarity answers', () => {
       const lines = out.trimEnd().split('\n');
       assert.match(lines[0], /^similarity +id +catid +date +lon +lat +tags$/);
       assert.deepEqual(lines.slice(1).map((line) => line.split(/ +/)[1]), expected.hits.map(({ id }) => id)); // prettier-ignore
-      assert.match(said, /^3 of 61 rows in [\d.]+ ms, exact; table zone33 v1 of m@1\n$/);
+      assert.match(said, /^3 of 61 rows in [\d.]+ ms, exact; table zone33 v1 of m@1\ngoes with them: somebody \(CC0\)\n$/);
       const examples = ['--like', `${rows[3].id},${rows[5].id}`, '--unlike', rows[8].id];
-      const parquet = await run(['search', ...examples, '--format', 'geoparquet', '--to', join(folder, 'to.parquet')]);
+      const parquet = await run(['search', ...examples, '--to', join(folder, 'to.parquet')]); // the ending says of what format
       assert.deepEqual([parquet.code, parquet.out], [0, '']);
       const metadata = await parquetMetadataAsync(await asyncBufferFromFile(join(folder, 'to.parquet')));
       assert.equal(Number(metadata.num_rows), 12);
@@ -126,6 +126,8 @@ describe('similarity answers', () => {
         [['search', '--chip', rows[0].id, '--table', 'zone34'], /^imagesim: no table zone34 in .*embeddings \(it holds zone33\): run imagesim similarity deploy, or notebook 07-similarity\n$/],
         [['search', '--chip', rows[0].id, '--format', 'geoparquet'], /^imagesim: geoparquet is no text: name a file with --to\n$/],
         [['search', '--chip', rows[0].id, '--within', bad], /bad\.geojson is no GeoJSON \(.*\): name a file of polygons in degrees\n$/],
+        [['search', '--chip', rows[0].id, '--unlike', rows[1].id], /^imagesim: search takes --unlike with --like: without, it means nothing\n$/],
+        [['search', '--tag', 'odd=0', '--metres-per-pixel', '0.3'], /^imagesim: search takes --metres-per-pixel with --image: without, it means nothing\n$/],
         [['search', '--at', '12'], /expected lon,lat in degrees/],
       ]; // prettier-ignore
       for (const [args, line] of cases) {

@@ -45,6 +45,12 @@ describe('reportCard', () => {
     }
   });
 
+  it('counts the chance of the first ten among the answers of each question: a place of several dates is none of its own', () => {
+    const dated = Array.from({ length: 200 }, (_, k) => rowAt(Math.floor(k / 5), { catid: `C${k % 5}`, labels: { a: k < 20 ? 1 : 0 } })); // prettier-ignore
+    const { precisionAtTen } = own(reportCard(randomVectors(200, 16, 'dated'), dated, ['a'], { draws: 2 }));
+    near([precisionAtTen.chance], [15 / 195], 1e-9); // three other places of five dates, of 39
+  });
+
   it('is 1 in every figure that can reach it, where likeness is the label itself', () => {
     const two = Array.from({ length: 40 }, (_, k) => rowAt(k, { labels: { a: k % 4 === 0 ? 1 : 0 } }));
     const perfect = vectorsOf(two.map((_, k) => [k % 4 === 0 ? 1 : 0, k % 4 === 0 ? 0 : 1]));

@@ -57,6 +57,8 @@ describe('imagesim change', () => {
     await fails(/cannot read the folder of vectors \/no\/such: ENOENT/, '--vectors', '/no/such');
     await fails(/no model roofs in/, '--model', 'roofs');
     await fails(/change takes --model or --backbone, not both/, '--model', 'roofs', '--backbone', 'x.onnx');
+    await fails(/^imagesim: --least is 2: expected a probability, 0 to 1\n$/, '--least', '2');
+    await fails(/^imagesim: --min-share is 0: expected a share above 0 and up to 1\n$/, '--min-share', '0');
     await fails(/no tile of zone 33 is of 2021-01-01/, '--after', '2021-01-01');
   }).timeout(120_000);
 });

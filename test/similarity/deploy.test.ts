@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, readFile, utimes, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { cellOf, lonLatBounds, parseCell, parseChip, toLonLat } from 'imagesim/ard';
 import { chipTiles } from 'imagesim/chips';
-import { createDataset } from 'imagesim/datasets';
-import { type DeployReport, deploy, listStores, openStore, search } from 'imagesim/similarity';
+import { type DatasetRow, createDataset } from 'imagesim/datasets';
+import { type DeployReport, deploy, deployStore, listStores, openStore, search } from 'imagesim/similarity';
 import { writeSchema } from 'imagesim/statistics';
 import {
   buildNetwork,
@@ -138,6 +138,18 @@ describe('similarity deploy', () => {
     assert.deepEqual(counts(dated), [3, 1, 2, 2 * each, 4 * each, 2 * each, false, 'v5']);
   });
 
+  it('takes the place of rows from memory in the same cells', async () => {
+    const { rows } = await deploy(folder, { model: 'small', threads: 1 });
+    const store = await openStore(folder, 'small');
+    const { columns, values } = await store.load();
+    const known = columns.ids.map((id, at): DatasetRow => ({ id, catid: columns.catids[at], date: columns.dates[at], split: 'test', weight: 1, labels: {} })); // prettier-ignore
+    await deployStore(folder, 'memory', known, { values, width: WIDTH }, store.model);
+    store.close();
+    const [first] = await listStores(folder, 'memory');
+    assert.deepEqual(Object.keys(first.cells).sort(), QUADKEYS.map((quadkey) => `Z33-${quadkey}`)); // prettier-ignore
+    assert.deepEqual(counts(await deploy(folder, { model: 'small', threads: 1, table: 'memory' })), [2, 2, 0, rows, rows, 0, false, 'v2']); // prettier-ignore
+  });
+
   it('takes only the zone and the cells that a box touches, and leaves the others as they are', async () => {
     const [west, south, east, north] = lonLatBounds(parseCell(`Z33-${QUADKEYS[0]}`));
     const inner = [west + 0.02, south + 0.02, east - 0.02, north - 0.02] as [number, number, number, number];
@@ -161,6 +173,32 @@ describe('similarity deploy', () => {
     assert.equal(await readFile(parts[0], 'base64'), bytes);
     await utimes(parts[0], new Date(), new Date(Date.now() + 5000));
     assert.equal((await deploy(folder, { model: 'small', threads: 1 })).changed, 1);
+  });
+
+  it('takes in a new date of a cell whose embeddings are of chips on disk, and a new cell straight from its tile', async () => {
+    await chipTiles({ dataPath: folder, zone: 33 });
+    await encodeChips(folder, { model: 'small', zone: 33, threads: 1 });
+    const { rows } = await deploy(folder, { model: 'small', threads: 1 });
+    await addTile(folder, QUADKEYS[1], '2023-08-01');
+    await chipTiles({ dataPath: folder, zone: 33 });
+    await addTile(folder, '031133012212');
+    const each = rows / 2;
+    assert.deepEqual(counts(await deploy(folder, { model: 'small', threads: 1 })), [3, 2, 1, 3 * each, 4 * each, 3 * each, false, 'v2']); // prettier-ignore
+  });
+
+  it('takes the rows of a cell away when its last tile is withdrawn, and says so', async () => {
+    const { rows } = await deploy(folder, { model: 'small', threads: 1 });
+    await rm(join(folder, 'ard/33', QUADKEYS[1], '2023-05-17'), { recursive: true });
+    const report = await deploy(folder, { model: 'small', threads: 1 });
+    assert.deepEqual([...counts(report), report.withdrawn], [2, 0, 1, 0, rows / 2, 0, false, 'v2', 1]);
+    assert.ok(report.leftOut.includes(`Z33-${QUADKEYS[1]} has no tile any more: its chips went from the store`));
+    const store = await openStore(folder, 'small');
+    assert.ok((await store.load()).columns.ids.every((id) => id.startsWith(`Z33-${QUADKEYS[0]}`)));
+    store.close();
+    assert.deepEqual(counts(await deploy(folder, { model: 'small', threads: 1 })), [1, 0, 1, 0, rows / 2, 0, false, undefined]); // prettier-ignore
+    await rm(join(folder, 'ard/33', QUADKEYS[0], '2023-05-17'), { recursive: true });
+    await assert.rejects(deploy(folder, { model: 'small', threads: 1 }), /nothing would be left in table small/);
+    await assert.rejects(deploy(folder, { model: 'small', threads: 1, table: 'new' }), /no cell in .*\/ard that can be deployed \(Z33-\d+ has no embeddings/); // prettier-ignore
   });
 
   it('brings the tiles of a delivery elsewhere, then deploys them', async () => {

@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cellOf, chipBounds, chipIdAt, parseChip, toUtm } from 'imagesim/ard';
+import { cellAt, cellOf, chipBounds, chipIdAt, parseChip, toLonLat, toUtm } from 'imagesim/ard';
 import { readPixels } from 'imagesim/chips';
 import type { DatasetRow } from 'imagesim/datasets';
 import {
-  type Hit, type SearchOptions, type Store, bitCodes, bitNearest, deployStore, nearest, openStore, search, vectorAt,
+  type Hit, type SearchOptions, type Store, answersBytes, bitCodes, bitNearest, deployStore, nearest, openStore, search, vectorAt,
 } from 'imagesim/similarity'; // prettier-ignore
 import { buildNetwork, openEncoder, saveModel } from 'imagesim/training';
+import type { FeatureCollection, MultiPolygon, Polygon, Position } from 'geojson';
+import { parquetMetadata, parquetReadObjects } from 'hyparquet';
 import sharp from 'sharp';
 import seedrandom from 'seedrandom';
 import { emptyFolder } from '../delivery.ts';
@@ -16,6 +18,7 @@ import { cell, randomVectors, vectorsOf } from './rows.ts';
 // 1,500 squares of two cells, each at two dates: 3,000 rows in 60 kinds of ground, so that an index has something to find.
 const EAST = cellOf(33, '031133012212');
 const SQUARES = 1500;
+const LICENCES = [{ source: 'imagery', licence: 'CC BY-NC 4.0', attribution: 'Maxar' }];
 const DATES = ['2022-06-14', '2023-05-21'];
 const random = seedrandom('search');
 const rows: DatasetRow[] = Array.from({ length: 2 * SQUARES }, (_, at) => {
@@ -81,6 +84,65 @@ describe('similarity search', () => {
     assert.deepEqual(under.hits, newest.hits);
   });
 
+  it('finds the chip under a place in stores of far-off zones, in a zone beside the place’s own, and says where nothing is', async () => {
+    const far = [cell, cellAt([122, 14]), cellAt([-179.99, -17])];
+    const edge = cellAt([17.99, 45], 34); // of zone 34, on ground of zone 33
+    const made = [...far, edge].flatMap((own) => [0, 1, 2, 3].map((at): DatasetRow => ({ ...rows[0], id: chipIdAt(own, 32, 30 + at) }))); // prettier-ignore
+    await deployStore(folder, 'far', made, randomVectors(16, 4, 'far'), 'm@1');
+    const wide = await openStore(folder, 'far');
+    const { columns } = await wide.load();
+    for (let at = 0; at < columns.n; at++) {
+      const { asked } = await search(wide, { at: [columns.lons[at], columns.lats[at]] }, { k: 1 });
+      assert.equal(asked.chips[0].id, columns.ids[at]);
+    }
+    wide.close();
+    for (const at of [[-170, 10], [105.1, 0.5], [120, 0], [15, -80], [180, 0]] as [number, number][]) // prettier-ignore
+      await assert.rejects(search(store, { at }), new RegExp(`^Error: nothing is deployed at ${at.join(',')} in table plain: the nearest chip`)); // prettier-ignore
+  });
+
+  it('asks across the antimeridian by a box whose west is above its east, or that runs on, and cuts outlines there', async () => {
+    const own = cellAt([-179.999, -17]);
+    const made = Array.from({ length: 64 }, (_, at): DatasetRow => ({ ...rows[0], id: chipIdAt(own, 32, at) }));
+    await deployStore(folder, 'turn', made, randomVectors(64, 4, 'turn'), 'm@1', { licences: LICENCES });
+    const turn = await openStore(folder, 'turn');
+    const vector = Float32Array.of(1, 0, 0, 0);
+    const answers = await search(turn, { vector }, { k: 64 });
+    const { hits } = answers;
+    assert.ok(hits.every(({ lon, west, east }) => [lon, west, east].every((each) => Math.abs(each) <= 180)));
+    const crossing = hits.filter(({ west, east }) => west > east);
+    assert.equal(crossing.length, 1);
+    const sides = [hits.filter(({ lon }) => lon > 0).length, hits.filter(({ lon }) => lon < 0).length];
+    assert.ok(sides[0] > 5 && sides[1] > 5, sides.join());
+    const count = async (bbox: [number, number, number, number]): Promise<number> => (await search(turn, { vector }, { k: 64, bbox })).hits.length; // prettier-ignore
+    assert.equal(await count([179, -18, -179, -16]), 64);
+    assert.equal(await count([179, -18, 181, -16]), 64);
+    assert.equal(await count([179, -18, 180, -16]), sides[0]);
+    turn.close();
+    const { features, licences } = JSON.parse(Buffer.from(answersBytes(answers, 'geojson')).toString()) as FeatureCollection<Polygon | MultiPolygon> & { licences: object[] }; // prettier-ignore
+    assert.deepEqual(licences, LICENCES);
+    const parts = features.map(({ geometry }) =>
+      geometry.type === 'Polygon' ? [geometry.coordinates] : geometry.coordinates,
+    );
+    assert.ok(parts.flat(4).every((value) => Math.abs(value) <= 180));
+    assert.deepEqual(features.flatMap(({ properties }, at) => (parts[at].length === 2 ? [properties!['id'] as string] : [])), crossing.map(({ id }) => id)); // prettier-ignore
+    const area = ([ring]: Position[][]): number => ring.slice(1).reduce((sum, [x, y], i) => sum + ring[i][0] * y - x * ring[i][1], 0) / 2; // prettier-ignore
+    assert.ok(
+      parts.flat().every((part) => area(part) > 0),
+      'clockwise',
+    );
+    const areas = parts.map((each) => each.reduce((sum, part) => sum + area(part), 0));
+    assert.ok(Math.max(...areas) < 1.001 * Math.min(...areas), 'cut off');
+    const file = Uint8Array.from(answersBytes(answers, 'geoparquet')).buffer;
+    const { key_value_metadata: pairs = [] } = parquetMetadata(file);
+    const [geo, whose] = ['geo', 'licences'].map((name) => JSON.parse(pairs.find((pair) => pair.key === name)!.value!) as unknown); // prettier-ignore
+    assert.deepEqual(whose, LICENCES);
+    const { bbox, geometry_types: types } = (geo as { columns: { geometry: { bbox: number[]; geometry_types: string[] } } }).columns.geometry; // prettier-ignore
+    assert.deepEqual(types, ['MultiPolygon', 'Polygon']);
+    assert.ok(bbox[0] > 179.9 && bbox[2] < -179.9);
+    const decoded = (await parquetReadObjects({ file })) as { geometry: object }[];
+    assert.deepEqual(decoded.map(({ geometry }) => geometry), features.map(({ geometry }) => geometry)); // prettier-ignore
+  });
+
   it('counts a square once, at the date when it is most alike', async () => {
     const { hits } = await search(store, asking(20), { k: 30 });
     assert.equal(new Set(hits.map(({ id }) => id)).size, 30);
@@ -131,6 +193,11 @@ describe('similarity search', () => {
     const expected = ranked(900, far);
     assert.ok(expected.length < 2900);
     assert.deepEqual(await hitsOf(900, { awayMetres: 500 }), expected.slice(0, 40));
+    const [west, south] = chipBounds(rows[900].id);
+    const corner = toLonLat(cell.epsg, [west + 1, south + 1]);
+    const fromCorner = await search(store, { at: corner, catid: rows[900].catid }, { k: 40, allDates: true, awayMetres: 100 }); // prettier-ignore
+    const apart = ({ id }: DatasetRow): boolean => Math.hypot(utm(id)[0] - west - 1, utm(id)[1] - south - 1) > 100;
+    assert.deepEqual(fromCorner.hits.map(key), ranked(900, apart).slice(0, 40)); // prettier-ignore
     const { hits } = await search(store, asking(900), { k: 15, apartMetres: 400 });
     const places = hits.map(({ lon, lat }) => toUtm(cell.epsg, [lon, lat]));
     for (const [at, [x, y]] of places.entries())
@@ -171,6 +238,35 @@ describe('similarity search', () => {
         found += truth.filter((name) => answers.hits.some((hit) => key(hit) === name)).length / 200;
       }
       assert.ok(found >= 0.95, `${found}`);
+    });
+
+    it('tells the recall without the square that asks', async () => {
+      const plain = randomVectors(rows.length, 8, 'plain'); // of no kinds: some answers are missed
+      await deployStore(folder, 'recall', rows, plain, 'm@1', { exactRows: 1000 });
+      const { table, index, close } = await openStore(folder, 'recall');
+      for (const { k, recall } of index!.recall) {
+        let found = 0;
+        for (let at = 0; at < rows.length; at += rows.length / index!.questions) {
+          const truth = nearest(plain, vectorAt(plain, at), { k, admit: (other) => rows[other].id !== rows[at].id });
+          const hits = await table.query().nearestTo(vectorAt(plain, at)).distanceType('dot').nprobes(index!.probes).limit(k + 2).toArray(); // prettier-ignore
+          const names = new Set(hits.map((hit: Hit) => key(hit)));
+          found += truth.filter(({ index: other }) => names.has(key(rows[other]))).length / k / index!.questions;
+        }
+        assert.ok(Math.abs(recall - found) < 1e-9 && recall <= 1, `${k}: ${recall}, ${found}`);
+      }
+      assert.ok(index!.recall.some(({ recall }) => recall < 1));
+      close();
+    });
+
+    it('counts an answer as right that is as alike as the right one', async () => {
+      const same = vectorsOf(rows.map((_, at) => [...vectorAt(kinds, (at >> 1) % 60)]));
+      await deployStore(folder, 'equal', rows, same, 'm@1', { exactRows: 1000 });
+      const equal = await openStore(folder, 'equal');
+      const [one, ten] = equal.index!.recall; // 48 others are as alike
+      assert.deepEqual([one.recall, ten.recall], [1, 1]);
+      const { recall } = await search(equal, asking(1500), { k: 10, verify: true });
+      assert.deepEqual(recall, { value: 1, from: 'question', k: 10, questions: 1 });
+      equal.close();
     });
 
     it('is passed by where a filter leaves something out, so that no answer is lost to it', async () => {
@@ -275,11 +371,13 @@ describe('similarity search', () => {
     ['a vector of no length', () => search(store, { vector: new Float32Array(32) }), /has the length 0/],
     ['a filter that leaves nothing', () => search(store, { chip: rows[0].id }, { since: '2031-01-01', maxCloud: 4 }), /the filter leaves none of the 3000 rows of table plain: loosen it \(since 2031-01-01, maxCloud 4\)$/],
     ['no k', () => search(store, { chip: rows[0].id }, { k: 0 }), /positive whole k, got 0$/],
-    ['a box inside out', () => search(store, { chip: rows[0].id }, { bbox: [3, 1, 2, 4] }), /bbox is 3,1,2,4: expected west,south,east,north/],
+    ['a box inside out', () => search(store, { chip: rows[0].id }, { bbox: [2, 4, 3, 1] }), /bbox is 2,4,3,1: expected west,south,east,north/],
     ['a day that is none', () => search(store, { chip: rows[0].id }, { until: 'today' }), /until is today: expected a day/],
     ['days the wrong way round', () => search(store, { chip: rows[0].id }, { since: '2023-01-02', until: '2023-01-01' }), /since is 2023-01-02: expected a day no later than 2023-01-01/],
     ['cloud beyond all', () => search(store, { chip: rows[0].id }, { maxCloud: 101 }), /maxCloud is 101: expected percent/],
     ['an angle beyond the horizon', () => search(store, { chip: rows[0].id }, { maxOffNadir: 91 }), /maxOffNadir is 91/],
+    ['a day that no month has', () => search(store, { chip: rows[0].id }, { until: '2023-02-30' }), /until is 2023-02-30: expected a day/],
+    ['a distance from nowhere', () => search(store, { tag: 'rare' }, { awayMetres: 500 }), /awayMetres is 500, but a tag, an image or a vector lies nowhere: ask with chips or a place, or leave it out$/],
     ['a distance below nought', () => search(store, { chip: rows[0].id }, { awayMetres: -1 }), /awayMetres is -1/],
     ['distances below nought', () => search(store, { chip: rows[0].id }, { apartMetres: -1 }), /apartMetres is -1/],
     ['a cell that is none', () => search(store, { chip: rows[0].id }, { cells: ['33/0311'] }), /cells is 33\/0311: expected ids of cells/],

@@ -116,7 +116,7 @@ describe('tag proposals', () => {
     assert.deepEqual([proposal.label, proposal.tags, proposal.accepted, proposal.acceptedKnown, proposal.rest, proposal.restKnown], ['pool', ['pool'], 9, 10, 20, 90]); // prettier-ignore
     // SciPy 1.10: p = [fisher_exact(t)[1] for t in ([[9,1],[20,70]], [[3,7],[30,60]], [[10,0],[90,0]])]; Benjamini and Hochberg's: p[0] × 3 / 1
     near([proposal.p, proposal.falseDiscovery], [4.223467909916588e-5, 1.2670403729749764e-4], 1e-6, 1e-9);
-    near([proposal.lift], [0.9 / (20 / 90)], 1e-9);
+    near([proposal.lift!], [0.9 / (20 / 90)], 1e-9);
     // Wilson 1927, by hand in Python: 9 of 10, 20 of 90
     near([...proposal.acceptedInterval, ...proposal.restInterval], [0.5958499732047615, 0.9821237869049271, 0.14871335473639324, 0.31847310391045497], 1e-6); // prettier-ignore
     assert.deepEqual(proposal.candidates, [rows[9].id]);
@@ -125,6 +125,13 @@ describe('tag proposals', () => {
   it('count a square of ground once, at however many dates', () => {
     const twice = [...rows, ...rows.map((row) => ({ ...row, date: '2024-01-01', labels: { pool: null } }))];
     assert.deepEqual(tagProposals(accepted, twice, labels), tagProposals(accepted, rows, labels));
+  });
+
+  it('have no lift, in JSON as well, where none of the rest has the label', () => {
+    const only = rows.map((row, at) => ({ ...row, labels: { pool: at < 9 ? (1 as const) : (0 as const) } }));
+    const [proposal] = tagProposals(accepted, only, ['pool']);
+    assert.deepEqual([proposal.rest, proposal.lift], [0, null]);
+    assert.deepEqual(JSON.parse(JSON.stringify(proposal)), proposal);
   });
 
   it('are none where chance would do as well, or nothing is known', () => {

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir } from 'node:fs/promises';
+import { readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connect } from '@lancedb/lancedb';
 import { withLock } from 'imagesim/ard';
-import { deployStore, extendStore, goBack, listStores, openStore, pruneStore, rowsOf, search } from 'imagesim/similarity'; // prettier-ignore
+import { deployStore, extendStore, goBack, listStores, listTables, openStore, pruneStore, rowsOf, search } from 'imagesim/similarity'; // prettier-ignore
 import { openBucket } from '../bucket.ts';
 import { emptyFolder } from '../delivery.ts';
 import { randomVectors, rowAt } from './rows.ts';
@@ -30,6 +31,23 @@ const deployer = `
     await deployStore(folder, 't', rows, { values, width: 16 }, 'm@1', { keep: 3 });
     console.log(generation);
   }`;
+
+/** Loads a table, and says how many bytes it holds at most beyond what it began with, and in how many batches they came. */
+const loader = `
+  import { openStore } from 'imagesim/similarity';
+  const store = await openStore(process.argv[1], 't');
+  gc();
+  const start = process.memoryUsage().external;
+  let [most, batches] = [0, 0];
+  const { set } = BigUint64Array.prototype;
+  BigUint64Array.prototype.set = function (...args) {
+    gc();
+    most = Math.max(most, process.memoryUsage().external - start);
+    batches++;
+    set.apply(this, args);
+  };
+  await store.load();
+  console.log(JSON.stringify({ most, batches }));`;
 
 /** Waits for the first word of a program. */
 async function begun(child: ChildProcess): Promise<void> {
@@ -77,6 +95,9 @@ describe('versions of the similarity store', () => {
     assert.ok(columns.n === 300 && columns.catids.every((catid) => catid === 'GEN4'));
     const last = await (await openStore(folder, 't', { version: 'v6' })).load();
     assert.ok(last.columns.catids.every((catid) => catid === 'GEN6'));
+    await deployStore(folder, 'one', rowsIn(1, 5), some(5), 'm@1', { keep: 1 });
+    await deployStore(folder, 'one', rowsIn(2, 5), some(5), 'm@1', { keep: 1 });
+    assert.deepEqual((await listStores(folder, 'one')).map(({ version, live }) => [version, live]), [['v2', true]]); // prettier-ignore
     await goBack(folder, 't', 'v6');
     await pause(2500); // what is nearly as new as what stays is left for the next time
     await extendStore(folder, 't', rowsIn(6, 5), some(5), 'm@1');
@@ -126,6 +147,50 @@ describe('versions of the similarity store', () => {
     }
   });
 
+  it('say so when they were pruned while they were open, and are read where their files come back', async () => {
+    const folder = await emptyFolder();
+    await deployStore(folder, 't', rowsIn(1), some(300), 'm@1');
+    const store = await openStore(folder, 't');
+    const data = join(folder, 'embeddings/t.lance/data');
+    await rename(data, `${data}-away`); // as pruning does
+    const gone = /^Error: version v1 of table t was pruned: open the store again$/;
+    await assert.rejects(store.load(), gone);
+    await assert.rejects(search(store, { chip: rowAt(5).id }), gone);
+    await rename(`${data}-away`, data);
+    assert.equal((await store.load()).columns.n, 300);
+    store.close();
+  });
+
+  it('are left out of the list when they go while it is made', async () => {
+    const folder = await emptyFolder();
+    for (const generation of [1, 2, 3]) await deployStore(folder, 't', rowsIn(generation, 5), some(5), 'm@1');
+    const { table } = await openStore(folder, 't');
+    const kind = Object.getPrototypeOf(table) as { checkout: (version: string) => Promise<void> };
+    const { checkout } = kind;
+    kind.checkout = async function (version) {
+      if (version === 'v2') await (await table.tags()).delete('v2');
+      return checkout.call(this, version);
+    };
+    try {
+      assert.deepEqual((await listStores(folder)).map(({ version }) => version), ['v1', 'v3']); // prettier-ignore
+    } finally {
+      kind.checkout = checkout;
+    }
+    await (await connect(join(folder, 'embeddings'))).createTable('unfinished', [{ id: 'x', vector: [1, 0] }]);
+    assert.deepEqual(await listTables(folder), ['t']);
+  });
+
+  it('take no more memory when they are loaded than their vectors and a batch or two', async () => {
+    const folder = await emptyFolder();
+    const [n, width] = [6000, 512];
+    const rows = Array.from({ length: n }, (_, at) => rowAt(at % 4096));
+    await deployStore(folder, 't', rows, { values: new Float32Array(n * width).fill(1 / 23), width }, 'm@1');
+    const child = spawn(process.execPath, ['--expose-gc', '--input-type=module', '-e', loader, folder], { stdio: ['ignore', 'pipe', 'inherit'] }); // prettier-ignore
+    const [said] = await Promise.all([text(child.stdout), once(child, 'close')]);
+    const { most, batches } = JSON.parse(said) as { most: number; batches: number };
+    assert.ok(batches >= 4 && most > 4 * n * width && most < 1.6 * 4 * n * width, said);
+  });
+
   it('are not seen before they are whole, by who reads while another process deploys', async () => {
     const folder = await emptyFolder();
     const child = spawn(process.execPath, ['--input-type=module', '-e', deployer, folder, '1'], { stdio: ['ignore', 'pipe', 'inherit'] }); // prettier-ignore
@@ -155,7 +220,7 @@ describe('versions of the similarity store', () => {
     for (let time = 0; time < times; time++) {
       const child = spawn(process.execPath, ['--input-type=module', '-e', deployer, folder, String(generation)], { stdio: ['ignore', 'pipe', 'inherit'] }); // prettier-ignore
       let told = '';
-      child.stdout.setEncoding('utf8').on('data', (text: string) => (told += text));
+      child.stdout.setEncoding('utf8').on('data', (said: string) => (told += said));
       await begun(child);
       await pause((time * 37) % 200);
       child.kill('SIGKILL');
@@ -190,6 +255,33 @@ describe('versions of the similarity store', () => {
     await assert.rejects(openStore(folder, 't'), /table t in .* was never deployed whole by this version of imagesim: deploy it again$/); // prettier-ignore
     await deployStore(folder, 't', rowsIn(1), some(300), 'm@1');
     assert.equal((await openStore(folder, 't')).rows, 300);
+  });
+
+  it('are never mixed of two writers where nothing is locked, and are told in one line', async () => {
+    const folder = await emptyFolder();
+    await deployStore(folder, 't', rowsIn(1), some(300), 'm@1');
+    const east = rowsIn(2, 40).map((row) => ({ ...row, id: row.id.replace('031133012203', '031133012212') }));
+    const meanwhile = /^Error: table t was deployed by another process meanwhile: deploy again$/;
+    const { table } = await openStore(folder, 't');
+    const kind = Object.getPrototypeOf(table) as Record<string, (argument: unknown) => Promise<unknown>>;
+    for (const step of ['add', 'delete', 'updateFieldMetadata']) {
+      const own = kind[step];
+      kind[step] = async function (argument) {
+        kind[step] = own; // the other writer comes in between once
+        const other = await (await connect(join(folder, 'embeddings'))).openTable('t');
+        await (step === 'add' ? other.add(argument as never) : other.delete("catid = 'GEN1'"));
+        return own.call(this, argument);
+      };
+      try {
+        await assert.rejects(extendStore(folder, 't', step === 'delete' ? rowsIn(1) : east, some(step === 'delete' ? 300 : 40), 'm@1'), meanwhile, step); // prettier-ignore
+      } finally {
+        kind[step] = own;
+      }
+      const seen = await openStore(folder, 't');
+      assert.deepEqual([seen.version, (await seen.load()).columns.n], ['v1', 300]);
+      seen.close();
+    }
+    assert.equal((await extendStore(folder, 't', east, some(40), 'm@1')).rows, 340);
   });
 
   it('lie in a bucket as well', async () => {

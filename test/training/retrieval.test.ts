@@ -36,6 +36,7 @@ const scored = (values: number[]): ClassRetrieval => ({
   queries: Uint32Array.from(values.keys()),
   averagePrecision: Float64Array.from(values),
   precisionAtTen: Float64Array.from(values),
+  chanceAtTen: new Float64Array(values.length),
   chance: new Float64Array(values.length),
 });
 
