@@ -12,6 +12,13 @@ import { dataFolder, emptyFolder, sampleDelivery } from '../delivery.ts';
 const WEST = { index: 0, count: 2 };
 
 describe('pairedTiles', () => {
+  it('leaves a worker to whom no cell falls with nothing to do, and that is no fault', async () => {
+    const none = await pairedTiles(await sampleDelivery(), { shard: { index: 40, count: 41 } });
+    assert.deepEqual(none.pairs, []);
+    const parts = { folder: await emptyFolder(), encoder: 'none' };
+    assert.deepEqual(await encodeChange(none, { parts }), { chips: 0, kept: 0 });
+  });
+
   it('has the chips of each cell that are real on both days, without an index or a chip on disk', async () => {
     const { pairs, zone, leftOut } = await pairedTiles(await sampleDelivery());
     assert.deepEqual([zone, leftOut, pairs.length], [33, [], 2]);
