@@ -25,7 +25,7 @@ function valuesOf(hit: Hit, rank: number): Record<(typeof COLUMNS)[number], Valu
 type Written = Pick<Answers, 'hits'> & Partial<Pick<Answers, 'licences'>>;
 
 /** Answers as GeoJSON: the outline of each chip, degrees, and what is known of it; whose data they are as members of their own. */
-function answersGeojson({ hits, licences = [] }: Written): FeatureCollection<Outline> & { licences: readonly Licence[] } {
+export function answersGeojson({ hits, licences = [] }: Written): FeatureCollection<Outline> & { licences: readonly Licence[] } {
   const features = hits.map((hit, at): Feature<Outline> => ({
     type: 'Feature',
     geometry: outlineOf(hit.id),

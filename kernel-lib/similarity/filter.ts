@@ -1,7 +1,7 @@
 /** Which rows of the store may be an answer. */
 import { type Bounds, boundsOf } from '../ard/index.ts';
 import { type Area, isInside, polygonsOf } from './area.ts';
-import type { Columns } from './columns.ts';
+import type { Columns } from './store/columns.ts';
 
 /** What an answer has to be. A chip lies where its centre does. */
 export interface SearchFilter {

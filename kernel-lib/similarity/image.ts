@@ -4,7 +4,7 @@ import sharp from 'sharp';
 import { CHIP_PIXELS, METRES_PER_PIXEL } from '../ard/index.ts';
 import { decodeImage } from '../chips/index.ts';
 import { RuntimeMissingError, encode, findModel, loadModel, openEncoder, readCard } from '../training/index.ts';
-import type { Store } from './open.ts';
+import type { Store } from './store/open.ts';
 
 /** Side of a chip on the ground, metres. */
 const CHIP_METRES: number = CHIP_PIXELS * METRES_PER_PIXEL;

@@ -1,7 +1,7 @@
 /** Outlines of chips as other programs take them: cut where they cross the antimeridian. */
 import type { MultiPolygon, Polygon, Position } from 'geojson';
 import { type Bounds, chipBounds, parseChip, polygonOf } from '../ard/index.ts';
-import { within180 } from './row.ts';
+import { within180 } from './store/row.ts';
 
 /** A chip on the ground, degrees of −180 to 180: one polygon, or one on either side of the antimeridian. */
 export type Outline = Polygon | MultiPolygon;

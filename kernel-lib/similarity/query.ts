@@ -2,8 +2,8 @@
 import { parseChip, quadkeyUnder, squareId, zoneOf } from '../ard/index.ts';
 import { metresBetween } from './filter.ts';
 import { encodeImage } from './image.ts';
-import { type Store, whileThere } from './open.ts';
-import type { StoreRow } from './row.ts';
+import { type Store, whileThere } from './store/open.ts';
+import type { StoreRow } from './store/row.ts';
 
 /** What the store is asked with. */
 export type Query =

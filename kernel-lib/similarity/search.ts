@@ -2,14 +2,14 @@
 import type { Licence } from '../datasets/index.ts';
 import type { VectorQuery } from '@lancedb/lancedb';
 import type { RecordBatch } from 'apache-arrow';
-import { rightOf } from './ann.ts';
-import { COLUMNS } from './arrow.ts';
-import { type Columns, columnsOf, rowOf } from './columns.ts';
+import { rightOf } from './store/ann.ts';
+import { COLUMNS } from './store/arrow.ts';
+import { type Columns, columnsOf, rowOf } from './store/columns.ts';
 import { bestOf, similarities } from './exact.ts';
 import { type Origin, type SearchFilter, isSelective, metresBetween, sift } from './filter.ts';
-import { type Store, rowNamed, whileThere } from './open.ts';
+import { type Store, rowNamed, whileThere } from './store/open.ts';
 import { type Asked, type Query, ask } from './query.ts';
-import type { StoreRow } from './row.ts';
+import type { StoreRow } from './store/row.ts';
 
 /** An answer. */
 export interface Hit extends StoreRow {

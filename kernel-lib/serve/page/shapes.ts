@@ -1,4 +1,4 @@
-import type { FeatureCollection, Polygon } from 'geojson';
+import type { FeatureCollection, MultiPolygon, Polygon } from 'geojson';
 
 /** What the page has to know before anything is asked: `/facts.json`. */
 export interface Facts {
@@ -47,9 +47,9 @@ export interface HitProperties {
 }
 
 /** Answers as GeoJSON, and how they were found: `/search`. */
-export interface AnswerCollection extends FeatureCollection<Polygon> {
+export interface AnswerCollection extends FeatureCollection<Polygon | MultiPolygon> {
   /** The chips asked with, as features too. */
-  asked: FeatureCollection<Polygon>;
+  asked: FeatureCollection<Polygon | MultiPolygon>;
   /** What `similarity` is: the cosine, or the probability that a place is wanted. */
   score: 'cosine' | 'probability';
   recall: { value: number; from: 'exact' | 'sample' | 'question'; k: number; questions: number };
@@ -86,7 +86,7 @@ export interface TagCollection extends FeatureCollection {
 }
 
 /** A part of a change list: `/change`. */
-export interface ChangeAnswer extends FeatureCollection<Polygon> {
+export interface ChangeAnswer extends FeatureCollection<Polygon | MultiPolygon> {
   licences: unknown[];
   name: string;
   /** Squares of the list, and how many of those asked for are not among these: the least probable. */
