@@ -1,7 +1,7 @@
 /** The index of a big table: LanceDB's, with parameters that are measured on the table's own rows. */
 import { Index, type Table } from '@lancedb/lancedb';
 import { EXACT_ROWS, bestOf } from '../exact.ts';
-import type { IndexFacts } from './facts.ts';
+import { type IndexFacts, INDEX_NAME } from './facts.ts';
 
 // Statistics are asked for numbers of rows: without the middles of the groups, of which LanceDB warns at every call.
 process.env.LANCE_INCLUDE_VECTOR_CENTROIDS ??= 'false';
@@ -36,7 +36,7 @@ export async function tendIndex(
 ): Promise<IndexFacts | undefined> {
   const { fragmentStats } = await table.stats();
   const isBig = rows > exactRows;
-  const unsorted = isBig && index ? ((await table.indexStats('vector_idx'))?.numUnindexedRows ?? rows) : 0;
+  const unsorted = isBig && index ? ((await table.indexStats(INDEX_NAME))?.numUnindexedRows ?? rows) : 0;
   if (fragmentStats.numFragments > MANY_FILES || unsorted > STALE * rows)
     await table.optimize({ cleanupOlderThan: new Date(0) }); // LanceDB's own default would forget versions that are a week old
   if (!isBig) return undefined;

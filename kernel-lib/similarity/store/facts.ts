@@ -3,6 +3,9 @@ import type { Table } from '@lancedb/lancedb';
 import { z } from 'zod';
 import type { Licence } from '../../datasets/index.ts';
 
+/** What LanceDB calls the index of the column `vector`. */
+export const INDEX_NAME = 'vector_idx';
+
 /** How the nearest rows of a big table are found, and how surely. */
 export interface IndexFacts {
   /** LanceDB's kind of index. */
