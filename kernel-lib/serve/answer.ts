@@ -103,11 +103,9 @@ async function vectorOfTag({ store }: OpenedStore, tag: string): Promise<Float32
 async function seedOf(opened: OpenedStore, { chip, at, asOf }: Question): Promise<number | undefined> {
   if (chip) return (await rowsNamed(opened, [chip], asOf))[0];
   if (!at) return undefined;
-  const { quadkeyUnder, squareId } = await import('../ard/index.ts');
-  const { ids } = (await opened.loaded()).columns;
+  const { chipsUnder } = await import('../similarity/index.ts');
   const there = await opened.rowsOf();
-  const zones = [...new Set(ids.map((id) => id.slice(1, 3)))].map(Number);
-  const id = zones.map((zone) => squareId(zone, quadkeyUnder(at, { zoom: 18, zone }))).find((one) => there.has(one));
+  const id = chipsUnder(at).find((one) => there.has(one));
   if (id === undefined) throw new RequestError(404, `nothing is deployed at ${at.join(', ')} in table ${opened.store.name}: ask elsewhere, or deploy the cell there`); // prettier-ignore
   return (await rowsNamed(opened, [{ chip: id }], asOf))[0];
 }

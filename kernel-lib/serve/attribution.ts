@@ -9,7 +9,7 @@ const collectionSchema = z.looseObject({
 /**
  * Whose pictures are served and under which licence, as the collections of their acquisitions state it: a map must show it.
  *
- * @returns `Maxar, CC-BY-NC-4.0`, several parted by semicolons; `licence not stated` where a collection is not there or does not say
+ * @returns `Maxar, CC-BY-NC-4.0`, or `licence CC0-1.0` where nobody is named; several parted by semicolons; `licence not stated` where a collection is not there or does not say
  * @throws {Error} naming a collection that is none
  */
 export async function readAttribution(delivery: Delivery, tiles: readonly Tile[]): Promise<string> {
@@ -40,5 +40,7 @@ async function textOf({ source }: Delivery, key: string): Promise<string> {
   const { success, data, error } = collectionSchema.safeParse(json);
   if (!success) throw fault(error);
   const names = (data.providers ?? []).map(({ name }) => name);
-  return [...names, data.license ?? 'licence not stated'].join(', ');
+  const { license } = data;
+  if (license === undefined) return [...names, 'licence not stated'].join(', ');
+  return names.length > 0 ? [...names, license].join(', ') : `licence ${license}`; // STAC's `other` says nothing by itself
 }

@@ -7,7 +7,7 @@ export type { ChangeOptions } from './store/commit.ts';
 export type { IndexFacts, StoreFacts } from './store/facts.ts';
 export { type ListedStore, goBack, listStores, listTables, pruneStore } from './store/versions.ts';
 export { type Loaded, type OpenStoreOptions, type Store, openStore, vectorsFor } from './store/open.ts';
-export type { Query } from './query.ts';
+export { type Query, chipsUnder } from './query.ts';
 export type { StoreRow } from './store/row.ts';
 export { type Columns, rowOf } from './store/columns.ts';
 export { type Origin, type SearchFilter, metresBetween, sift } from './filter.ts';

@@ -93,8 +93,8 @@ async function chipUnder(store: Store, { at, ...which }: { at: readonly [number,
   throw new Error(`nothing is deployed at ${lon},${lat} in table ${store.name}: the nearest chip, ${columns.ids[nearest]}, is ${distanceText(metres)} away; deploy the cell there, or ask elsewhere`);
 } // prettier-ignore
 
-/** Chips under a place: that of its own zone first, then those of the zones beside it, which reach over their edges. */
-function chipsUnder([lon, lat]: readonly [number, number]): string[] {
+/** Ids of the chips under a place, `[lon, lat]` in degrees: that of its own zone first, then those of the zones beside it, which reach over their edges. */
+export function chipsUnder([lon, lat]: readonly [number, number]): string[] {
   const zones = [0, 59, 1].map((step) => ((zoneOf(lon) - 1 + step) % 60) + 1);
   return zones.map((zone) => squareId(zone, quadkeyUnder([lon, lat], { zoom: 18, zone })));
 }

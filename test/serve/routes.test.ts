@@ -127,6 +127,8 @@ describe('/search', () => {
       [{ chip: asked.id.replace('031133012203', '031133012202') }, 404, /no chip Z33-031133012202\d+ in table colours: deploy its cell, Z33-031133012202$/],
       [{ chip: `${asked.id}@2020-01-01` }, 404, /in table colours: there is 2022-06-14 104/],
       [{ at: [1, 1] }, 404, /nothing is deployed at 1, 1 in table colours/],
+      [{ at: [105.1, 0.5] }, 404, /nothing is deployed at 105\.1, 0\.5 in table colours/], // no zone of the table holds it
+      [{ at: [-170, 10] }, 404, /nothing is deployed at -170, 10 in table colours/],
       [{ tag: 'kind=9' }, 404, /no chip of table colours has the tag kind=9/],
     ]; // prettier-ignore
     for (const [question, status, reason] of cases) {

@@ -150,7 +150,7 @@ describe('the documents', () => {
     const app = appOf();
     const xyz = await jsonOf(await app.request('/tilejson.json'));
     const tms = await jsonOf(await app.request('/tms/1.0.0/ard/tilejson.json'));
-    assert.deepEqual([xyz.tilejson, xyz.scheme, tms.scheme, xyz.minzoom, xyz.maxzoom, xyz.attribution], ['3.0.0', 'xyz', 'tms', 0, 19, 'CC0-1.0']); // prettier-ignore
+    assert.deepEqual([xyz.tilejson, xyz.scheme, tms.scheme, xyz.minzoom, xyz.maxzoom, xyz.attribution], ['3.0.0', 'xyz', 'tms', 0, 19, 'licence CC0-1.0']); // prettier-ignore
     const [west, south, east, north] = xyz.bounds as number[];
     assert.ok(west < HERE[0] && HERE[0] < east && south < HERE[1] && HERE[1] < north);
   });
