@@ -34,6 +34,7 @@ interface Known {
 const ENDINGS = ['jpg', 'png', 'webp'];
 /** A file written so shortly before it was read may be written again within the same tick of the disk's clock. */
 const SETTLED_MS = 2000;
+const QUIETLY = { throwIfNoEntry: false } as const;
 
 export default function hashCell({ folder, stems, again }: HashTask): HashAnswer {
   const known = readKnown(join(folder, 'hashes.bin'));
@@ -61,7 +62,7 @@ export default function hashCell({ folder, stems, again }: HashTask): HashAnswer
 function findFile(stem: string): { path: string; size: number; mtimeMs: number } | undefined {
   for (const ending of ENDINGS) {
     const path = `${stem}.${ending}`;
-    const stats = statSync(path, { throwIfNoEntry: false });
+    const stats = statSync(path, QUIETLY);
     if (stats) return { path, size: stats.size, mtimeMs: stats.mtimeMs };
   }
   return undefined;

@@ -125,13 +125,12 @@ async function sweepFolders(home: string): Promise<void> {
 function checkedRows(name: string, rows: readonly DatasetRow[]): DatasetRow[] {
   if (rows.length === 0)
     throw new RangeError(`writeDataset requires at least one row for ${name}, got none: chip the zone first`);
+  const hashless = rows.find(({ sha256 }) => !isHash(sha256));
+  if (hashless)
+    throw new RangeError(`the chip ${keyOf(hashless)} has no SHA-256: hash the chips first, with hashChips`);
   const sorted = rows.toSorted(compareRows);
-  for (const [index, row] of sorted.entries()) {
-    if (!isHash(row.sha256))
-      throw new RangeError(`the chip ${keyOf(row)} has no SHA-256: hash the chips first, with hashChips`);
-    if (index > 0 && compareRows(sorted[index - 1], row) === 0)
-      throw new RangeError(`the chip ${keyOf(row)} is there twice: give each chip one row`);
-  }
+  const again = sorted.find((row, index) => index > 0 && compareRows(sorted[index - 1], row) === 0);
+  if (again) throw new RangeError(`the chip ${keyOf(again)} is there twice: give each chip one row`);
   return sorted;
 }
 
