@@ -1,4 +1,4 @@
-// How a row is measured: ours and the peer's rounds in turn within one run, a warm-up of each first, then medians and their spread.
+// How a row is measured: ours and the peer's rounds in turn within one run, warm-ups of each first, then medians and their spread.
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -23,6 +23,8 @@ export interface BenchOptions {
 export interface Contest {
   ours: () => Promise<Round>;
   peer: Peer | Absent;
+  /** Rounds of each side before those that count. Default: 1; more for a server, which runs for days. */
+  warmUps?: number | undefined;
   /** What ours ran on, where that is not plain from the row's name. */
   note?: string | undefined;
   close?: (() => Promise<void>) | undefined;
@@ -68,19 +70,19 @@ export interface Measured {
 }
 
 /**
- * Runs a row: a warm-up of each side, then rounds of both in turn.
+ * Runs a row: warm-ups of each side, then rounds of both in turn.
  *
- * @param rounds of each side, the warm-up not counted
+ * @param rounds of each side, the warm-ups not counted
  */
 export async function measure(bench: Bench, rounds: number, options: BenchOptions): Promise<Measured> {
-  const { ours, peer, note, close } = await bench.open(options);
+  const { ours, peer, note, close, warmUps = 1 } = await bench.open(options);
   try {
     const [mine, theirs]: [Round[], Round[]] = [[], []];
-    for (let round = 0; round <= rounds; round++) {
+    for (let round = 0; round < warmUps + rounds; round++) {
       mine.push(await ours());
       if ('name' in peer) theirs.push(await peer.round());
     }
-    const spread = (side: Round[]): Spread => spreadOf(side.slice(1).map(({ rate }) => rate));
+    const spread = (side: Round[]): Spread => spreadOf(side.slice(warmUps).map(({ rate }) => rate));
     return {
       name: bench.name,
       unit: bench.unit,

@@ -40,6 +40,7 @@ function bench(where: 'full' | 'fifty', z: number, cold: boolean): Bench {
     };
     return {
       ours,
+      warmUps: 8, // V8 takes so many to have compiled what is run most
       peer: await openPeer('warp.py', { tiles, cold, zlevel: ZLEVEL }, RASTERIO),
       close: async () => {
         await mosaic.close();

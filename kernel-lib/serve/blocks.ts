@@ -3,11 +3,16 @@ import { type BlockTable, type JpegTables, type Raster, blockBytes, unpackBlock 
 
 /** A decoded block of a level. */
 export interface Block {
-  /** `[row, col, band]`; undefined where nothing in it is real. */
-  pixels: Buffer | undefined;
+  /** `[row, col, band]`. */
+  pixels: Buffer;
   bands: 1 | 3;
-  /** `[row, col]`: 0 where a pixel is not real; undefined where all are. */
+  /** What a band of alpha says: `[row, col]`, 0 where a pixel is not real; undefined where there is none. */
   mask: Uint8Array | undefined;
+}
+
+/** Which pixels of a block are real: `[row, col]`, 0 where one is not. */
+export interface BlockMask {
+  real: 'all' | 'none' | Uint8Array;
 }
 
 /** Memory of decoded blocks that went: the pages of a new 0.8 MB cost more than decoding into it. */
@@ -18,7 +23,7 @@ const ours = new WeakSet<Buffer>();
 
 /** Takes back the memory of a block that nobody uses. */
 export function recycle({ pixels }: Block): void {
-  if (pixels && ours.has(pixels) && spare.length < MOST_SPARE) spare.push(pixels);
+  if (ours.has(pixels) && spare.length < MOST_SPARE) spare.push(pixels);
 }
 
 function memoryFor(bytes: number): Buffer {
@@ -31,10 +36,13 @@ function memoryFor(bytes: number): Buffer {
 
 /** Bytes that a block takes. */
 export function bytesOfBlock({ pixels, mask }: Block): number {
-  return (pixels?.length ?? 0) + (mask?.length ?? 0) + 64;
+  return pixels.length + (mask?.length ?? 0) + 64;
 }
 
-const NOTHING: Block = { pixels: undefined, bands: 3, mask: undefined };
+/** Bytes that a mask takes. */
+export function bytesOfMask({ real }: BlockMask): number {
+  return typeof real === 'string' ? 64 : real.length + 64;
+}
 
 /** Reads and decodes blocks of one open raster. */
 export class BlockReader {
@@ -48,40 +56,38 @@ export class BlockReader {
   }
 
   /**
-   * Decodes one block: JPEG by jpeg-turbo (up to some grey levels off libtiff's slower transform), DEFLATE and the like here,
-   * all else as {@link Raster.readWindow} does.
+   * Reads which pixels of a block are real, none of which is decoded: much less work than {@link read}.
    *
    * @throws {Error} naming the file, when the block is damaged
    */
-  async read(level: number, column: number, row: number): Promise<Block> {
+  async readMask(level: number, column: number, row: number): Promise<BlockMask> {
     const table = this.#raster.levels[level];
-    if (table.byteCounts[row * table.blocksAcross + column] === 0) return NOTHING;
-    const mask = await this.#readMask(table.mask, column, row);
-    if (mask === 'none') return NOTHING;
-    const block = await this.#readPixels(level, table, column, row);
-    return mask ? { ...block, mask } : block;
+    if (table.byteCounts[row * table.blocksAcross + column] === 0) return { real: 'none' };
+    return { real: table.mask ? await this.#unpackMask(table.mask, column, row) : 'all' };
   }
 
-  async #readMask(
-    table: BlockTable | undefined,
-    column: number,
-    row: number,
-  ): Promise<Uint8Array | 'none' | undefined> {
-    if (!table) return undefined;
+  async #unpackMask(table: BlockTable, column: number, row: number): Promise<BlockMask['real']> {
     const bytes = await this.#raster.readBytes(table, column, row);
     if (bytes.length === 0) return 'none';
-    if (this.#allReal?.equals(bytes)) return undefined;
+    if (this.#allReal?.equals(bytes)) return 'all';
     const packed = unpackBlock(this.#raster.path, table, bytes, rowsOf(table, row));
     const first = packed[0];
     if (Buffer.compare(packed.subarray(1), packed.subarray(0, -1)) === 0 && (first === 0 || first === 255)) {
       if (first === 255) this.#allReal = Buffer.from(bytes);
-      return first === 0 ? 'none' : undefined;
+      return first === 0 ? 'none' : 'all';
     }
     return table.bits === 1 ? unpackBits(packed, table) : packed;
   }
 
-  async #readPixels(level: number, table: BlockTable, column: number, row: number): Promise<Block> {
+  /**
+   * Decodes one block that holds something: JPEG by jpeg-turbo (up to some grey levels off libtiff's slower transform), DEFLATE
+   * and the like here, all else as {@link Raster.readWindow} does.
+   *
+   * @throws {Error} naming the file, when the block is damaged
+   */
+  async read(level: number, column: number, row: number): Promise<Block> {
     const { path, bits, bands, alpha } = this.#raster;
+    const table = this.#raster.levels[level];
     if (table.compression === 7) {
       const tables = await this.#jpegTables(level);
       const colours = { ycbcr: 3, grey: 1, rgb: 0 } as const;

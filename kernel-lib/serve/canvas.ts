@@ -128,29 +128,36 @@ function cropped(run: Run, [left, top, right, bottom]: Limits): boolean {
   return last >= 0;
 }
 
-/** The hot loop where all pixels of the window are real: weights of 8 bits, 8 nanoseconds a pixel. */
+/** Places in a window as whole numbers, 1/65536 of a pixel each: what a tile is wide is off by 0.004 of a pixel at most. */
+const ONE = 16;
+const fixed = (pixels: number): number => Math.round(pixels * (1 << ONE));
+
+/** The hot loop where all pixels of the window are real: whole numbers, weights of 8 bits. */
 function paintReal(canvas: Canvas, start: number, run: Run, { width, height, pixels }: Window): void {
   const { filled, pixels: out } = canvas;
-  const [right, bottom] = [width - 1, height - 1];
-  let { u, v } = run;
-  const { du, dv } = run;
+  const [right, bottom, line, end] = [(width - 1) << ONE, (height - 1) << ONE, 3 * width, start + run.to];
+  const [du, dv] = [fixed(run.du), fixed(run.dv)];
+  let [u, v] = [fixed(run.u), fixed(run.v)];
   let painted = 0;
-  for (let at = start + run.from; at < start + run.to; at++, u += du, v += dv) {
+  for (let at = start + run.from; at < end; at++, u = (u + du) | 0, v = (v + dv) | 0) {
     if (filled[at] !== 0) continue;
     const x = u < 0 ? 0 : u > right ? right : u;
     const y = v < 0 ? 0 : v > bottom ? bottom : v;
-    const [i, j] = [x | 0, y | 0];
-    const [fx, fy] = [((x - i) * 256) | 0, ((y - j) * 256) | 0];
-    const a = 3 * (j * width + i);
-    const b = i < right ? a + 3 : a;
-    const c = j < bottom ? a + 3 * width : a;
-    const d = c + b - a;
-    const [low, high] = [fx * fy, (256 - fx) * fy];
-    const [wb, wa] = [fx * (256 - fy), (256 - fx) * (256 - fy)];
-    const to = 3 * at;
-    out[to] = (pixels[a] * wa + pixels[b] * wb + pixels[c] * high + pixels[d] * low + 32768) >> 16;
-    out[to + 1] = (pixels[a + 1] * wa + pixels[b + 1] * wb + pixels[c + 1] * high + pixels[d + 1] * low + 32768) >> 16;
-    out[to + 2] = (pixels[a + 2] * wa + pixels[b + 2] * wb + pixels[c + 2] * high + pixels[d + 2] * low + 32768) >> 16;
+    const fx = (x >> 8) & 255;
+    const fy = (y >> 8) & 255;
+    const a = Math.imul(y >> ONE, line) + Math.imul(x >> ONE, 3);
+    const b = x < right ? a + 3 : a;
+    const c = y < bottom ? a + line : a;
+    const d = (c + b - a) | 0;
+    const wd = Math.imul(fx, fy);
+    const wc = (fy << 8) - wd;
+    const wb = (fx << 8) - wd;
+    const wa = 65536 - wb - wc - wd;
+    const to = Math.imul(3, at);
+    for (let band = 0; band < 3; band++) {
+      const sum = Math.imul(pixels[a + band], wa) + Math.imul(pixels[b + band], wb) + Math.imul(pixels[c + band], wc) + Math.imul(pixels[d + band], wd); // prettier-ignore
+      out[to + band] = (sum + 32768) >>> 16;
+    }
     filled[at] = 255;
     painted++;
   }

@@ -15,6 +15,7 @@ import { TagMap } from './osmtags.ts';
 import { addPageFiles } from './pagefiles.ts';
 import { Queue } from './queue.ts';
 import { boxSchema, questionOf } from './question.ts';
+import { placeOf, selectionOf } from './request.ts';
 import { SIDES, thumbnail } from './thumbnail.ts';
 
 /** What the page's routes answer from. */
@@ -33,7 +34,8 @@ const MOST_BODY = 64 * 1024;
 const PICTURE_SECONDS = 3600;
 
 /**
- * The page and what it asks: `/`, `/facts.json`, `/search`, `/chips?bbox`, `/thumbnails/{chip}/{date}/{catid}.jpg`, `/tags?bbox`, `/change`.
+ * The page and what it asks: `/`, `/facts.json`, `/search`, `/chips?bbox`, `/thumbnails/{chip}/{date}/{catid}.jpg`, `/tags?bbox`, `/change`,
+ * and `/shown/{lon},{lat}`: as `/point`, but only what shows, and null where nothing does.
  */
 export function pageRoutes(options: PageOptions): Hono {
   const app = new Hono();
@@ -45,6 +47,11 @@ export function pageRoutes(options: PageOptions): Hono {
   app.get('/chips', async (context) => {
     const { bbox } = inView.parse(context.req.query());
     return fresh(context, await chipGrid(mosaic.catalogue, await store?.open(), bbox));
+  });
+  app.get('/shown/:place', async (context) => {
+    const coordinates = placeOf(context.req.param('place'));
+    const [shown = null] = await mosaic.pixelsAt(coordinates, selectionOf(context.req.query()));
+    return fresh(context, { coordinates, shown });
   });
   addTags(app, options);
   app.get('/change', async (context) => {

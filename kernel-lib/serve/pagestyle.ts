@@ -143,6 +143,7 @@ input[type=checkbox] { width: 16px; height: 16px; margin: 0; }
 #time { position: absolute; left: 50%; bottom: 40px; transform: translateX(-50%); z-index: 3; display: grid; gap: 4px; width: min(560px, calc(100% - 48px)); background: var(--ground); border-radius: 12px; padding: 8px 16px; box-shadow: 0 2px 12px var(--shade); }
 #time .day { display: grid; grid-template-columns: 104px auto 1fr auto; gap: 8px; align-items: center; }
 #time .day b { font-weight: 600; font-size: 13px; white-space: nowrap; }
+#time .day .note { grid-column: 1 / -1; }
 #time .day small { font-size: 11px; color: var(--faint); display: block; line-height: 12px; }
 #time .rail { position: relative; height: 24px; }
 #time .rail input { position: absolute; inset: 0; width: 100%; margin: 0; height: 24px; }

@@ -26,14 +26,22 @@ export async function encode(canvas: Canvas, format: Format, background: Colour)
     const data = Buffer.from(raw.buffer, raw.byteOffset, raw.length);
     return jpeg.compress(data, { format: jpeg.FORMAT_RGB, width: size, height: size, quality: JPEG_QUALITY, subsampling: jpeg.SAMP_420 }); // prettier-ignore
   }
+  const isBlank = left === size * size;
+  const known = isBlank && format === 'png' ? blanks.get(size) : undefined;
+  if (known) return known;
   const picture =
     left === 0
       ? sharp(pixels, { raw: { width: size, height: size, channels: 3 } })
       : sharp(withAlpha(canvas), { raw: { width: size, height: size, channels: 4 } });
   if (format === 'webp') return picture.webp({ quality: WEBP_QUALITY, effort: 0 }).toBuffer();
-  const isBlank = left === size * size;
-  return picture.png(isBlank ? { compressionLevel: 9 } : { compressionLevel: 1, adaptiveFiltering: true }).toBuffer();
+  if (!isBlank) return picture.png({ compressionLevel: 1, adaptiveFiltering: true }).toBuffer();
+  const bytes = await picture.png({ compressionLevel: 9 }).toBuffer();
+  blanks.set(size, bytes);
+  return bytes;
 }
+
+/** PNGs with nothing on them, by size: many map tiles at the edge of what is there are one. */
+const blanks = new Map<number, Uint8Array>();
 
 function flattened({ pixels, filled }: Canvas, background: Colour): Uint8Array {
   const flat = Uint8Array.from(pixels);
@@ -43,12 +51,12 @@ function flattened({ pixels, filled }: Canvas, background: Colour): Uint8Array {
 
 function withAlpha({ pixels, filled }: Canvas): Uint8Array {
   const rgba = new Uint8Array(filled.length * 4);
-  for (let pixel = 0; pixel < filled.length; pixel++) {
+  for (let pixel = 0, from = 0, to = 0; pixel < filled.length; pixel++, from += 3, to += 4) {
     if (filled[pixel] === 0) continue;
-    rgba[4 * pixel] = pixels[3 * pixel];
-    rgba[4 * pixel + 1] = pixels[3 * pixel + 1];
-    rgba[4 * pixel + 2] = pixels[3 * pixel + 2];
-    rgba[4 * pixel + 3] = 255;
+    rgba[to] = pixels[from];
+    rgba[to + 1] = pixels[from + 1];
+    rgba[to + 2] = pixels[from + 2];
+    rgba[to + 3] = 255;
   }
   return rgba;
 }

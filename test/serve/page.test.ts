@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { createServer, request as forward } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { type KeptStore, type MapServer, type Mosaic, keepStore, openMosaic, serveApp, startServer } from 'imagesim/serve'; // prettier-ignore
 import { type Browser, type Page, chromium } from 'playwright-core';
 import sharp from 'sharp';
@@ -19,6 +22,29 @@ const atLength = (title: string, work: () => Promise<void>): Mocha.Test =>
     console.log('      skipped: it takes long, npm run proof runs it');
     this.skip();
   });
+
+/** A proxy that serves what another server has below a prefix, and says nothing of it to that. */
+async function startProxy(prefix: string, to: string): Promise<{ url: string; passedOn: string[]; close: () => Promise<void> }> {
+  const passedOn: string[] = [];
+  const proxy = createServer((request, response) => {
+    if (!request.url?.startsWith(`${prefix}/`)) {
+      response.writeHead(404).end();
+      return;
+    }
+    const path = request.url.slice(prefix.length);
+    passedOn.push(path);
+    const passed = forward(to + path, { method: request.method, headers: request.headers }, (answer) => {
+      response.writeHead(answer.statusCode!, answer.headers);
+      answer.pipe(response);
+    });
+    passed.on('error', () => response.destroy());
+    request.pipe(passed);
+  });
+  proxy.listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  const { port } = proxy.address() as AddressInfo;
+  return { url: `http://127.0.0.1:${port}${prefix}`, passedOn, close: async () => { proxy.closeAllConnections(); proxy.close(); await once(proxy, 'close'); } };
+} // prettier-ignore
 
 describe('the page in a browser', function () {
   this.timeout(60_000);
@@ -172,6 +198,42 @@ describe('the page in a browser', function () {
     await untilColour(x, y, colourOf(asked.kind, 1));
     await tab.keyboard.press('c');
     assert.equal(await divider.isVisible(), false);
+  });
+
+  atLength('says of which day the picture in the middle is, where it is not of the chosen one', async () => {
+    const other = await browser.newPage({ viewport: { width: 760, height: 360 }, reducedMotion: 'reduce' });
+    other.on('console', (message) => message.type() === 'error' && faults.push(message.text()));
+    const note = other.locator('#time .day .note');
+    await other.goto(`${server.url}/#${VIEW}`);
+    await other.locator('#time .day').waitFor();
+    await other.waitForLoadState('networkidle');
+    assert.equal(await note.isVisible(), false);
+    await other.goto(`${server.url}/#map=16.5/${(LAT + 0.05).toFixed(6)}/${LON.toFixed(6)}`);
+    await note.waitFor();
+    assert.equal(await note.innerText(), 'In the middle of the map: no picture until then');
+    await other.close();
+  });
+
+  atLength('works the same below a prefix, as a Jupyter proxy serves it', async () => {
+    const proxy = await startProxy('/user/someone/proxy/8080', server.url);
+    const other = await browser.newPage({ viewport: { width: 760, height: 360 }, reducedMotion: 'reduce' });
+    const strays: string[] = [];
+    other.on('request', (request) => !/^(data|blob):/.test(request.url()) && !request.url().startsWith(`${proxy.url}/`) && strays.push(request.url())); // prettier-ignore
+    other.on('response', (response) => response.status() >= 400 && strays.push(response.url()));
+    other.on('console', (message) => message.type() === 'error' && strays.push(message.text()));
+    await other.goto(`${proxy.url}/#${VIEW}`);
+    await other.locator('#time .day').waitFor();
+    const { x, y, width, height } = (await other.locator('#stage').boundingBox())!;
+    await other.mouse.click(x + width / 2, y + height / 2);
+    await other.locator('.hit').nth(11).waitFor();
+    const picture = other.locator('.hit img').first();
+    await picture.evaluate((image) => (image as unknown as { decode(): Promise<void> }).decode());
+    for (const key of ['g', 't', 'h']) await other.keyboard.press(key);
+    await other.locator('#changeNote', { hasText: 'of 64 in made-up' }).waitFor();
+    await other.close();
+    await proxy.close();
+    assert.deepEqual(strays, []);
+    assert.ok(proxy.passedOn.some((path) => path.startsWith('/tiles/')) && proxy.passedOn.includes('/search'));
   });
 
   atLength('shows the day that is chosen', async () => {

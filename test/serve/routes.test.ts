@@ -157,6 +157,22 @@ describe('the grid, the pictures and the layers', () => {
     assert.equal((await app.request('/chips')).status, 400);
   });
 
+  it('tells which acquisition shows at a place as of a day, and null where none does', async () => {
+    const shown = async (place: number[], query: string): Promise<unknown> => {
+      const answer = await app.request(`/shown/${place.map((degrees) => degrees.toFixed(6)).join(',')}${query}`);
+      assert.equal(answer.status, 200, await answer.clone().text());
+      const found = (await jsonOf<{ shown: { date: string; catid: string } | null }>(answer)).shown;
+      return found && [found.date, found.catid];
+    };
+    const middle = middleOf(asked.id);
+    assert.deepEqual(await shown(middle, ''), [DAYS[1], CATIDS[1]]);
+    assert.deepEqual(await shown(middle, `?to=${DAYS[0]}`), [DAYS[0], CATIDS[0]]);
+    assert.equal(await shown(middle, '?to=2001-01-01'), null);
+    assert.equal(await shown([0, 0], ''), null);
+    assert.equal((await app.request('/shown/1,100')).status, 400);
+    assert.equal((await app.request('/shown/1,1?to=yesterday')).status, 400);
+  });
+
   it('shows a chip of an acquisition in its colour, at three sizes, and does not send it twice', async () => {
     for (const [day, side] of [[0, 256], [1, 128], [1, 64]] as const) {
       const path = `/thumbnails/${asked.id}/${DAYS[day]}/${CATIDS[day]}.jpg?side=${side}`;

@@ -264,14 +264,15 @@ describe('similarity deploy', () => {
   it('leaves what was there in force when it is killed, at whatever moment, and goes on from it', async () => {
     const before = await deploy(folder, { model: 'small', threads: 1 });
     const program = "import { deploy } from 'imagesim/similarity'; console.log('begun'); await deploy(process.argv[1], { model: 'small', threads: 1 }); console.log('done');"; // prettier-ignore
-    const delays = process.env.IMAGESIM_PROOF ? Array.from({ length: 100 }, (_, at) => 30 * at) : [400];
+    const delays = process.env.IMAGESIM_PROOF ? Array.from({ length: 100 }, (_, at) => 30 * at) : [150];
     for (const [at, delay] of delays.entries()) {
       await addMap(folder, QUADKEYS[at % 2], `kind${at}`);
       const child = spawn(process.execPath, ['--input-type=module', '-e', program, folder], { stdio: ['ignore', 'pipe', 'inherit'] }); // prettier-ignore
+      const closed = once(child, 'close'); // it may have done all before it is killed
       await once(child.stdout, 'data');
       await pause(delay);
       child.kill('SIGKILL');
-      await once(child, 'close');
+      await closed;
       const store = await openStore(folder, 'small');
       const { columns } = await store.load();
       assert.equal(columns.n, before.rows);

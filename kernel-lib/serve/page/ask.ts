@@ -1,4 +1,4 @@
-import type { AnswerCollection, ChangeAnswer, Facts, TagCollection } from './shapes.ts';
+import type { AnswerCollection, ChangeAnswer, Facts, ShownAnswer, TagCollection } from './shapes.ts';
 import type { FeatureCollection } from 'geojson';
 
 /** Where the page lies, behind a tunnel or a proxy's prefix too. */
@@ -35,6 +35,9 @@ export const askChips = (bbox: string, signal: AbortSignal): Promise<FeatureColl
 export const askTags = (bbox: string, signal: AbortSignal): Promise<TagCollection> => answered(`tags?bbox=${bbox}`, { signal }); // prettier-ignore
 
 export const askChange = (bbox: string, least: number, signal: AbortSignal): Promise<ChangeAnswer> => answered(`change?bbox=${bbox}&least=${least}`, { signal }); // prettier-ignore
+
+/** What shows at a place as of a day. */
+export const askShown = ({ lng, lat }: { lng: number; lat: number }, day: string, signal: AbortSignal): Promise<ShownAnswer> => answered(`shown/${lng.toFixed(6)},${lat.toFixed(6)}?to=${day}`, { signal }); // prettier-ignore
 
 /** Address of the picture of a chip in one acquisition. @param name `Z33-…@day@acquisition` */
 export function pictureOf(name: string): string {

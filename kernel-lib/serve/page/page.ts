@@ -25,6 +25,7 @@ import type { AnswerCollection, ChangeProperties, Facts, HitProperties } from '.
 import { type Layer, type State, isAsked, questionOf, readHash, writeHash } from './state.ts';
 import { dividerOf } from './swipe.ts';
 import { switchTheme } from './theme.ts';
+import { Shown } from './shown.ts';
 import { Timeline } from './timeline.ts';
 
 /** The page: what is asked and shown, kept in its address. */
@@ -35,6 +36,7 @@ export class Page {
   readonly #layers: Layers;
   readonly #marks: Marks;
   readonly #timeline: Timeline;
+  readonly #shown: Shown;
   readonly #divide: (at: number) => void;
   #answers: AnswerCollection | undefined;
   #at: number | undefined;
@@ -53,6 +55,7 @@ export class Page {
     this.#layers = new Layers(this.#ground, () => this.#notice.credit(this.#facts.attribution, this.#layers.credit));
     this.#marks = new Marks(the('marks'), this.#ground);
     this.#timeline = new Timeline(the('time'), facts.days, (which, day) => this.#set({ [which === 'after' ? 'day' : 'before']: day }, 'days')); // prettier-ignore
+    this.#shown = new Shown(this.#ground, this.#timeline);
     this.#divide = dividerOf(the('divider'), the('stage'), (at, isDone) => {
       this.#state.swipe = at;
       this.#clip();
@@ -157,6 +160,14 @@ export class Page {
     the('divider').hidden = !isComparing;
     if (isComparing) this.#divide(this.#state.swipe!);
     this.#clip();
+    this.#tellShown();
+  }
+
+  /** Says of which days the pictures are that show, where they are not of the chosen ones. */
+  #tellShown(): void {
+    const { after, before } = this.#days;
+    const days = this.#state.swipe === undefined ? { after } : { after, before };
+    this.#shown.tell(days).catch((error: unknown) => this.#notice.say((error as Error).message));
   }
 
   /** The picture on the right is seen right of the divider only. */
@@ -169,6 +180,7 @@ export class Page {
     const { lng, lat } = this.#ground.after.getCenter();
     this.#set({ view: { zoom: this.#ground.after.getZoom(), lat, lon: lng } }, 'layers');
     this.#offerView();
+    this.#tellShown();
   }
 
   // What is asked

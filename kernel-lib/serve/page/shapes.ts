@@ -63,6 +63,11 @@ export interface AnswerCollection extends FeatureCollection<Polygon | MultiPolyg
   licences: readonly { source: string; licence: string; attribution: string }[];
 }
 
+/** The acquisition that shows at a place: `/shown`. */
+export interface ShownAnswer {
+  shown: { date: string; catid: string } | null;
+}
+
 /** What a square of a change list says of itself. */
 export interface ChangeProperties {
   id: string;

@@ -1,12 +1,13 @@
 import { dayText, icon, make } from './element.ts';
 import type { Facts } from './shapes.ts';
 
-type Which = 'after' | 'before';
+export type Which = 'after' | 'before';
 
 /** A day that is shown, and what shows it. */
 interface Row {
   element: HTMLElement;
   show(day: string): void;
+  tell(words: string): void;
 }
 
 /** The days as a slider; as two where days are compared. */
@@ -33,6 +34,12 @@ export class Timeline {
     if (isTwo) this.#rows.before?.show(before);
   }
 
+  /** Says of which day the picture is that shows in the middle of the map, where it is not the chosen one; null: none is there. */
+  tell(which: Which, day: string, shown: string | null): void {
+    const words = shown === null ? 'no picture until then' : dayText(shown);
+    this.#rows[which]?.tell(day === shown ? '' : `In the middle of the map: ${words}`);
+  }
+
   #row(which: Which, label: string): Row {
     const days = this.#days;
     let at = 0;
@@ -47,13 +54,18 @@ export class Timeline {
     const ticks = days.length > 80 ? [] : days.map((_, tick) => make('i', { style: `left:${(100 * tick) / Math.max(1, days.length - 1)}%` })); // prettier-ignore
     const rail = make('div', { class: 'rail' }, input, make('div', { class: 'ticks' }, ...ticks));
     const title = make('b', {}, make('small', {}, label), words);
-    const element = make('div', { class: 'day' }, title, step(-1, 'back', 'Earlier day'), rail, step(1, 'forth', 'Later day')); // prettier-ignore
+    const note = make('p', { class: 'note', hidden: true });
+    const element = make('div', { class: 'day' }, title, step(-1, 'back', 'Earlier day'), rail, step(1, 'forth', 'Later day'), note); // prettier-ignore
+    const tell = (told: string): void => {
+      note.textContent = told;
+      note.hidden = told === '';
+    };
     const show = (day: string): void => {
       at = Math.max(0, days.indexOf(day));
       input.value = String(at);
       input.setAttribute('aria-valuetext', dayText(day));
       words.textContent = dayText(day);
     };
-    return { element, show };
+    return { element, show, tell };
   }
 }
