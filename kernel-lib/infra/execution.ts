@@ -49,18 +49,31 @@ export async function execute(
   child.stderr.setEncoding('utf8').on('data', (text: string) => (log = (log + text).slice(-4000)));
   const exit = once(child, 'close') as Promise<[number | null]>;
   const execution: Execution = { peak: 0 };
+  let broken: string | undefined;
   for await (const line of createInterface({ input: child.stdout })) {
-    const said = JSON.parse(line) as { cell?: number; failed?: string; peak?: number };
-    if (said.failed !== undefined) execution.failure = { cell: said.cell ?? 0, text: said.failed };
+    const said = parsed(line);
+    if (said === undefined) broken = line;
+    else if (said.failed !== undefined) execution.failure = { cell: said.cell ?? 0, text: said.failed };
     else if (said.peak !== undefined) execution.peak = said.peak;
     else onCell(said.cell ?? 0);
   }
   const [code] = await exit;
   signal?.removeEventListener('abort', stop);
   signal?.throwIfAborted();
+  if (broken !== undefined)
+    throw new Error(`Jupyter broke off in the middle of ${basename(paths[0])}, after ${broken.length} characters of ${JSON.stringify(broken.slice(0, 500))} (exit code ${code}, ${log.trim().split('\n').pop()}): run it again`); // prettier-ignore
   if (code !== 0 && !execution.failure)
     throw new Error(`Jupyter could not run ${basename(paths[0])}: ${log.trim().split('\n').pop()}: run ./setup.sh`);
   return execution;
+}
+
+/** A line of execute.py; undefined where it was cut short. */
+function parsed(line: string): { cell?: number; failed?: string; peak?: number } | undefined {
+  try {
+    return JSON.parse(line) as { cell?: number; failed?: string; peak?: number };
+  } catch {
+    return undefined;
+  }
 }
 
 /** The line that says what went wrong, out of a stack, a list of type errors or nbclient's words. */

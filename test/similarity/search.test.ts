@@ -225,7 +225,7 @@ describe('similarity search', () => {
   describe('with an index', () => {
     it('has parameters that reach 0.98 of the exact answers, says so, and reaches them', async () => {
       const { partitions, probes, recall, questions, rows: of } = big.index!;
-      assert.deepEqual([partitions, of, questions, recall.map(({ k }) => k)], [55, 3000, 50, [1, 10, 100]]);
+      assert.deepEqual([partitions, of, questions, recall.map(({ k }) => k)], [55, 3000, 100, [1, 10, 100]]);
       assert.ok(probes <= partitions && recall[1].recall >= 0.98);
       let found = 0;
       for (let at = 5; at < rows.length; at += 150) {

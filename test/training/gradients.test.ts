@@ -93,11 +93,12 @@ describe('training: gradient kernels of the wasm backend', () => {
   });
 });
 
-/** A processor takes a minute for all: the long form does, the short one takes every twentieth. */
-const every = process.env.IMAGESIM_PROOF ? 1 : 20;
+/** A processor takes a minute for all, and half of one to train: the long form does, the short one takes every twentieth and trains nothing. */
+const isLong = process.env.IMAGESIM_PROOF !== undefined;
+const every = isLong ? 1 : 20;
 
 describe('training: gradients on WebGPU', () => {
-  it(`agree with plain JavaScript to 1e-5 in each of ${Math.ceil(cases.length / every)} cases, and train and encode alike, on the processor's Vulkan`, async function () {
+  it(`agree with plain JavaScript to 1e-5 in each of ${Math.ceil(cases.length / every)} cases, and ${isLong ? 'train and encode' : 'encode'} alike, on the processor's Vulkan`, async function () {
     this.timeout(600_000);
     const vulkan = vulkanOnProcessor();
     if ('missing' in vulkan) {
@@ -105,13 +106,13 @@ describe('training: gradients on WebGPU', () => {
       this.skip();
     }
     const script = join(import.meta.dirname, 'gpu.ts');
-    const parts = ['gradients', 'embeddings', 'losses', '--every', String(every)];
+    const parts = ['gradients', 'embeddings', ...(isLong ? ['losses'] : []), '--every', String(every)];
     const checked = Math.ceil(cases.length / every);
     const env = { ...process.env, ...vulkan.env };
     const run = promisify(execFile)(process.execPath, ['--import', 'tsx', script, ...parts], { env });
     const { stdout: said } = await run; // rejects where a part is wrong, with what was said
     assert.match(said, new RegExp(`^gradients: ${checked} of ${checked} right`, 'm'));
     assert.match(said, /^embeddings: .*e-[6-9] /m);
-    assert.match(said, /^losses: .*e-[5-9] /m);
+    if (isLong) assert.match(said, /^losses: .*e-[5-9] /m);
   });
 });
