@@ -1,4 +1,5 @@
 import sharp, { type OverlayOptions } from 'sharp';
+import { mean } from 'simple-statistics';
 import { type Bounds, chipBounds, parseChip, toLonLat } from '../ard/index.ts';
 import { mapTileAt, mapTileBounds, toMercator } from './mercator.ts';
 import { type Mosaic, openMosaic } from './mosaic.ts';
@@ -34,7 +35,7 @@ export async function liveMap({ dataPath, chip, bounds, url = 'http://127.0.0.1:
   if (!box) throw new RangeError('liveMap requires a chip or bounds, got neither');
   const mosaic = await openMosaic(dataPath, { dataPath });
   try {
-    const { jpeg, zoom } = await pictureOf(mosaic, box);
+    const { jpeg, zoom } = await pictureOf(mosaic, box, chip);
     const image = `<img alt="satellite picture" style="max-width:100%;display:block" src="data:image/jpeg;base64,${jpeg.toString('base64')}">`;
     const credit = `<small>${escaped(mosaic.attribution)}</small>`;
     if (!(await answers(url))) return `<div>${image}${credit}<p><small>Live where <code>imagesim serve</code> runs: start it, and run the cell again.</small></p></div>`;
@@ -57,15 +58,26 @@ async function answers(url: string): Promise<boolean> {
   }
 }
 
-function boundsAround(chip: string): Bounds {
+/** Corners of a chip, degrees, from the south-west on. */
+function cornersOf(chip: string): [lon: number, lat: number][] {
   const [west, south, east, north] = chipBounds(chip);
-  const [lon, lat] = toLonLat(parseChip(chip).cell.epsg, [(west + east) / 2, (south + north) / 2]);
+  const { epsg } = parseChip(chip).cell;
+  return [[west, south], [east, south], [east, north], [west, north]].map((place) => toLonLat(epsg, place as [number, number])); // prettier-ignore
+}
+
+function boundsAround(chip: string): Bounds {
+  const corners = cornersOf(chip);
+  const [lon, lat] = [0, 1].map((axis) => mean(corners.map((corner) => corner[axis])));
   const across = (1.5 * AROUND) / Math.cos((lat * Math.PI) / 180);
   return [lon - across, lat - AROUND, lon + across, lat + AROUND];
 }
 
-/** The newest acquisitions within some bounds, out of the map tiles that cover them. */
-async function pictureOf(mosaic: Mosaic, bounds: Bounds): Promise<{ jpeg: Buffer; zoom: number }> {
+/** The newest acquisitions within some bounds, out of the map tiles that cover them; a chip framed. */
+async function pictureOf(
+  mosaic: Mosaic,
+  bounds: Bounds,
+  chip: string | undefined,
+): Promise<{ jpeg: Buffer; zoom: number }> {
   const [[west, south], [east, north]] = [toMercator(bounds.slice(0, 2)), toMercator(bounds.slice(2))];
   const metresAt = (z: number): number => (mapTileBounds({ z, x: 0, y: 0 })[2] - mapTileBounds({ z, x: 0, y: 0 })[0]) / 256; // prettier-ignore
   let zoom = 18;
@@ -78,11 +90,24 @@ async function pictureOf(mosaic: Mosaic, bounds: Bounds): Promise<{ jpeg: Buffer
     const canvas = await mosaic.render({ z: zoom, x: first.x + column, y: first.y + row }, { select: 'newest' });
     parts.push({ input: Buffer.from(await encode(canvas, 'png', [0, 0, 0])), left: 256 * column, top: 256 * row });
   }
-  const whole = await sharp({ create: { width: 256 * across, height: 256 * down, channels: 3, background: '#808080' } }).composite(parts).png({ compressionLevel: 1 }).toBuffer(); // prettier-ignore
   const [left, , , top] = mapTileBounds(first);
+  const whole = await sharp({ create: { width: 256 * across, height: 256 * down, channels: 3, background: '#808080' } }).composite(parts).png({ compressionLevel: 1 }).toBuffer(); // prettier-ignore
   const pixels = (metres: number): number => Math.max(1, Math.round(metres / metresAt(zoom)));
   const cut = { left: pixels(west - left) - 1, top: pixels(top - north) - 1, width: Math.min(pixels(east - west), 256 * across - pixels(west - left)), height: Math.min(pixels(north - south), 256 * down - pixels(top - north)) }; // prettier-ignore
-  return { jpeg: await sharp(whole).extract(cut).jpeg({ quality: 80 }).toBuffer(), zoom };
+  const picture = await sharp(whole).extract(cut).png({ compressionLevel: 1 }).toBuffer();
+  const placeOf = (corner: [number, number]): number[] => {
+    const [x, y] = toMercator(corner);
+    return [(x - left) / metresAt(zoom) - cut.left, (top - y) / metresAt(zoom) - cut.top];
+  };
+  const frame = chip === undefined ? [] : [{ input: frameAround(cornersOf(chip).map(placeOf), cut) }];
+  return { jpeg: await sharp(picture).composite(frame).jpeg({ quality: 80 }).toBuffer(), zoom };
+}
+
+/** A white line with a dark edge, which shows on light and on dark ground. */
+function frameAround(corners: readonly number[][], { width, height }: { width: number; height: number }): Buffer {
+  const points = corners.map((corner) => corner.map((value) => value.toFixed(1)).join()).join(' ');
+  const line = (colour: string, thick: number): string => `<polygon points="${points}" fill="none" stroke="${colour}" stroke-width="${thick}"/>`; // prettier-ignore
+  return Buffer.from(`<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${line('#000', 5)}${line('#fff', 2.5)}</svg>`); // prettier-ignore
 }
 
 function escaped(text: string): string {

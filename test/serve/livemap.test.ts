@@ -19,6 +19,10 @@ describe('the live map in a notebook', () => {
     assert.ok(info.width > 400 && info.width <= 960, `${info.width}`);
     const middle = 3 * (Math.floor(info.height / 2) * info.width + Math.floor(info.width / 2));
     assert.ok(colourOf(asked.kind, 1).every((value, band) => Math.abs(data[middle + band] - value) < 12), data.subarray(middle, middle + 3).join()); // prettier-ignore
+    const row = Array.from({ length: info.width }, (_, x) => data.subarray(middle - 3 * Math.floor(info.width / 2) + 3 * x).subarray(0, 3)); // prettier-ignore
+    const white = row.flatMap((pixel, x) => (Math.min(...pixel) > 215 ? [x] : []));
+    const metresPerPixel = (white.at(-1)! - white[0]) / 78.125; // the frame around the chip: its two sides are as far apart as the chip is wide
+    assert.ok(white.length >= 2 && white.length <= 10 && metresPerPixel > 0.5 && metresPerPixel < 2, white.join());
   });
 
   it('is the page, asked with the chip, where one does; the picture stays in it', async () => {
