@@ -23,10 +23,12 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbconvert import HTMLExporter
 
+LONGEST_LINE = 2000  # of what a cell wrote to standard error: Node shows the line that threw, which may be a whole packed library
 STRAY = ("UnhandledPromiseRejection:", "UncaughtException:")
 
 
 def say(**line):
+    os.set_blocking(sys.stdout.fileno(), True)  # the kernel has the same pipe, and Node sets it not to block: a long line would break off
     print(json.dumps(line), flush=True)
 
 
@@ -52,7 +54,8 @@ def peak_bytes(pid):
 
 
 def standard_error(cell):
-    return "".join(output.text for output in cell.outputs if output.output_type == "stream" and output.name == "stderr")
+    text = "".join(output.text for output in cell.outputs if output.output_type == "stream" and output.name == "stderr")
+    return "\n".join(line[:LONGEST_LINE] for line in text.splitlines())
 
 
 def stray(cell):

@@ -67,9 +67,14 @@ describe('runNotebooks', () => {
       `Promise.reject(new Error('too late'));\nawait new Promise((wake) => setTimeout(wake, 50));`,
       /UnhandledPromiseRejection: Error: too late/,
     ],
+    [
+      'a cell that has written more than a pipe takes',
+      `for (let line = 0; line < 150; line++) console.error('x'.repeat(3000));\nthrow new Error('too much');`,
+      /Error: too much/,
+    ],
     ['a kernel that dies', `process.exit(1);`, /the kernel died/],
   ];
-  for (const [what, cell, words] of process.env.IMAGESIM_PROOF ? failures : failures.slice(1, 3)) {
+  for (const [what, cell, words] of process.env.IMAGESIM_PROOF ? failures : failures.slice(1, 4)) {
     it(`names notebook, cell and error of ${what}, keeps the notebook as far as it came, and runs no further`, async () => {
       await put('01-first', `console.log('fine');`, cell, `console.log('never');`);
       await put('02-second', `console.log('never');`);
