@@ -11,8 +11,8 @@ import { writeSmallTile } from '../test/chips/small.ts';
 import type { Bench, Contest, Round } from './measure.ts';
 
 const cli = fileURLToPath(new URL('../kernel-lib/bin/imagesim.js', import.meta.url));
-/** Cells, and blocks a side of each that hold pixels: 1,024 chips a cell. */
-const [CELLS, BLOCKS] = [8, 16];
+/** Cells, and blocks a side of each that hold pixels: 1,024 chips a cell. Work for half a minute, so that the start of the program, a second, weighs as little as in a shard of the real thing. */
+const [CELLS, BLOCKS] = [24, 16];
 
 /** Has a process say at its end how long it had the processor. */
 const SPENT = `data:text/javascript,process.on('exit',()=>{const{user,system}=process.cpuUsage();console.error('spent '+(user+system)/1e6)})`;
