@@ -14,7 +14,7 @@ export function bitCodes(vectors: Vectors): Codes {
  *
  * @param codes of the rows, as {@link bitCodes} makes them
  * @param vectors the rows themselves: only the candidates are read, so that they may lie on a disk
- * @param options.candidates Default: 20 for each answer wanted, 200 at least
+ * @param options.candidates Default: 20 for each answer wanted, 200 at least: of 50,000 clustered rows of 128 numbers 0.99 of the cosine's ten and of its hundred are found so
  */
 export function bitNearest(
   codes: Codes,
