@@ -156,8 +156,13 @@ async function chipCells(plan: Plan, report: ChipReport): Promise<void> {
   const ground = await openGround(ard ?? (await groundAddress(dataPath, zone, to)), { zone, scratch, onFault, signal });
   const cells = await chooseCells(ground, plan, report);
   report.quadkeys = cells.map(({ cell }) => cell.quadkey).sort();
-  const work = (one: CellWork): Promise<void> =>
-    chipCell(one, ground, plan, report).finally(() => ground.forget(one.cell));
+  const work = async (one: CellWork): Promise<void> => {
+    try {
+      await chipCell(one, ground, plan, report);
+    } finally {
+      await ground.forget(one.cell);
+    }
+  };
   await eachUnit(cells, 'cells', work, { ...plan, concurrency: plan.concurrency ?? 2 });
 }
 

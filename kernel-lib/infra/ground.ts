@@ -12,11 +12,11 @@ export interface Ground {
   /** In order of cell, date and catalogue id. The paths of their files are where they lie, or will lie once they are brought. */
   tiles: Tile[];
   /** Bytes of a tile's file, and when it was last written: of a bucket's without bringing it. */
-  facts(path: string): Promise<{ bytes: number; modified: Date }>;
+  facts: (path: string) => Promise<{ bytes: number; modified: Date }>;
   /** Brings such files of a tile as it has; on a disk they are there. @throws {Error} naming the file that arrives damaged */
-  bring(tile: Tile, kinds: readonly string[]): Promise<void>;
+  bring: (tile: Tile, kinds: readonly string[]) => Promise<void>;
   /** Removes what was brought of a cell; a delivery's own files stay. */
-  forget(cell: Cell): Promise<void>;
+  forget: (cell: Cell) => Promise<void>;
 }
 
 /** Options of {@link openGround}. */
@@ -73,7 +73,7 @@ async function inBucket(address: string, { zone, scratch, onFault, signal }: Gro
     return { ...tile, cell, date, files: Object.fromEntries(paths) as Tile['files'] };
   };
   const tiles = (await tilesOf(delivery, undefined, onFault)).map(placed);
-  const coming = new Map<string, Promise<unknown>>();
+  const coming = new Map<string, Promise<void>>();
   const bringOne = async (path: string): Promise<void> => {
     const file = objects.get(path)!;
     if (!(await looksSame(path, file))) await bringFiles(delivery.source, [{ file, path }], { signal });
@@ -83,8 +83,11 @@ async function inBucket(address: string, { zone, scratch, onFault, signal }: Gro
     facts: async (path) => objects.get(path)!,
     bring: async ({ files: paths }, kinds) => {
       const wanted = kinds.flatMap((kind) => paths[kind] ?? []);
-      for (const path of wanted) if (!coming.has(path)) coming.set(path, bringOne(path));
-      await Promise.all(wanted.map((path) => coming.get(path)));
+      const bringOnce = (path: string): Promise<void> => {
+        if (!coming.has(path)) coming.set(path, bringOne(path));
+        return coming.get(path)!;
+      };
+      await Promise.all(wanted.map(bringOnce));
     },
     forget: async (cell) => {
       for (const path of coming.keys()) if (path.startsWith(`${cellFolder(scratch, cell)}/`)) coming.delete(path);

@@ -4,21 +4,13 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ChipOptions, type ChipReport, chipTiles } from 'imagesim/chips';
 import { syncDelivery } from 'imagesim/infra';
-import { type Bucket, type Context, type Middleware, filesUnder, openBucket } from '../bucket.ts';
+import { type Bucket, type Context, type Middleware, filesUnder, objectsAt, openBucket, refuse } from '../bucket.ts';
 import { emptyFolder } from '../delivery.ts';
 import { smallDelivery, startChip } from './small.ts';
 
 const CELLS = 2;
 const KILLS = process.env.IMAGESIM_PROOF ? 40 : 1;
 const AWAY_MS = process.env.IMAGESIM_PROOF ? 10_000 : 400;
-
-/** Answers a request as S3 does where something is wrong. */
-function fail(context: Context, status: number, code: string): void {
-  context.req.resume();
-  context.status = status;
-  context.type = 'application/xml';
-  context.body = `<Error><Code>${code}</Code><Message>said by the test</Message></Error>`;
-}
 
 describe('chips of workers who share no disk', () => {
   let bucket: Bucket;
@@ -37,8 +29,8 @@ describe('chips of workers who share no disk', () => {
     delivery = await bucket.put(tiles);
     await syncDelivery(delivery, folder); // for the record says when the tile's file was written
     await chipTiles({ dataPath: folder, zone: 33 });
-    const made = (await filesUnder(folder)).filter((key) => /^(chips|nodata-index)/.test(key));
-    expected = new Map(await Promise.all(made.map(async (key) => [key, await readFile(join(folder, key))] as const)));
+    const names = (await filesUnder(folder)).filter((key) => /^(chips|nodata-index)/.test(key));
+    expected = new Map(await Promise.all(names.map(async (key) => [key, await readFile(join(folder, key))] as const)));
   });
   after(() => bucket.close());
 
@@ -59,12 +51,7 @@ describe('chips of workers who share no disk', () => {
 
   const keyOf = ({ path }: Context): string => /\/(?:made|orders)\/\d+\/(.*)$/.exec(path)![1];
 
-  /** What was made lies in the bucket, by key. */
-  async function made(address: string): Promise<Map<string, Buffer>> {
-    const folder = join(bucket.directory, address.slice('s3://'.length));
-    const names = (await filesUnder(folder)).filter((name) => name.endsWith('._S3rver_object') && !name.startsWith('ard/')); // prettier-ignore
-    return new Map(await Promise.all(names.map(async (name) => [name.replace('._S3rver_object', ''), await readFile(join(folder, name))] as const))); // prettier-ignore
-  }
+  const made = (address: string): Promise<Map<string, Buffer>> => objectsAt(bucket, address);
 
   async function chipTo(to: string, options: Partial<ChipOptions> = {}): Promise<ChipReport & { left: string[] }> {
     const dataPath = options.dataPath ?? (await emptyFolder());
@@ -142,7 +129,11 @@ describe('chips of workers who share no disk', () => {
       const { failed, merged } = await chipTo(address);
       assert.deepEqual({ failed, merged }, { failed: [], merged: true });
       assert.deepEqual(await made(address), expected);
-      assert.equal(new Set(put).size, put.length, `put twice: ${put.filter((key, at) => put.indexOf(key) !== at)}`);
+      assert.equal(
+        new Set(put).size,
+        put.length,
+        `put twice: ${put.filter((key, at) => put.indexOf(key) !== at).join(', ')}`,
+      );
     }
   });
 
@@ -154,7 +145,7 @@ describe('chips of workers who share no disk', () => {
       const away = performance.now() - since;
       if (!(away >= 0 && away < AWAY_MS)) return next();
       refused++;
-      return fail(context, 500, 'InternalError');
+      return refuse(context, 500, 'InternalError');
     });
     const { failed, left } = await chipTo(address);
     assert.deepEqual({ failed, left }, { failed: [], left: [] });
@@ -165,7 +156,7 @@ describe('chips of workers who share no disk', () => {
   it('of a cell that the bucket refuses are named with object and remedy, stay here without a record there, and go there later uncut', async () => {
     const address = begin();
     const dataPath = await emptyFolder();
-    watch((context, next) => (/000001_|000001\/.*\.jpg/.test(context.path) && context.method === 'PUT' ? fail(context, 403, 'AccessDenied') : next())); // prettier-ignore
+    watch((context, next) => (/000001_|000001\/.*\.jpg/.test(context.path) && context.method === 'PUT' ? refuse(context, 403, 'AccessDenied') : next())); // prettier-ignore
     const { failed, cut, left } = await chipTo(address, { dataPath });
     assert.equal(cut, CELLS * 15);
     assert.equal(failed.length, 1);
