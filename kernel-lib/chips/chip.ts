@@ -188,7 +188,7 @@ function settle(options: ChipOptions): Plan {
   const filename = options.filename ?? join(root, 'nodata-index.json');
   const chipDir = options.chipDir ?? join(root, 'chips', paddedZone(zone));
   const handover = outbox && new Handover(outbox, filename, chipDir);
-  const scratch = outbox?.root ?? join(root, 'scratch');
+  const scratch = outbox?.inbox ?? join(root, 'scratch');
   return { ...options, zone, filename, chipDir, cut: { format, quality, minValid, product }, scratch, handover };
 }
 

@@ -1,7 +1,7 @@
 import { rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import {
-  type Cell, type SourceFile, type Tile, cellFolder, openDelivery, readTiles, tilesOf, zonesOnDisk,
+  type Cell, type Delivery, type SourceFile, type Tile, cellFolder, openDelivery, readTiles, tilesOf, zonesOnDisk,
 } from '../ard/index.ts'; // prettier-ignore
 import { patiently } from './patience.ts';
 import { looksSame } from './same.ts';
@@ -48,6 +48,11 @@ export async function openGround(address: string, options: GroundOptions): Promi
   return address.startsWith('s3://') ? inBucket(address, options) : onDisk(address, options);
 }
 
+/** Lists a zone of a delivery; a bucket that is away for some seconds is waited for. @throws {Error} when there is no tile in it */
+export function openPatiently(address: string, zone: number, signal?: AbortSignal): Promise<Delivery> {
+  return patiently(() => openDelivery(address, { zone }), { retries: 8, signal });
+}
+
 async function onDisk(dataPath: string, { zone, onFault }: GroundOptions): Promise<Ground> {
   return {
     tiles: await readTiles(dataPath, { zone, onFault }),
@@ -61,7 +66,7 @@ async function onDisk(dataPath: string, { zone, onFault }: GroundOptions): Promi
 }
 
 async function inBucket(address: string, { zone, scratch, onFault, signal }: GroundOptions): Promise<Ground> {
-  const delivery = await patiently(() => openDelivery(address, { zone }), { retries: 8, signal });
+  const delivery = await openPatiently(address, zone, signal);
   const files = new Map(delivery.files.map((file) => [file.key, file]));
   const objects = new Map<string, SourceFile>();
   const placed = ({ cell, date, files: keys, ...tile }: Tile): Tile => {

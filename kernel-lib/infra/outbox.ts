@@ -36,6 +36,8 @@ export class Outbox {
   readonly address: string;
   /** Folder that keys start from. */
   readonly root: string;
+  /** Folder that what is only read is brought to, under the same keys: what could not be put does not lie there. */
+  readonly inbox: string;
   /** What was put so far. */
   objects = 0;
   bytes = 0;
@@ -48,6 +50,7 @@ export class Outbox {
     placeOf(address);
     this.address = address.replace(/\/+$/, '');
     this.root = resolve(root);
+    this.inbox = join(this.root, 'in');
     this.#options = options;
     this.#source = openSource(this.address, options);
   }

@@ -4,10 +4,9 @@ import {
   type StepOptions,
   cellFolder,
   bareTilesOf,
-  openDelivery,
   paddedZone,
 } from '../ard/index.ts';
-import { type Outbox, groundAddress, outboxOf } from '../infra/index.ts';
+import { type Outbox, groundAddress, openPatiently, outboxOf } from '../infra/index.ts';
 import { metaPath, osmPath } from './read.ts';
 
 /** Where maps of cells are written, and where they go from there. */
@@ -48,9 +47,9 @@ export function osmPlace(dataPath: string, to: string | undefined, { signal }: P
 }
 
 async function mapThere(outbox: Outbox, cell: Cell): Promise<Map<string, SourceFile>> {
-  const keys = [osmPath, metaPath].map((path) => outbox.keyOf(path(outbox.root, cell)));
+  const keys = new Set([osmPath, metaPath].map((path) => outbox.keyOf(path(outbox.root, cell))));
   const found = await outbox.list(`${outbox.keyOf(cellFolder(outbox.root, cell))}/osm_data`);
-  return new Map([...found].filter(([key]) => keys.includes(key)));
+  return new Map([...found].filter(([key]) => keys.has(key)));
 }
 
 /**
@@ -65,7 +64,7 @@ export async function cellsInBucket(
 ): Promise<Map<Cell, number> | undefined> {
   const address = await groundAddress(dataPath, zone, to);
   if (!address.startsWith('s3://')) return undefined;
-  const delivery = await openDelivery(address, { zone });
+  const delivery = await openPatiently(address, zone);
   const cells = new Map(bareTilesOf(delivery).map(({ cell }) => [cell.quadkey, cell]));
   const bytes = new Map<string, number>([...cells.keys()].map((quadkey) => [quadkey, 0]));
   for (const { key, bytes: size } of delivery.files) {
