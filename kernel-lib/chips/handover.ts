@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Cell, type SourceFile, type Tile, eachUnit, makeFolder } from '../ard/index.ts';
+import { type Cell, type SourceFile, type Tile, eachUnit, makeFolder, paddedZone } from '../ard/index.ts';
 import { type Outbox, filesBelow } from '../infra/index.ts';
 import { type Chip, type Cut, agreeOnCut, chipNamed, cutFrom, writeCut } from './cut.ts';
 import { mergeRecords } from './merge.ts';
@@ -43,8 +43,7 @@ export class Handover {
   /** Makes sure that the zone's chips in the bucket were cut as is asked for now. @throws {Error} when they were not */
   async agree(wanted: Cut, again: boolean): Promise<void> {
     const path = join(this.#chipDir, 'cut.json');
-    const bytes = await this.#outbox.read(this.#outbox.keyOf(path));
-    const there = bytes && cutFrom(bytes, this.addressOf(path));
+    const there = await cutAt(this.#outbox, this.#outbox.keyOf(path));
     agreeOnCut(this.addressOf(this.#chipDir), there, wanted, again);
   }
 
@@ -128,6 +127,22 @@ export class Handover {
   #keyOfChips(quadkey: string): string {
     return this.#outbox.keyOf(join(this.#chipDir, quadkey));
   }
+}
+
+/** How the chips of a zone were cut that a bucket holds; nothing where it holds none. @throws {Error} naming a `cut.json` that is damaged */
+export function heldCut(outbox: Outbox, zone: number): Promise<Cut | undefined> {
+  return cutAt(outbox, `chips/${paddedZone(zone)}/cut.json`);
+}
+
+async function cutAt(outbox: Outbox, key: string): Promise<Cut | undefined> {
+  const bytes = await outbox.read(key);
+  return bytes && cutFrom(bytes, `${outbox.address}/${key}`);
+}
+
+/** What a bucket holds of the masks of a cell; nothing where it has no record. */
+export async function heldRecord(outbox: Outbox, cell: string): Promise<CellRecord | undefined> {
+  const bytes = await outbox.read(`nodata-index.parts/${cell}.json`);
+  return bytes && recordFrom(bytes, cell);
 }
 
 /** The chips of a zone that a bucket holds, in order of cell, date and name. */

@@ -1,11 +1,4 @@
-import {
-  type Cell,
-  type SourceFile,
-  type StepOptions,
-  cellFolder,
-  bareTilesOf,
-  paddedZone,
-} from '../ard/index.ts';
+import { type Cell, type SourceFile, type StepOptions, cellFolder, bareTilesOf, paddedZone } from '../ard/index.ts';
 import { type Outbox, groundAddress, openPatiently, outboxOf } from '../infra/index.ts';
 import { metaPath, osmPath } from './read.ts';
 
