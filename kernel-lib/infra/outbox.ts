@@ -38,9 +38,6 @@ export class Outbox {
   readonly root: string;
   /** Folder that what is only read is brought to, under the same keys: what could not be put does not lie there. */
   readonly inbox: string;
-  /** What was put so far. */
-  objects = 0;
-  bytes = 0;
   readonly #options: OutboxOptions;
   readonly #source: Source;
   #upload: Promise<PutFiles> | undefined;
@@ -110,12 +107,11 @@ export class Outbox {
     const { signal, concurrency = AT_ONCE, retries = RETRIES } = this.#options;
     const found = await eachUnit(paths, 'files', (path) => this.#lacking(path, there), { concurrency });
     const missing = found.filter((file) => file !== undefined);
+    if (missing.length === 0) return;
     this.#upload ??= openUpload(this.address, this.#options);
     await (
       await this.#upload
     )(this.root, missing, { signal, concurrency, retries });
-    this.objects += missing.length;
-    this.bytes += missing.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   /** A file as it would be an object; nothing where the bucket holds the same bytes. */
