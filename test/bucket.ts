@@ -133,6 +133,24 @@ function grouped(xml: string, prefix: string, delimiter: string): string {
   });
 }
 
+/** Answers a request as S3 does where something is wrong. */
+export function refuse(context: Context, status: number, code: string): void {
+  context.req.resume();
+  context.status = status;
+  context.type = 'application/xml';
+  context.body = `<Error><Code>${code}</Code><Message>said by the test</Message></Error>`;
+}
+
+/** What a bucket holds below an address, without the delivery's own files, by key and in order. */
+export async function objectsAt({ directory }: Bucket, address: string): Promise<Map<string, Buffer>> {
+  const folder = join(directory, address.slice('s3://'.length));
+  const keysThere = (await filesUnder(folder)).flatMap((name) => /^(.*)\._S3rver_object$/.exec(name)?.[1] ?? []);
+  const made = keysThere.filter((key) => !/^ard\/.*\/\d{4}-\d\d-\d\d\//.test(key));
+  return new Map(
+    await Promise.all(made.map(async (key) => [key, await readFile(join(folder, `${key}._S3rver_object`))] as const)),
+  );
+}
+
 /** Files below a folder, `/`-separated, in order. */
 export async function filesUnder(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });

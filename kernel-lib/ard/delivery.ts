@@ -188,19 +188,25 @@ export function bareTilesOf({ prefix, files }: Delivery): BareTile[] {
  *
  * @param delivery an opened delivery
  * @param keep which tiles are wanted: of the others no STAC item is read. Default: all
+ * @param onFault told of a tile whose STAC item is damaged, which is left out. Default: throws
  * @throws {Error} naming a STAC item that is not JSON or not an item
  */
-export async function tilesOf(delivery: Delivery, keep: (tile: BareTile) => boolean = () => true): Promise<Tile[]> {
+export async function tilesOf(
+  delivery: Delivery,
+  keep: (tile: BareTile) => boolean = () => true,
+  onFault?: (fault: Error) => void,
+): Promise<Tile[]> {
   const { source } = delivery;
-  const inOrder = bareTilesOf(delivery).filter(keep);
-  return eachUnit(
-    inOrder,
-    'tiles',
-    async (tile) => ({ ...tile, metadata: await readMetadata(source, tile.files.item) }),
-    {
-      concurrency: 16,
-    },
-  );
+  const work = async (tile: BareTile): Promise<Tile[]> => {
+    try {
+      return [{ ...tile, metadata: await readMetadata(source, tile.files.item) }];
+    } catch (error) {
+      if (!onFault) throw error;
+      onFault(error as Error);
+      return [];
+    }
+  };
+  return (await eachUnit(bareTilesOf(delivery).filter(keep), 'tiles', work, { concurrency: 16 })).flat();
 }
 
 /**
@@ -227,17 +233,7 @@ export async function readTiles(
 }
 
 async function tilesUnder(source: Source, place: string, onFault?: (fault: Error) => void): Promise<Tile[]> {
-  const delivery = { source, prefix: 'ard/', files: await source.list(place) };
-  if (!onFault) return tilesOf(delivery);
-  const work = async (tile: BareTile): Promise<Tile[]> => {
-    try {
-      return [{ ...tile, metadata: await readMetadata(source, tile.files.item) }];
-    } catch (error) {
-      onFault(error as Error);
-      return [];
-    }
-  };
-  return (await eachUnit(bareTilesOf(delivery), 'tiles', work, { concurrency: 16 })).flat();
+  return tilesOf({ source, prefix: 'ard/', files: await source.list(place) }, undefined, onFault);
 }
 
 async function readMetadata(source: Source, key: string | undefined): Promise<TileMetadata | undefined> {

@@ -1,21 +1,28 @@
-import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import {
   type Bounds, type Cell, type Raster, type Shard, type StepOptions, type Tile, CHIPS_PER_SIDE, WriteError, atWork, boundsOf,
-  chipBounds, chipIds, dataRoot, eachUnit, isShare, paddedZone, polygonOf, readTiles, shardOf, sweepParts,
+  chipBounds, chipIds, dataRoot, eachUnit, isShare, paddedZone, polygonOf, shardOf, sweepParts,
 } from '../ard/index.ts'; // prettier-ignore
-import { type TileFilter, checkFilter, isWanted, touches, whyUnfit } from '../infra/index.ts';
-import { type ChipFormat, type Cut, agreeOnCut, cutTile, missingChips, removeChips, writeCut } from './cut.ts';
+import { type Ground, type TileFilter, checkFilter, groundAddress, isWanted, openGround, outboxOf, touches, whyUnfit } from '../infra/index.ts'; // prettier-ignore
+import { type ChipFormat, type Cut, agreeOnCut, cutTile, missingChips, readCut, removeChips, writeCut } from './cut.ts';
+import { type Held, Handover } from './handover.ts';
 import { mergeRecords } from './merge.ts';
 import { NoMaskError } from './nodata.ts';
 import { checkIndex } from './nodataindex.ts';
 import { type Product, openProduct } from './product.ts';
-import { type TileRecord, chipsOf, fileFacts, readRecord, recordOf, writeRecord } from './record.ts';
+import { type CellRecord, type TileRecord, chipsOf, fileFacts, readRecord, recordOf, writeRecord } from './record.ts';
 
 /** Options of {@link chipTiles}. */
 export interface ChipOptions extends StepOptions, Omit<TileFilter, 'zone'> {
   /** Data folder with the delivery under `ard`. */
   dataPath: string;
+  /** Where tiles are read: a data folder, or an s3:// prefix that holds `ard`. Default: `dataPath`, or `to` where none of the zone lies there. */
+  ard?: string | undefined;
+  /**
+   * `s3://` prefix that index, records and chips go to, a cell at a time, under the same keys; what lies there is not made again.
+   * Default: the data folder.
+   */
+  to?: string | undefined;
   /** Where the no-data index lies or is to lie. Default: `nodata-index.json` in the data folder. */
   filename?: string | undefined;
   /** Where chips go; its last part is the zone. Default: `chips/<zone>` in the data folder. */
@@ -77,7 +84,7 @@ export interface ChipReport {
   failed: string[];
   filename: string;
   chipDir: string;
-  /** Whether the index has it all; of several workers who ends last merges what the others have done. */
+  /** Whether the index has it all; of several workers who ends last merges what the others have done, but not in a bucket. */
   merged: boolean;
 }
 
@@ -87,6 +94,9 @@ interface Plan extends ChipOptions {
   chipDir: string;
   zone: number;
   cut: Cut;
+  /** Where tiles that are brought lie for a while. */
+  scratch: string;
+  handover: Handover | undefined;
 }
 
 /**
@@ -98,32 +108,62 @@ interface Plan extends ChipOptions {
  * at the last run is not read again, and a chip that is there is not cut again; of one that another file has replaced the
  * chips are cut anew.
  *
+ * With `to` no disk is shared, and little of it is needed: tiles are brought, where they lie in a bucket, and each cell's chips, then
+ * its record, are put into the bucket and removed here. A cell that could not be put is among what has failed, and stays here. What the
+ * bucket holds is not made again; index and table are merged there by a run that is no share.
+ *
  * @throws {RangeError} when the zone is not given, disagrees with the chip folder, or a filter can mean nothing
  * @throws {Error} naming the index, when it is of another version, or the chips, when they were cut otherwise
  */
 export async function chipTiles(options: ChipOptions): Promise<ChipReport> {
   const plan = settle(options);
-  await checkIndex(plan.filename); // one of another version ends it here
-  if (!plan.indexOnly)
-    await agreeOnCut(plan.chipDir, plan.cut, cutsAll(plan) || (plan.dryRun === true && plan.force === true));
+  const { handover, filename, chipDir } = plan;
+  if (!handover) await checkIndex(filename); // one of another version ends it here
+  await agree(plan);
+  const [indexPlace, chipPlace] = [filename, chipDir].map((path) => handover?.addressOf(path) ?? path);
   const report: ChipReport = {
-    zone: plan.zone, quadkeys: [], tiles: [], chips: 0, cut: 0, bytes: 0, leftOut: [], failed: [], filename: plan.filename, chipDir: plan.chipDir,
+    zone: plan.zone, quadkeys: [], tiles: [], chips: 0, cut: 0, bytes: 0, leftOut: [], failed: [], filename: indexPlace, chipDir: chipPlace,
     merged: false,
   }; // prettier-ignore
-  const isLast =
-    isShare(plan.shard) && !plan.dryRun
-      ? (await atWork(plan.filename, () => chipCells(plan, report))).isLast
-      : (await chipCells(plan, report), true);
+  const isLast = await workedLast(plan, report);
   report.tiles.sort((a, b) => (`${a.cell} ${a.date} ${a.catid}` < `${b.cell} ${b.date} ${b.catid}` ? -1 : 1));
   if (plan.dryRun || !isLast) return report;
-  await mergeRecords(plan.filename, plan.indexOnly ? undefined : plan.chipDir, plan.signal);
+  if (handover) await handover.merge(plan.signal);
+  else await mergeRecords(filename, plan.indexOnly ? undefined : chipDir, { signal: plan.signal });
   return { ...report, merged: true };
 }
 
+/** Makes sure that the chips that are there were cut as is asked for now. */
+async function agree(plan: Plan): Promise<void> {
+  if (plan.indexOnly) return;
+  const { handover, chipDir, cut, dryRun, force } = plan;
+  const again = cutsAll(plan) || (dryRun === true && force === true);
+  if (handover) await handover.agree(cut, again);
+  else agreeOnCut(chipDir, await readCut(chipDir), cut, again);
+}
+
+/** Works on the cells. @returns whether no other worker is still at it; of those who share no disk nobody can tell */
+async function workedLast(plan: Plan, report: ChipReport): Promise<boolean> {
+  if (isShare(plan.shard) && !plan.dryRun && !plan.handover)
+    return (await atWork(plan.filename, () => chipCells(plan, report))).isLast;
+  await chipCells(plan, report);
+  return !isShare(plan.shard);
+}
+
 async function chipCells(plan: Plan, report: ChipReport): Promise<void> {
-  const cells = await chooseCells(plan, report);
+  const { dataPath, ard, zone, to, scratch, signal } = plan;
+  const onFault = (fault: Error): void => void report.failed.push(fault.message);
+  const ground = await openGround(ard ?? (await groundAddress(dataPath, zone, to)), { zone, scratch, onFault, signal });
+  const cells = await chooseCells(ground, plan, report);
   report.quadkeys = cells.map(({ cell }) => cell.quadkey).sort();
-  await eachUnit(cells, 'cells', (work) => chipCell(work, plan, report), { ...plan, concurrency: plan.concurrency ?? 2 }); // prettier-ignore
+  const work = async (one: CellWork): Promise<void> => {
+    try {
+      await chipCell(one, ground, plan, report);
+    } finally {
+      await ground.forget(one.cell);
+    }
+  };
+  await eachUnit(cells, 'cells', work, { ...plan, concurrency: plan.concurrency ?? 2 });
 }
 
 /** Whether every chip of the zone is cut again: none is chosen, and none is another worker's. */
@@ -141,9 +181,15 @@ function settle(options: ChipOptions): Plan {
     throw new RangeError(`chipTiles requires a quality of 1 to 100, got ${quality}`);
   checkFilter(options);
   const zone = zoneOfChips(options);
-  const filename = options.filename ?? join(dataRoot(dataPath), 'nodata-index.json');
-  const chipDir = options.chipDir ?? join(dataRoot(dataPath), 'chips', paddedZone(zone));
-  return { ...options, zone, filename, chipDir, cut: { format, quality, minValid, product } };
+  if (options.to !== undefined && (options.filename !== undefined || options.chipDir !== undefined))
+    throw new RangeError(`what goes to ${options.to} has the keys of a data folder: give the zone, and neither index nor chip folder`); // prettier-ignore
+  const outbox = outboxOf(dataPath, options.to, options.signal);
+  const root = outbox?.root ?? dataRoot(dataPath);
+  const filename = options.filename ?? join(root, 'nodata-index.json');
+  const chipDir = options.chipDir ?? join(root, 'chips', paddedZone(zone));
+  const handover = outbox && new Handover(outbox, filename, chipDir);
+  const scratch = outbox?.inbox ?? join(root, 'scratch');
+  return { ...options, zone, filename, chipDir, cut: { format, quality, minValid, product }, scratch, handover };
 }
 
 function zoneOfChips({ zone, chipDir }: ChipOptions): number {
@@ -168,11 +214,10 @@ interface CellWork {
 }
 
 /** The cells that are worked on; tiles that are not wanted are listed with the reason. */
-async function chooseCells(plan: Plan, { leftOut, failed }: ChipReport): Promise<CellWork[]> {
+async function chooseCells(ground: Ground, plan: Plan, { leftOut }: ChipReport): Promise<CellWork[]> {
   const { product } = plan.cut;
-  const onFault = (fault: Error): void => void failed.push(fault.message);
   const cells = new Map<string, CellWork>();
-  for (const tile of await readTiles(plan.dataPath, { zone: plan.zone, onFault })) {
+  for (const tile of ground.tiles) {
     const { cell, files } = tile;
     if (!isWanted(tile, { bbox: plan.bbox, quadkey: plan.quadkey })) continue;
     const work = cells.get(cell.id) ?? { cell, tiles: [], there: new Set() };
@@ -183,12 +228,12 @@ async function chooseCells(plan: Plan, { leftOut, failed }: ChipReport): Promise
     if (why) leftOut.push(`${cell.id} ${tile.date} ${tile.catid}: ${why}`);
     else work.tiles.push(tile);
   }
-  return plan.shard ? shareOf([...cells.values()], plan.shard, product) : [...cells.values()];
+  return plan.shard ? shareOf([...cells.values()], plan.shard, product, ground) : [...cells.values()];
 }
 
 /** The cells that fall to one worker, by the bytes of their rasters. */
-async function shareOf(cells: CellWork[], shard: Shard, product: string): Promise<CellWork[]> {
-  const sizeOf = (path: string): Promise<number> => stat(path).then(({ size }) => size, () => 0); // prettier-ignore
+async function shareOf(cells: CellWork[], shard: Shard, product: string, ground: Ground): Promise<CellWork[]> {
+  const sizeOf = (path: string): Promise<number> => ground.facts(path).then(({ bytes }) => bytes, () => 0); // prettier-ignore
   const bytes = new Map<CellWork, number>();
   for (const work of cells) {
     const sizes = await Promise.all(work.tiles.map(({ files }) => sizeOf(files[product])));
@@ -201,14 +246,37 @@ function keyOf({ date, catid }: Pick<Tile, 'date' | 'catid'>): string {
   return `${date} ${catid}`;
 }
 
-/** All wanted tiles of a cell, one after another; then its record. */
-async function chipCell({ cell, tiles, there }: CellWork, plan: Plan, report: ChipReport): Promise<void> {
-  const before = await readRecord(plan.filename, cell.id);
+/** All wanted tiles of a cell, one after another; then its record; then both go where they are to go. */
+async function chipCell(work: CellWork, ground: Ground, plan: Plan, report: ChipReport): Promise<void> {
+  const { cell } = work;
+  const { handover, filename, indexOnly, dryRun } = plan;
+  if (!handover)
+    return void (await chipTilesOf(work, await readRecord(filename, cell.id), undefined, ground, plan, report));
+  try {
+    const held = await handover.held(cell, !indexOnly);
+    const before = held.record ?? (await readRecord(filename, cell.id)); // one that could not be put
+    const isNew = await chipTilesOf(work, before, held, ground, plan, report);
+    if (!dryRun) await handover.hand(cell, held, isNew || (held.record === undefined && before.tiles.length > 0));
+  } catch (error) {
+    if (plan.signal?.aborted || error instanceof WriteError) throw error;
+    report.failed.push((error as Error).message);
+  }
+}
+
+/** @param held what the bucket holds of the cell, where it goes there @returns whether there is a new record */
+async function chipTilesOf(
+  { cell, tiles, there }: CellWork,
+  before: CellRecord,
+  held: Held | undefined,
+  ground: Ground,
+  plan: Plan,
+  report: ChipReport,
+): Promise<boolean> {
   const after = new Map(before.tiles.filter((one) => there.has(keyOf(one))).map((one) => [keyOf(one), one]));
   for (const tile of tiles) {
     plan.signal?.throwIfAborted();
     try {
-      const record = await chipTile(tile, after.get(keyOf(tile)), plan, report);
+      const record = await chipTile({ tile, known: after.get(keyOf(tile)), held, ground }, plan, report);
       if (plan.cut.product === 'visual' || !tile.files['visual']) after.set(keyOf(tile), record); // the visual's own goes before
     } catch (error) {
       if (plan.signal?.aborted || error instanceof WriteError) throw error;
@@ -219,33 +287,39 @@ async function chipCell({ cell, tiles, there }: CellWork, plan: Plan, report: Ch
   }
   const isNew = [...after.values()].some((one) => !before.tiles.includes(one)) || after.size < before.tiles.length;
   if (isNew && !plan.dryRun) await writeRecord(plan.filename, { cell: cell.id, tiles: [...after.values()] });
+  return isNew;
+}
+
+/** A tile, what a run before has found of it, and what the bucket holds of its cell. */
+interface TileWork {
+  tile: Tile;
+  known: TileRecord | undefined;
+  held: Held | undefined;
+  ground: Ground;
 }
 
 /** One tile: what is real in it, from its mask or an earlier look at it; then its chips. */
-async function chipTile(
-  tile: Tile,
-  known: TileRecord | undefined,
-  plan: Plan,
-  report: ChipReport,
-): Promise<TileRecord> {
-  const { cut, chipDir, force = false } = plan;
-  const file = await fileFacts(tile.files[cut.product], tile.files['data-mask']);
+async function chipTile({ tile, known, held, ground }: TileWork, plan: Plan, report: ChipReport): Promise<TileRecord> {
+  const { cut, chipDir, force = false, handover } = plan;
+  const file = await fileFacts(tile.files[cut.product], tile.files['data-mask'], ground.facts);
   const isBelieved = known?.from !== 'assumed' || plan.noMask === 'assume-real'; // what was assumed once holds for once
   const isKnown = known && !force && isBelieved && JSON.stringify(known.file) === JSON.stringify(file);
   const isReplaced = known?.file.name === file.name && (known.file.bytes !== file.bytes || known.file.modified !== file.modified); // prettier-ignore
   if ((isReplaced && !plan.dryRun) || cutsAll(plan)) await removeChips(tile, chipDir); // they show another file, or were cut otherwise
-  const opened = new Opened(tile, cut.product);
+  const names = held && handover ? handover.names(held, tile) : [];
+  const opened = new Opened(tile, cut.product, ground);
   try {
     const record = isKnown ? known : recordOf(tile, file, await (await opened.get()).validity(plan));
     const chips = chipsOf(record, cut.minValid).filter(isWithin(tile.cell, plan.bbox));
     if (!plan.indexOnly && !plan.dryRun) await sweepParts(join(chipDir, tile.cell.quadkey, tile.date)); // a killed worker's, whose chips another has cut
     const missing = plan.indexOnly
       ? []
-      : await missingChips(tile, chips, chipDir, { ...cut, force: force || isReplaced });
+      : await missingChips(tile, chips, chipDir, { ...cut, force: force || isReplaced, elsewhere: names });
+    if (isReplaced || cutsAll(plan)) report.leftOut.push(...strayLines(tile, chips, names, plan));
     if (missing.length > 0 && plan.dryRun) report.bytes += bytesOf((await opened.get()).raster, missing);
     else if (missing.length > 0) {
       const { raster, readSquare } = await opened.get();
-      await writeCut(chipDir, cut);
+      await (handover?.sayCut(cut) ?? writeCut(chipDir, cut));
       await cutTile(raster, tile, missing, chipDir, { ...cut, force, readSquare, signal: plan.signal });
     }
     report.chips += plan.indexOnly ? 0 : chips.length;
@@ -257,13 +331,28 @@ async function chipTile(
   }
 }
 
-/** A raster that is opened when it is first needed. */
+/** Chips of a tile that a bucket holds from before, and that are none of it now: nothing is deleted there. */
+function strayLines(tile: Tile, chips: readonly number[], names: readonly string[], plan: Plan): string[] {
+  const ids = chipIds(tile.cell);
+  const own = new Set(chips.map((chip) => `${ids[chip]}_${tile.catid}`));
+  const strays = names.filter(
+    (name) => name.slice(23).startsWith(`${tile.catid}.`) && !own.has(name.replace(/\.\w+$/, '')),
+  );
+  if (strays.length === 0) return [];
+  const folder = plan.handover!.addressOf(join(plan.chipDir, tile.cell.quadkey, tile.date));
+  return [`${strays.length} chips in ${folder} show what ${tile.catid} was before, as ${strays[0]}: delete them`];
+}
+
+/** A raster that is brought and opened when it is first needed. */
 class Opened {
   readonly #open: () => Promise<Product>;
   #product: Promise<Product> | undefined;
 
-  constructor(tile: Tile, product: string) {
-    this.#open = () => openProduct(tile, product);
+  constructor(tile: Tile, product: string, ground: Ground) {
+    this.#open = async () => {
+      await ground.bring(tile, [product, 'visual', 'data-mask']);
+      return openProduct(tile, product);
+    };
   }
 
   get(): Promise<Product> {

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
-import { readdir, rm } from 'node:fs/promises';
+import { readFile, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import {
-  type Raster, type StepOptions, type Tile, CHIPS_PER_SIDE, chipIdAt, eachUnit, makeFolder, readJson, sweepParts, writeWhole,
+  type Raster, type StepOptions, type Tile, CHIPS_PER_SIDE, chipIdAt, eachUnit, makeFolder, sweepParts, writeWhole,
 } from '../ard/index.ts'; // prettier-ignore
 import { type Sink, cropBlocks } from './crop.ts';
 import { encodedChip } from './encode.ts';
@@ -64,21 +64,28 @@ const cutSchema: z.ZodType<Cut> = z.object({
 /** How the chips of a folder were cut; nothing where there are none. @throws {Error} naming a `cut.json` that is damaged */
 export async function readCut(chipDir: string): Promise<Cut | undefined> {
   const path = join(chipDir, 'cut.json');
-  if (!existsSync(path)) return undefined;
-  const { success, data } = cutSchema.safeParse(await readJson(path).catch(() => undefined));
-  if (!success)
-    throw new Error(`${path} does not say how the chips beside it were cut: delete it, and cut with --force`);
-  return data;
+  return existsSync(path) ? cutFrom(await readFile(path), path) : undefined;
+}
+
+/** What a `cut.json` says. @throws {Error} naming it, where it is damaged */
+export function cutFrom(bytes: Uint8Array, path: string): Cut {
+  try {
+    return cutSchema.parse(JSON.parse(Buffer.from(bytes).toString()));
+  } catch (cause) {
+    throw new Error(`${path} does not say how the chips beside it were cut: delete it, and cut with --force`, {
+      cause,
+    });
+  }
 }
 
 /**
  * Makes sure that the chips in a folder were cut as is asked for now.
  *
+ * @param there how they were cut
  * @param again whether all of them are cut again: then only the format must be the same
  * @throws {Error} when those that are there were cut otherwise
  */
-export async function agreeOnCut(chipDir: string, wanted: Cut, again: boolean): Promise<void> {
-  const there = await readCut(chipDir);
+export function agreeOnCut(chipDir: string, there: Cut | undefined, wanted: Cut, again: boolean): void {
   if (!there || told(there) === told(wanted) || (again && there.format === wanted.format)) return;
   throw new Error(
     `the chips in ${chipDir} were cut ${told(there)}, not ${told(wanted)}: ask for the same, give another chip folder, or delete that one`,
@@ -196,15 +203,23 @@ async function encodeBlocks(
   await eachUnit([...blocks], 'blocks', encode, { signal, concurrency: BLOCKS_AT_ONCE });
 }
 
-/** Those of a tile's chips that are not on disk; all of them when they are to be cut again. */
+/**
+ * Those of a tile's chips that are not on disk; all of them when they are to be cut again.
+ *
+ * @param elsewhere names of files that are in no need of a place on this disk. Default: none
+ */
 export async function missingChips(
   tile: Tile,
   rowColumns: readonly number[],
   chipDir: string,
-  { format = 'jpg', force = false }: Pick<CutOptions, 'format' | 'force'>,
+  {
+    format = 'jpg',
+    force = false,
+    elsewhere = [],
+  }: Pick<CutOptions, 'format' | 'force'> & { elsewhere?: readonly string[] },
 ): Promise<number[]> {
   const folder = join(chipDir, tile.cell.quadkey, tile.date);
-  const there = new Set(force || !existsSync(folder) ? [] : await readdir(folder));
+  const there = new Set(force ? [] : [...elsewhere, ...(existsSync(folder) ? await readdir(folder) : [])]);
   return rowColumns.filter((index) => !there.has(`${idOf(tile, index)}_${tile.catid}.${format}`));
 }
 
@@ -263,11 +278,15 @@ export function chipCells(chipDir: string): Promise<string[]> {
 export async function* datesOfCell(chipDir: string, quadkey: string): AsyncGenerator<Chip[]> {
   for (const date of await namesIn(join(chipDir, quadkey), /^\d{4}-\d\d-\d\d$/)) {
     const folder = join(chipDir, quadkey, date);
-    yield (await namesIn(folder, CHIP)).map((name) => {
-      const [, id, catid] = CHIP.exec(name)!;
-      return { id, catid, date, cell: `${id.slice(0, 4)}${quadkey}`, path: join(folder, name) };
-    });
+    yield (await namesIn(folder, CHIP)).flatMap((name) => chipNamed(chipDir, quadkey, date, name) ?? []);
   }
+}
+
+/** The chip that a file's name stands for; nothing where it is no chip's. */
+export function chipNamed(chipDir: string, quadkey: string, date: string, name: string): Chip | undefined {
+  const [, id, catid] = CHIP.exec(name) ?? [];
+  if (id === undefined) return undefined;
+  return { id, catid, date, cell: `${id.slice(0, 4)}${quadkey}`, path: join(chipDir, quadkey, date, name) };
 }
 
 /** Names of such a form in a folder, in order; none where there is no such folder. */

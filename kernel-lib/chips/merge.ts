@@ -18,6 +18,13 @@ import { type Chip, chipsByDate } from './cut.ts';
 import { indexPieces, listedBeside } from './nodataindex.ts';
 import { type CellRecord, type TileRecord, chipsOf, readRecords, recordFolder } from './record.ts';
 
+/** Options of {@link mergeRecords}. */
+export interface MergeOptions {
+  signal?: AbortSignal | undefined;
+  /** The chips that are listed, in order, those of a date of a cell at a time. Default: those on disk. */
+  chips?: (() => AsyncIterable<Chip[]>) | undefined;
+}
+
 /**
  * Merges the records of all cells into the index, and lists the chips of a zone in `index.parquet`.
  *
@@ -28,11 +35,13 @@ import { type CellRecord, type TileRecord, chipsOf, readRecords, recordFolder } 
  * @param chipDir whose chips are listed. Default: none are
  * @throws {Error} naming the index or record that is damaged
  */
-export async function mergeRecords(indexPath: string, chipDir?: string, signal?: AbortSignal): Promise<void> {
+export async function mergeRecords(indexPath: string, chipDir?: string, options: MergeOptions = {}): Promise<void> {
+  const { signal, chips } = options;
   const merge = async (): Promise<void> => {
     const records = await readRecords(indexPath);
     await writeIndex(indexPath, records);
-    if (chipDir && existsSync(chipDir)) await writeChanged(join(chipDir, 'index.parquet'), await chipTable(chipDir, records)); // prettier-ignore
+    if (chipDir && (chips || existsSync(chipDir)))
+      await writeChanged(join(chipDir, 'index.parquet'), await chipTable(chipDir, records, chips));
   };
   await withLock(indexPath, merge, signal);
   const folders = [dirname(indexPath), recordFolder(indexPath), ...(chipDir ? [chipDir] : [])];
@@ -58,15 +67,19 @@ const ROWS = 5000;
 const IN_CELL = CHIP_ZOOM - CELL_ZOOM;
 
 /** A row for each chip on disk: where it lies, how much of it is real, and what is known of its acquisition. */
-async function chipTable(chipDir: string, records: readonly CellRecord[]): Promise<Buffer> {
+async function chipTable(
+  chipDir: string,
+  records: readonly CellRecord[],
+  chipsThere: () => AsyncIterable<Chip[]> = () => chipsByDate(chipDir),
+): Promise<Buffer> {
   const tiles = new Map(
     records.flatMap(({ cell, tiles: all }) => all.map((tile) => [`${cell} ${tile.date} ${tile.catid}`, tile])),
   );
-  await addKnown(tiles, chipDir);
+  await addKnown(tiles, chipDir, chipsThere);
   const bytes = new ByteWriter();
   const table = new ParquetWriter({ writer: bytes, schema: schemaFromColumnData({ columnData: columnsOf([], chipDir, tiles) }) }); // prettier-ignore
   let rows: Chip[] = [];
-  for await (const chips of chipsByDate(chipDir)) {
+  for await (const chips of chipsThere()) {
     rows.push(...chips);
     if (rows.length < ROWS) continue;
     await table.write({ columnData: columnsOf(rows, chipDir, tiles) });
@@ -81,9 +94,13 @@ async function chipTable(chipDir: string, records: readonly CellRecord[]): Promi
  * Adds what the table says of acquisitions that have no record here, because they were indexed elsewhere: their chips keep
  * their rows' facts.
  */
-async function addKnown(tiles: Map<string, TileRecord>, chipDir: string): Promise<void> {
+async function addKnown(
+  tiles: Map<string, TileRecord>,
+  chipDir: string,
+  chipsThere: () => AsyncIterable<Chip[]>,
+): Promise<void> {
   const path = join(chipDir, 'index.parquet');
-  if (!existsSync(path) || !(await lacksRecords(tiles, chipDir))) return;
+  if (!existsSync(path) || !(await lacksRecords(tiles, chipsThere()))) return;
   const rows = await parquetReadObjects({ file: await asyncBufferFromFile(path) }).catch((cause: unknown) => {
     throw new Error(`${path} is damaged (${(cause as Error).message}): delete it, and chip again`, { cause });
   });
@@ -98,8 +115,11 @@ async function addKnown(tiles: Map<string, TileRecord>, chipDir: string): Promis
 }
 
 /** Whether chips are there of acquisitions that have no record: only then the whole table is read. */
-async function lacksRecords(tiles: ReadonlyMap<string, TileRecord>, chipDir: string): Promise<boolean> {
-  for await (const chips of chipsByDate(chipDir))
+async function lacksRecords(
+  tiles: ReadonlyMap<string, TileRecord>,
+  chipsThere: AsyncIterable<Chip[]>,
+): Promise<boolean> {
+  for await (const chips of chipsThere)
     if (chips.some(({ cell, date, catid }) => !tiles.has(`${cell} ${date} ${catid}`))) return true;
   return false;
 }

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
+import { readFile, readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import {
@@ -68,15 +68,33 @@ export function recordFolder(indexPath: string): string {
   return join(dirname(indexPath), `${basename(indexPath).replace(/\.json$/, '')}.parts`);
 }
 
+/** Path of the record of a cell. */
+export function recordPath(indexPath: string, cell: string): string {
+  return join(recordFolder(indexPath), `${cell}.json`);
+}
+
 /**
  * Reads the record of a cell; one that is not there is empty, and so is a damaged one: what it said is read again from
  * the tiles.
  */
 export async function readRecord(indexPath: string, cell: string): Promise<CellRecord> {
-  const path = join(recordFolder(indexPath), `${cell}.json`);
-  if (!existsSync(path)) return { cell, tiles: [] };
-  const { success, data } = schema.safeParse(await readJson(path).catch(() => undefined));
+  const path = recordPath(indexPath, cell);
+  const none = Buffer.alloc(0); // one that cannot be read is as good as damaged
+  return recordFrom(existsSync(path) ? await readFile(path).catch(() => none) : none, cell);
+}
+
+/** The record of a cell from the bytes of its file; empty where these are damaged. */
+export function recordFrom(bytes: Uint8Array, cell: string): CellRecord {
+  const { success, data } = schema.safeParse(jsonOf(bytes));
   return success && data.cell === cell ? data : { cell, tiles: [] };
+}
+
+function jsonOf(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(bytes).toString());
+  } catch {
+    return undefined; // no JSON is no record either
+  }
 }
 
 /** Every record of an index, in order of cell. @throws {Error} naming the file that is damaged */
@@ -97,16 +115,29 @@ export async function readRecords(indexPath: string): Promise<CellRecord[]> {
 /** Writes the record of a cell, its acquisitions in order. */
 export async function writeRecord(indexPath: string, { cell, tiles }: CellRecord): Promise<void> {
   const inOrder = tiles.toSorted((a, b) => (`${a.date} ${a.catid}` < `${b.date} ${b.catid}` ? -1 : 1));
-  await writeWhole(join(recordFolder(indexPath), `${cell}.json`), `${JSON.stringify({ cell, tiles: inOrder })}\n`);
+  await writeWhole(recordPath(indexPath, cell), `${JSON.stringify({ cell, tiles: inOrder })}\n`);
 }
 
-/** Which file a record is of. @param outline the delivery's data mask of it, where there is one */
-export async function fileFacts(path: string, outline?: string): Promise<TileRecord['file']> {
-  const { size, mtime } = await stat(path);
-  const facts = { name: basename(path), bytes: size, modified: mtime.toISOString() };
+/**
+ * Which file a record is of.
+ *
+ * @param outline the delivery's data mask of it, where there is one
+ * @param look tells of files that are not on this disk. Default: the disk
+ */
+export async function fileFacts(path: string, outline?: string, look: Look = lookOnDisk): Promise<TileRecord['file']> {
+  const { bytes, modified } = await look(path);
+  const facts = { name: basename(path), bytes, modified: modified.toISOString() };
   if (outline === undefined) return facts;
-  const beside = await stat(outline);
-  return { ...facts, outline: `${beside.size} ${beside.mtime.toISOString()}` };
+  const beside = await look(outline);
+  return { ...facts, outline: `${beside.bytes} ${beside.modified.toISOString()}` };
+}
+
+/** Bytes of a file, and when it was last written. */
+type Look = (path: string) => Promise<{ bytes: number; modified: Date }>;
+
+async function lookOnDisk(path: string): ReturnType<Look> {
+  const { size: bytes, mtime: modified } = await stat(path);
+  return { bytes, modified };
 }
 
 /** A record of what was found real in a tile. */

@@ -1,9 +1,8 @@
-import { join } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { type Bounds, type Shard, environmentShard, paddedZone } from '../ard/index.ts';
+import { type Bounds, type Shard, environmentShard } from '../ard/index.ts';
 import { dataPath } from '../infra/index.ts';
 import { megabytes, print, printTable, steps } from './output.ts';
-import { between, boxOf, numberOf, shardNamed, zoneNumber } from './values.ts';
+import { TO, between, boxOf, numberOf, shardNamed, zoneNumber } from './values.ts';
 
 /** Adds the verb that indexes and cuts chips. */
 export function chipVerbs(program: Command): void {
@@ -12,7 +11,11 @@ export function chipVerbs(program: Command): void {
     .description('index what is real and cut the chips of a zone')
     .option('--filename <path>', 'the no-data index; default: nodata-index.json in the data folder')
     .option('--chip-dir <folder>', 'where chips go, its last part the zone; default: chips/<zone> in the data folder')
-    .option('--ard-dir <folder>', 'where tiles are read, alone; default: ard in the data folder')
+    .option(
+      '--ard-dir <folder>',
+      'where tiles are read, alone: a folder or s3:// prefix; default: ard in the data folder',
+    )
+    .option('--to <address>', TO)
     .option('--zone <n>', 'UTM zone; default: the last part of --chip-dir', zoneNumber)
     .option('--bbox <w,s,e,n>', 'only chips that this box touches, degrees', boxOf)
     .option('--date <day>', 'only acquisitions of this day, 2023-05-17, or of several, 2023-05-01..2023-05-31', daysOf)
@@ -27,42 +30,41 @@ export function chipVerbs(program: Command): void {
     .option('--dry-run', 'say what would be cut, and write nothing')
     .option(
       '--shard <i/n>',
-      'only the cells that fall to worker i of n, from 0; who ends last merges the index. Default: as the array job says',
+      'only the cells that fall to worker i of n, from 0; who ends last merges the index, of a bucket a run without it. Default: as the array job says',
       shardNamed,
     )
     .option('--force', 'read masks anew and cut again what is there')
-    .action(async ({ ardDir = dataPath(), date, maxCloud, assumeReal, shard, ...options }: ChipFlags) => {
+    .action(async ({ ardDir, date, maxCloud, assumeReal, shard, ...options }: ChipFlags) => {
       const { chipTiles } = await import('../chips/index.ts');
       const report = await chipTiles({
-        ...chipPlaces(options.zone),
         ...options,
         ...date,
         maxCloudPercent: maxCloud,
         noMask: assumeReal ? 'assume-real' : 'leave-out',
         shard: shard ?? environmentShard(),
-        dataPath: ardDir,
+        dataPath: dataPath(),
+        ard: ardDir,
         ...steps(),
       });
       printTable(report.tiles.map((tile) => ({ ...tile, filled: tile.filled.toFixed(3) })));
       report.leftOut.forEach((line) => console.error(`left out: ${line}`));
       report.failed.forEach((line) => console.error(`imagesim: ${line}`));
       if (report.failed.length > 0) process.exitCode = 1;
-      const { chips, cut, bytes, filename, merged } = report;
-      if (options.dryRun) print(`${chips} chips, ${cut} to cut, ${megabytes(bytes)}; nothing is written`);
-      else print(`${chips} chips, ${cut} cut now; ${merged ? `index: ${filename}` : 'who ends last merges the index'}`);
+      const { chips, cut, bytes, filename, chipDir, merged } = report;
+      const later = options.to ? 'the same without --shard merges the index' : 'who ends last merges the index';
+      if (options.dryRun)
+        print(
+          `${chips} chips, ${cut} to cut, ${megabytes(bytes)}${options.to ? `, to ${chipDir}` : ''}; nothing is written`,
+        );
+      else print(`${chips} chips, ${cut} cut now; ${merged ? `index: ${filename}` : later}`);
     });
-}
-
-/** Where index and chips of a zone go, wherever its tiles are read; without a zone, `--chip-dir` is to name it. */
-function chipPlaces(zone: number | undefined): { filename: string; chipDir?: string } {
-  const filename = join(dataPath(), 'nodata-index.json');
-  return zone === undefined ? { filename } : { filename, chipDir: join(dataPath(), 'chips', paddedZone(zone)) };
 }
 
 interface ChipFlags {
   filename?: string;
   chipDir?: string;
   ardDir?: string;
+  to?: string;
   zone?: number;
   bbox?: Bounds;
   date?: { since: string; until: string };

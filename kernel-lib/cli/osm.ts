@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
-import { type Progress, type Shard, environmentShard } from '../ard/index.ts';
+import { type Cell, type Progress, type Shard, environmentShard } from '../ard/index.ts';
 import { dataPath } from '../infra/index.ts';
+import type { OsmMeta } from '../osm/index.ts';
 import { print, steps } from './output.ts';
-import { shardNamed, zoneNumber } from './values.ts';
+import { TO, shardNamed, zoneNumber } from './values.ts';
 
 /** Adds the verb that fetches OpenStreetMap. */
 export function osmVerbs(program: Command): void {
@@ -19,15 +20,16 @@ export function osmVerbs(program: Command): void {
       'only the cells that fall to worker i of n, from 0; default: as the array job says',
       shardNamed,
     )
+    .option('--to <address>', TO)
     .option('--force', 'fetch again what is there')
     .action(async ({ zone, shard = environmentShard(), ...flags }: OsmFlags) => {
-      const { fetchOsmByQuadkey, osmCells, readOsmMeta } = await import('../osm/index.ts');
-      const tags = await fetchOsmByQuadkey(zone, dataPath(), { ...flags, shard, ...waitsAloud(steps()) });
-      for (const cell of await osmCells(zone, dataPath(), shard)) {
-        const { covered = 1 } = await readOsmMeta(dataPath(), cell);
-        if (covered < 1)
-          console.error(`${cell.id} is not whole: an extract covered ${(100 * covered).toFixed(1)} % of it`);
-      }
+      const { fetchOsmByQuadkey } = await import('../osm/index.ts');
+      const partial: string[] = [];
+      const onCell = ({ id }: Cell, { covered = 1 }: OsmMeta): void => {
+        if (covered < 1) partial.push(`${id} is not whole: an extract covered ${(100 * covered).toFixed(1)} % of it`);
+      };
+      const tags = await fetchOsmByQuadkey(zone, dataPath(), { ...flags, shard, onCell, ...waitsAloud(steps()) });
+      partial.sort().forEach((line) => console.error(line));
       const count = (rows: { count: number }[]): string => `${rows.length} tags`;
       print(`nodes: ${count(tags.nodeTags)}, ways: ${count(tags.wayTags)}, relations: ${count(tags.relationTags)}`);
     });
@@ -40,6 +42,7 @@ interface OsmFlags {
   date?: string;
   since?: string;
   shard?: Shard;
+  to?: string;
   force?: boolean;
 }
 

@@ -7,6 +7,8 @@ import { between, listOf } from './values.ts';
 
 /** Verbs of which one worker puts together what all have done; `chip` does so by itself, and the others need not. */
 const MERGED: ReadonlySet<string> = new Set(['similarity deploy', 'change']);
+/** Those of which that holds in a bucket: without a shared disk no worker knows whether it ends last. */
+const MERGED_IN_BUCKET: ReadonlySet<string> = new Set(['chip']);
 
 /** Adds the verb that has another verb done by many workers; added last, when the others are known. */
 export function submitVerbs(program: Command): void {
@@ -24,12 +26,13 @@ export function submitVerbs(program: Command): void {
     .option('--queue <name>', 'partition of Slurm or job queue of Batch; default: the cluster’s own, or imagesim')
     .option('--definition <name>', 'job definition of Batch; default: imagesim')
     .option('--after <id>', 'begin when this job has ended well')
-    .option('--no-merge', 'of similarity deploy and change: leave what the workers have made in parts, for the same verb without --shard')
+    .option('--no-merge', 'of similarity deploy, change and chip --to: leave what the workers have made in parts, for the same verb without --shard')
     .option('--detach', 'print the id of the job, and do not wait for it')
     .option('--dry-run', 'print what would be submitted')
     .allowUnknownOption()
     .action(async (words: string[], flags: SubmitFlags) => {
-      const merges = MERGED.has(fitVerb(program, words)) && flags.merge;
+      const verb = fitVerb(program, words);
+      const merges = flags.merge && (MERGED.has(verb) || (MERGED_IN_BUCKET.has(verb) && words.some((word) => /^--to(=|$)/.test(word))));
       const infra = await import('../infra/index.ts');
       const options = { ...flags, merges, memoryMiB: flags.memory, onSubmit: (id: string) => console.error(`${flags.engine} job ${id}`) };
       const [engine, job] = [await openEngine(flags), infra.arrayJob(words, dataPath(), options)];

@@ -4,7 +4,7 @@ import { type Shard, environmentShard } from '../ard/index.ts';
 import { dataPath } from '../infra/index.ts';
 import type { ModelCard, ModelOptions } from '../training/index.ts';
 import { print, printTable, steps } from './output.ts';
-import { between, listOf, numberOf, shardNamed, zoneNumber } from './values.ts';
+import { TO, between, listOf, numberOf, shardNamed, zoneNumber } from './values.ts';
 
 /** Adds the verbs that train models, show them and encode by them. */
 export function trainingVerbs(program: Command): void {
@@ -89,6 +89,7 @@ export function trainingVerbs(program: Command): void {
     .addOption(new Option('--code <code>', 'how embeddings are kept').choices(['float32', 'int8', 'bit']).default('float32'))
     .option('--batch <n>', 'images at once', between(1, 4096), 32)
     .option('--shard <i/n>', 'only the cells that fall to worker i of n, from 0; default: as the array job says', shardNamed)
+    .option('--to <address>', TO)
     .option('--force', 'encode again what is there')
     .action(async ({ batch: batchSize, shard = environmentShard(), ...options }: EncodeFlags) => {
       const { encodeChips } = await import('../training/index.ts');
@@ -165,5 +166,6 @@ interface EncodeFlags {
   code: 'float32' | 'int8' | 'bit';
   batch: number;
   shard?: Shard;
+  to?: string;
   force?: boolean;
 }

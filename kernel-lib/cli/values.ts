@@ -2,6 +2,10 @@
 import { InvalidArgumentError } from 'commander';
 import { type Bounds, type Shard, parseShard } from '../ard/index.ts';
 
+/** What `--to` of a verb of many workers means. */
+export const TO =
+  's3:// prefix that what is made goes to, a cell at a time, under the keys of the data folder, which then needs no more room than for a cell or two; what lies there is not made again, and without tiles of the zone in the data folder they are taken from there';
+
 /** A number, whole or not. */
 export function numberOf(text: string): number {
   const value = Number(text);

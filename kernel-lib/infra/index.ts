@@ -12,6 +12,8 @@ export { type FoundDelivery, findDelivery } from './delivery.ts';
 export { type TileFilter, checkFilter, isWanted, tileFilter, touches, whyUnfit } from './filter.ts';
 export { type SyncCost, type SyncPlan, bytesText, durationText, filesText, planLines } from './plan.ts';
 export { type TransferOptions } from './transfer.ts';
+export { type Made, type OutboxOptions, Outbox, filesBelow, outboxOf } from './outbox.ts';
+export { type Ground, type GroundOptions, groundAddress, openGround, openPatiently } from './ground.ts';
 export { type Moved, type SyncOptions, type SyncReport, syncDelivery } from './sync.ts';
 export { type TreeOptions, type TreeReport, TREES, pullTree, pushTree, treeAddress } from './tree.ts';
 export { type NotebookRun, type NotebooksOptions, chooseNotebooks, runNotebooks } from './notebooks.ts';

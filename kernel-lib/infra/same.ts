@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Source, type SourceFile, eachUnit } from '../ard/index.ts';
 import { sumOf } from './checksum.ts';
@@ -32,4 +33,10 @@ export async function newerOnDisk(
     return local.bytes !== file.bytes || (await sameBytes(pathOf(file.key), file, source)) !== true;
   });
   return new Set(files.filter((_, index) => differs[index]).map(({ key }) => key));
+}
+
+/** Whether a file on disk has the size and the time of a source's, as one that was brought has: told by one look. */
+export async function looksSame(path: string, { bytes, modified }: SourceFile): Promise<boolean> {
+  const found = await stat(path).catch(() => undefined); // what stands in the way is told when it is written
+  return found?.isFile() === true && found.size === bytes && Math.abs(found.mtimeMs - modified.getTime()) < 2;
 }

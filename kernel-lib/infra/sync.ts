@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs';
 import { stat, utimes } from 'node:fs/promises';
 import { basename, join, resolve, sep } from 'node:path';
-import pRetry from 'p-retry';
 import {
-  type Delivery, type DeliveryOptions, type Shard, type Source, SourceError, type SourceFile, type SourceOptions, type Tile, ardRoot,
+  type Delivery, type DeliveryOptions, type Shard, type Source, type SourceFile, type SourceOptions, type Tile, ardRoot,
   dataRoot, deliveryAddress, eachUnit, isOpenData, openDelivery, openSource, paddedZone, shardOf, tilesOf,
 } from '../ard/index.ts'; // prettier-ignore
 import { type TileFilter, checkFilter, isWanted, whyUnfit } from './filter.ts';
+import { patiently } from './patience.ts';
 import { newerOnDisk, sameBytes } from './same.ts';
 import { type SyncPlan, planSync, refuseFullDisk } from './plan.ts';
 import { type Move, type TransferOptions, bringFiles, bytesLeft } from './transfer.ts';
@@ -70,10 +70,12 @@ export async function syncDelivery(address: string, dataPath: string, options: S
   const { zone, quadkey } = deliveryAddress(address);
   const filter = { ...options, zone: options.zone ?? zone, quadkey: options.quadkey ?? quadkey };
   checkFilter(filter);
-  const { delivery, ...chosen } = await patiently(options, async () => {
+  const open = async (): Promise<{ delivery: Delivery; tiles: Tile[]; leftOut: string[] }> => {
     const opened = await openDelivery(address, deliveryOptions(filter, options));
     return { delivery: opened, ...(await chooseTiles(opened, filter, address)) };
-  });
+  };
+  const retries = options.shard ? 8 : 0; // nobody sits beside a worker of several; who waits for the answer is told at once
+  const { delivery, ...chosen } = await patiently(open, { retries, signal: options.signal });
   const products = options.products ?? ['visual'];
   lackingProducts(chosen.tiles, products); // a product that no tile has is refused by every worker
   const root = dataRoot(dataPath);
@@ -94,20 +96,6 @@ export async function syncDelivery(address: string, dataPath: string, options: S
     ...moved,
     licences: wanted.filter(({ to }) => to.startsWith('licences/')).map(({ to }) => join(root, to)),
   };
-}
-
-/**
- * Tries again, for about a minute, what a bucket that is away for some seconds has failed: of a worker of several, beside
- * whom nobody sits. Who waits for the answer is told at once.
- */
-function patiently<Result>({ shard, signal }: SyncOptions, work: () => Promise<Result>): Promise<Result> {
-  return pRetry(work, {
-    retries: shard ? 6 : 0,
-    maxTimeout: 20_000,
-    randomize: true,
-    ...(signal ? { signal } : {}),
-    shouldRetry: ({ error }) => error instanceof SourceError && error.transient,
-  });
 }
 
 /** Which zone is listed, where one is asked for; a quadkey narrows it only with a zone. */

@@ -26,25 +26,34 @@ export async function putFiles(
   root: string,
   files: readonly SourceFile[],
   address: string,
-  { signal, onProgress, concurrency = 8, retries = 5, ...options }: TransferOptions & SourceOptions,
+  { endpoint, region, anonymous, ...options }: TransferOptions & SourceOptions,
 ): Promise<void> {
+  const put = await openUpload(address, { endpoint, region, anonymous });
+  await put(root, files, options);
+}
+
+/** {@link putFiles} into one bucket, time and again by the same connections. */
+export type PutFiles = (root: string, files: readonly SourceFile[], options: TransferOptions) => Promise<void>;
+
+/** Opens a bucket for {@link PutFiles}. @throws {Error} where the address names none */
+export async function openUpload(address: string, options: SourceOptions): Promise<PutFiles> {
   const { bucket, prefix } = placeOf(address);
-  if (signal) setMaxListeners(0, signal); // every request listens to it
   const client = (await s3Client(bucket, options)) as S3Client;
-  const totalBytes = files.reduce((sum, { bytes }) => sum + bytes, 0);
-  let bytes = 0;
-  const put = async (file: SourceFile): Promise<void> => {
-    await putFile(client, { Bucket: bucket, Key: prefix + file.key }, join(root, file.key), file.bytes, {
+  return async (root, files, { signal, onProgress, concurrency = 8, retries = 5 }) => {
+    if (signal) setMaxListeners(0, signal); // every request listens to it
+    const totalBytes = files.reduce((sum, { bytes }) => sum + bytes, 0);
+    let bytes = 0;
+    const put = async (file: SourceFile): Promise<void> => {
+      const place = { Bucket: bucket, Key: prefix + file.key };
+      await putFile(client, place, join(root, file.key), file.bytes, { signal, retries });
+      bytes += file.bytes;
+    };
+    await eachUnit(files, 'files', put, {
       signal,
-      retries,
+      concurrency,
+      onProgress: (progress) => onProgress?.({ ...progress, bytes, totalBytes }),
     });
-    bytes += file.bytes;
   };
-  await eachUnit(files, 'files', put, {
-    signal,
-    concurrency,
-    onProgress: (progress) => onProgress?.({ ...progress, bytes, totalBytes }),
-  });
 }
 
 interface Place {

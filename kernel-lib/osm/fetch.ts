@@ -18,7 +18,18 @@ import { type CellOptions, type FetchedCell, fetchCell } from './cell.ts';
 import { coveredShare, readExtract } from './extract.ts';
 import { fileHeader } from './planet.ts';
 import { dateOf, secondOf } from './query.ts';
-import { dropSquares, keptSquares, mapTime, osmPath, readOsm, readOsmMeta, tidyOsm, writeOsm } from './read.ts';
+import { type OsmPlace, cellsInBucket, osmPlace } from './handover.ts';
+import {
+  type OsmMeta,
+  dropSquares,
+  keptSquares,
+  mapTime,
+  osmPath,
+  readOsm,
+  readOsmMeta,
+  tidyOsm,
+  writeOsm,
+} from './read.ts';
 import type { OsmData } from './schema.ts';
 import { TagTally, type ZoneTags } from './tags.ts';
 import type { Wait } from './wait.ts';
@@ -49,6 +60,13 @@ export interface FetchOsmOptions
    * takes two requests at once of everybody. Default: all.
    */
   shard?: Shard | undefined;
+  /**
+   * `s3://` prefix that maps go to, a cell at a time, under the same keys; what lies there is not fetched again. Where no cell of the
+   * zone lies in the data folder, those whose tiles lie there are meant. Default: the data folder.
+   */
+  to?: string | undefined;
+  /** Told of each cell that is there, fetched now or before, and where its map comes from. Default: silence. */
+  onCell?: ((cell: Cell, meta: OsmMeta) => void) | undefined;
 }
 
 /**
@@ -62,6 +80,8 @@ export interface FetchOsmOptions
  *
  * @param zone UTM zone, 1 to 60
  * @param dataPath the data folder or its `ard` folder
+ * With `to` each cell's map is put into the bucket and removed here; one that could not be put stays here, and the others go on.
+ *
  * @returns tags of nodes, ways and relations, over all cells of the zone, or of the shard
  * @throws {RangeError} when `date` or `since` is no time, or both are given
  * @throws {Error} when the zone has no cell on disk; {@link OverpassError} naming the cell, when the server gives no
@@ -72,20 +92,38 @@ export async function fetchOsmByQuadkey(
   dataPath: string,
   options: FetchOsmOptions = {},
 ): Promise<ZoneTags> {
-  const { endpoint = process.env['IMAGESIM_OVERPASS'] || PUBLIC_OVERPASS, signal, onProgress } = options;
+  const { endpoint = process.env['IMAGESIM_OVERPASS'] || PUBLIC_OVERPASS } = options;
   refuseTimes(options);
   if (options.shard && options.source === undefined && endpoint === PUBLIC_OVERPASS)
     throw new RangeError(
       `${endpoint} is not for ${options.shard.count} workers at once: give --source with a planet extract, or an endpoint of your own`,
     );
-  const cells = await osmCells(zone, dataPath, options.shard);
-  if (options.source !== undefined) return fromExtract(options.source, cells, dataPath, options);
+  const cells = await osmCells(zone, dataPath, options.shard, options.to);
+  const place = osmPlace(dataPath, options.to, options);
+  const tags =
+    options.source === undefined
+      ? await fromServer(cells, place, { ...options, endpoint })
+      : await fromExtract(options.source, cells, place, options);
+  if (place.failed.length === 0) return tags;
+  const [first, ...others] = place.failed;
+  throw new Error(`${first}${others.length > 0 ? ` (and ${others.length} other cells)` : ''}; the maps stay in ${place.root}, for the same command again`); // prettier-ignore
+}
+
+/** Cell by cell; those that the server fails on once more at the end. */
+async function fromServer(
+  cells: readonly Cell[],
+  place: OsmPlace,
+  options: FetchOsmOptions & { endpoint: string },
+): Promise<ZoneTags> {
+  const { signal, onProgress } = options;
   const tally = new TagTally();
   let latest: Progress = { done: 0, total: cells.length, unit: 'cells' };
   const report = (progress: Progress): void => onProgress?.((latest = progress));
   const note = (text: string): void => report({ ...latest, note: text });
   const work = async (cell: Cell): Promise<void> => {
-    tally.add(await cellData(cell, dataPath, { ...options, endpoint, note }));
+    const { data, meta } = await cellData(cell, place, { ...options, note });
+    tally.add(data);
+    options.onCell?.(cell, meta);
   };
   const steps = { signal, onProgress: report, concurrency: 1 };
   const later = new Later(work, note);
@@ -160,8 +198,8 @@ function refuseTimes({ date, since }: FetchOsmOptions): void {
 async function fromExtract(
   source: string,
   cells: Cell[],
-  dataPath: string,
-  { date, since, force, signal, onProgress }: FetchOsmOptions,
+  place: OsmPlace,
+  { date, since, force, signal, onProgress, onCell }: FetchOsmOptions,
 ): Promise<ZoneTags> {
   if (date !== undefined) throw new RangeError(`${source} has the map of one day: leave out date, or the source`);
   const tally = new TagTally();
@@ -169,14 +207,15 @@ async function fromExtract(
   const note = (text: string): void => onProgress?.({ ...latest, note: text });
   const lacking: Cell[] = [];
   const header = await fileHeader(source);
-  const add = (data: OsmData): void => {
+  const add = (cell: Cell, { data, meta }: FetchedCell): void => {
     tally.add(data);
+    onCell?.(cell, meta);
     latest.done++;
     onProgress?.({ ...latest });
   };
   for (const cell of cells) {
     const share = coveredShare(header, cell) ?? 1;
-    const kept = await keptData(cell, dataPath, {
+    const kept = await keptData(cell, place, {
       force,
       since,
       note,
@@ -184,13 +223,15 @@ async function fromExtract(
       share,
       latest: header.timestamp,
     });
-    if (kept) add(kept);
+    if (kept) add(cell, kept);
     else lacking.push(cell);
   }
-  const take = async (cell: Cell, { data, meta }: FetchedCell): Promise<void> => {
-    await writeOsm(dataPath, cell, data, meta);
+  const take = async (cell: Cell, fetched: FetchedCell): Promise<void> => {
+    const { data, meta } = fetched;
+    await writeOsm(place.root, cell, data, meta);
+    await place.hand(cell);
     if ((meta.covered ?? 1) < 1) note(`${cell.id} is not whole: ${meta.endpoint}`);
-    add(data);
+    add(cell, fetched);
   };
   if (lacking.length > 0) await readExtract(source, lacking, take, { signal, note });
   return tally.zoneTags();
@@ -199,9 +240,13 @@ async function fromExtract(
 /**
  * The cells of a zone whose map is fetched: all that are on disk, or those of one worker, by the bytes of their rasters.
  *
+ * @param to s3:// prefix whose cells are meant where none of the zone is on disk. Default: none are
  * @throws {Error} when the zone has no cell on disk
  */
-export async function osmCells(zone: number, dataPath: string, shard?: Shard): Promise<Cell[]> {
+export async function osmCells(zone: number, dataPath: string, shard?: Shard, to?: string): Promise<Cell[]> {
+  refuseZone(zone);
+  const there = await cellsInBucket(dataPath, zone, to);
+  if (there) return shard ? shardOf([...there.keys()], shard, (cell) => there.get(cell)!) : [...there.keys()];
   const cells = await zoneCells(zone, dataPath);
   if (!shard) return cells;
   const bytes = new Map<Cell, number>();
@@ -217,9 +262,12 @@ async function rasterBytes(folder: string): Promise<number> {
   return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }
 
-async function zoneCells(zone: number, dataPath: string): Promise<Cell[]> {
+function refuseZone(zone: number): void {
   if (!Number.isInteger(zone) || zone < 1 || zone > 60)
     throw new RangeError(`no such UTM zone: ${zone}; expected 1 to 60`);
+}
+
+async function zoneCells(zone: number, dataPath: string): Promise<Cell[]> {
   const cells = await cellsOnDisk(dataPath, zone);
   if (cells.length > 0) return cells;
   throw new Error(
@@ -236,9 +284,10 @@ interface CellWork extends FetchOsmOptions {
   latest?: string;
 }
 
-async function cellData(cell: Cell, dataPath: string, options: CellWork): Promise<OsmData> {
+async function cellData(cell: Cell, place: OsmPlace, options: CellWork): Promise<FetchedCell> {
   const { note } = options;
-  const kept = await keptData(cell, dataPath, options);
+  const dataPath = place.root;
+  const kept = await keptData(cell, place, options);
   if (kept) return kept;
   note(`${cell.id}: fetching`);
   if (options.force) await dropSquares(dataPath, cell);
@@ -247,17 +296,20 @@ async function cellData(cell: Cell, dataPath: string, options: CellWork): Promis
   const onWait = ({ reason, until }: Wait): void => note(`${cell.id} waits until ${until.toISOString()}: ${reason}`);
   const { data, meta } = await fetchCell(cell, { ...options, squares, onWait });
   await writeOsm(dataPath, cell, data, meta);
+  await place.hand(cell);
   if (since !== undefined && !(mapTime(meta) >= since))
     note(`${cell.id}: the server's own map is of ${meta.timestamp_osm_base}, before ${options.since}`);
-  return data;
+  return { data, meta };
 }
 
 /** The data that are there and may be used; nothing when the cell must be fetched. */
 async function keptData(
   cell: Cell,
-  dataPath: string,
+  place: OsmPlace,
   { force = false, date, since, note, endpoint, share = 1, latest }: CellWork,
-): Promise<OsmData | undefined> {
+): Promise<FetchedCell | undefined> {
+  const dataPath = place.root;
+  await place.bring(cell);
   if (force || !existsSync(osmPath(dataPath, cell))) return undefined;
   try {
     if (date !== undefined && !(await isOfDate(cell, dataPath, date))) return undefined;
@@ -268,12 +320,21 @@ async function keptData(
       if (!(Date.parse(latest ?? '') <= mapTime(meta))) return undefined;
       note(`${cell.id} keeps its map of ${meta.timestamp_osm_base}: ${endpoint} is of ${latest}, before ${since}`);
     }
+    refuseMixture(cell, data, meta);
     await tidyOsm(dataPath, cell);
-    return data;
+    await place.hand(cell);
+    return { data, meta };
   } catch (error) {
     note(`${cell.id} is fetched again: ${(error as Error).message}`);
     return undefined;
   }
+}
+
+/** A map and its origin may be of two times where a worker died while it put them. */
+function refuseMixture({ id }: Cell, data: OsmData, { counts }: OsmMeta): void {
+  for (const kind of ['nodes', 'ways', 'relations'] as const)
+    if (data[kind].length !== counts[kind])
+      throw new Error(`${id} has ${data[kind].length} ${kind}, and its origin says ${counts[kind]}`);
 }
 
 async function isOfDate(cell: Cell, dataPath: string, date: string): Promise<boolean> {

@@ -49,7 +49,8 @@ export function osmPath(dataPath: string, cell: Cell): string {
   return join(cellFolder(dataPath, cell), 'osm_data.json');
 }
 
-function metaPath(dataPath: string, cell: Cell): string {
+/** Path of what says where they come from. */
+export function metaPath(dataPath: string, cell: Cell): string {
   return join(cellFolder(dataPath, cell), 'osm_data.meta.json');
 }
 

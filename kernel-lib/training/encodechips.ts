@@ -2,14 +2,16 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Shard, type StepOptions, shardOf, sweepParts } from '../ard/index.ts';
+import { type Outbox, outboxOf } from '../infra/index.ts';
 import { ahead } from './ahead.ts';
 import type { CodeKind } from './codes.ts';
 import { ardSource } from './fromard.ts';
 import { chipSource } from './fromchips.ts';
 import { type ModelEncoder, openModelEncoder } from './modelencoder.ts';
-import { findModel, isModelName } from './name.ts';
+import { type PartPlace, modelFolder, partPlace } from './handover.ts';
+import { isModelName } from './name.ts';
 import type { RuntimeOptions } from './onnx/session.ts';
-import { type PartFacts, partFolder, partsIn, readPartFacts, writePart } from './part.ts';
+import { type PartFacts, readPartFacts, writePart } from './part.ts';
 import type { CellSource, ChipFault, ChipName, ChipPixels, ZoneSource } from './zonesource.ts';
 
 /** Options of {@link encodeChips}. */
@@ -30,13 +32,19 @@ export interface EncodeChipsOptions extends Omit<StepOptions, 'concurrency'>, Ru
   quadkeys?: readonly string[] | undefined;
   /** Only the cells that fall to this one of several workers. Default: all. */
   shard?: Shard | undefined;
+  /**
+   * `s3://` prefix that parts go to, a cell at a time, under the same keys; what lies there is not encoded again. Tiles or chips of a zone,
+   * and a model, that the data folder has not are taken from there, a cell's at a time; records of masks from there first. Default: the
+   * data folder.
+   */
+  to?: string | undefined;
   /** Encodes again what is there. Default: leaves it. */
   force?: boolean | undefined;
 }
 
 /** What {@link encodeChips} did. */
 export interface EncodeReport {
-  /** `embeddings/parts/<model>-<version>/<zone>`. */
+  /** `embeddings/parts/<model>-<version>/<zone>` of the data folder or bucket. */
   folder: string;
   /** name@version */
   model: string;
@@ -54,7 +62,7 @@ export interface EncodeReport {
   encoderSeconds: number;
   /** What was left out, and why. */
   leftOut: string[];
-  /** Chips and tiles that could not be read. They have no embedding. */
+  /** Chips and tiles that could not be read. They have no embedding. And parts that could not be put into the bucket. */
   failed: string[];
 }
 
@@ -63,7 +71,8 @@ const BATCHES_AHEAD = 2;
 
 /** What is settled before work begins. */
 interface Plan extends EncodeChipsOptions {
-  folder: string;
+  outbox: Outbox | undefined;
+  place: PartPlace;
   encoder: ModelEncoder;
   batchSize: number;
   facts: Pick<PartFacts, 'model' | 'version' | 'encoder' | 'runtime' | 'code' | 'width' | 'mean' | 'licences'>;
@@ -82,22 +91,22 @@ interface Plan extends EncodeChipsOptions {
  */
 export async function encodeChips(dataPath: string, options: EncodeChipsOptions): Promise<EncodeReport> {
   const plan = await settle(dataPath, options);
-  const { encoder, folder, facts, zone, from = 'chips', quadkeys, shard } = plan;
+  const { encoder, place, outbox, facts, zone, from = 'chips', quadkeys, shard } = plan;
   try {
-    const source = await (from === 'ard' ? ardSource : chipSource)(dataPath, zone);
+    const source = await (from === 'ard' ? ardSource : chipSource)(dataPath, zone, outbox);
     const asked = quadkeys ? new Set(quadkeys) : undefined;
     const cells = source.cells.filter(({ quadkey }) => asked?.has(quadkey) ?? true);
     const own = shard ? shardOf(cells, shard, ({ weight }) => weight) : cells;
     const report: EncodeReport = {
-      folder, model: `${facts.model}@${facts.version}`, runtime: encoder.runtime, ...(encoder.why !== undefined && { why: encoder.why }),
+      folder: place.address, model: `${facts.model}@${facts.version}`, runtime: encoder.runtime, ...(encoder.why !== undefined && { why: encoder.why }),
       cells: own.length, kept: 0, chips: 0, seconds: 0, encoderSeconds: 0, leftOut: source.leftOut, failed: source.failed,
     }; // prettier-ignore
     await new Run(plan, source, report).encode(own.map(({ quadkey }) => quadkey));
     const isAll = own.length > 0 && own.length === source.cells.length; // of a few cells it may well be that no chip is real
     if (isAll && report.kept + report.chips + report.failed.length === 0)
       throw new Error(`nothing of zone ${zone} can be encoded: ${report.leftOut[0]}`);
-    if (!shard || shard.index === 0) await tellOrphans(folder, source, report);
-    await sweepParts(folder);
+    if (!shard || shard.index === 0) await tellOrphans(place, source, report);
+    await sweepParts(place.folder);
     return report;
   } finally {
     await encoder.close();
@@ -108,7 +117,8 @@ async function settle(dataPath: string, options: EncodeChipsOptions): Promise<Pl
   const { zone, batchSize = 32, code = 'float32', mean } = options;
   if (!Number.isInteger(zone) || zone < 1 || zone > 60) throw new RangeError(`encodeChips requires a zone of 1 to 60, got ${zone}`);
   if (!Number.isInteger(batchSize) || batchSize < 1) throw new RangeError(`encodeChips requires a positive whole batchSize, got ${batchSize}`);
-  const encoder = await openModelEncoder(await findModel(dataPath, options.model), options);
+  const outbox = outboxOf(dataPath, options.to, options.signal);
+  const encoder = await openModelEncoder(await modelFolder(dataPath, options.model, outbox), options);
   const { card, width, runtime } = encoder;
   try {
     if (!isModelName(card.name) || !isModelName(card.version)) throw new Error(`card.json calls the model ${card.name}@${card.version}, which cannot be a folder's name: save it under another`);
@@ -117,7 +127,7 @@ async function settle(dataPath: string, options: EncodeChipsOptions): Promise<Pl
       model: card.name, version: card.version, encoder: card.files['encoder.onnx'].sha256, runtime, code, width, licences: card.licences,
       ...(mean && code === 'bit' && { mean: [...mean] }),
     };
-    return { ...options, batchSize, encoder, facts, folder: partFolder(dataPath, facts, zone) };
+    return { ...options, batchSize, encoder, facts, outbox, place: await partPlace(dataPath, facts, zone, outbox) };
   } catch (error) {
     await encoder.close();
     throw error;
@@ -203,8 +213,10 @@ class Run {
     await source.close();
     this.#sources.delete(source);
     if (known) this.#report.kept++;
-    else if (existsSync(this.#pathOf(quadkey))) this.#report.leftOut.push(orphanLine(this.#pathOf(quadkey)));
+    else if ((await this.#plan.place.quadkeys()).includes(quadkey))
+      this.#report.leftOut.push(orphanLine(this.#plan.place, quadkey));
     this.#report.failed.push(...linesOf(known?.faults ?? []));
+    if (known) await this.#hand(quadkey);
     this.#done++;
     this.#tell(quadkey);
     return undefined;
@@ -213,6 +225,7 @@ class Run {
   /** What the part of a cell says, where it is of the same encoder, code and chips; a damaged one is as if it were not there. */
   async #current(source: CellSource): Promise<PartFacts | undefined> {
     const path = this.#pathOf(source.quadkey);
+    await this.#plan.place.bring(source.quadkey);
     const there = existsSync(path) ? await readPartFacts(path).catch(() => undefined) : undefined;
     if (there?.chips !== source.identity || madeBy(there) !== madeBy(this.#plan.facts)) return undefined;
     const unread = there.faults.filter((fault): fault is ChipName & ChipFault => fault.id !== undefined);
@@ -233,13 +246,22 @@ class Run {
     const whole = withoutFaults(rows, values, width, faults);
     await writePart(this.#pathOf(source.quadkey), whole.rows, whole.values, { ...this.#plan.facts, chips: source.identity, faults });
     this.#report.failed.push(...linesOf(faults));
+    await this.#hand(source.quadkey);
     this.#report.seconds = (performance.now() - this.#start) / 1000;
     this.#done++;
     this.#tell(source.quadkey);
   } // prettier-ignore
 
+  /** What cannot be put is told, and the others go on. */
+  async #hand(quadkey: string): Promise<void> {
+    await this.#plan.place.hand(quadkey).catch((error: unknown) => {
+      this.#plan.signal?.throwIfAborted();
+      this.#report.failed.push((error as Error).message);
+    });
+  }
+
   #pathOf(quadkey: string): string {
-    return join(this.#plan.folder, `${quadkey}.parquet`);
+    return join(this.#plan.place.folder, `${quadkey}.parquet`);
   }
 
   #tell(what: string): void {
@@ -273,12 +295,12 @@ function linesOf(faults: readonly ChipFault[]): string[] {
 }
 
 /** Parts of cells of which there is nothing more are told, and stay. */
-async function tellOrphans(folder: string, { cells }: ZoneSource, { leftOut }: EncodeReport): Promise<void> {
+async function tellOrphans(place: PartPlace, { cells }: ZoneSource, { leftOut }: EncodeReport): Promise<void> {
   const there = new Set(cells.map(({ quadkey }) => quadkey));
-  const orphans = (await partsIn(folder)).filter((quadkey) => !there.has(quadkey));
-  leftOut.push(...orphans.map((quadkey) => orphanLine(join(folder, `${quadkey}.parquet`))));
+  const orphans = (await place.quadkeys()).filter((quadkey) => !there.has(quadkey));
+  leftOut.push(...orphans.map((quadkey) => orphanLine(place, quadkey)));
 }
 
-function orphanLine(path: string): string {
-  return `${path} is of chips that are no more: delete it`;
+function orphanLine({ address }: PartPlace, quadkey: string): string {
+  return `${address}/${quadkey}.parquet is of chips that are no more: delete it`;
 }

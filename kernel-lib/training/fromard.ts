@@ -1,6 +1,7 @@
 /** Chips of a delivery as images to be encoded, none of them cut into a file. */
 import { createHash } from 'node:crypto';
 import { eachUnit } from '../ard/index.ts';
+import type { Outbox } from '../infra/index.ts';
 import { NotIndexedError, type UncutCell, type UncutTile, type UncutZone, decodeImage, openUncut, uncutZone } from '../chips/index.ts'; // prettier-ignore
 import {
   ALL_AT_ONCE,
@@ -12,9 +13,13 @@ import {
   joined,
 } from './zonesource.ts';
 
-/** The real chips of a zone's tiles, straight out of their rasters. */
-export async function ardSource(dataPath: string, zone: number): Promise<ZoneSource> {
-  const uncut = await uncutZone(dataPath, zone);
+/**
+ * The real chips of a zone's tiles, straight out of their rasters.
+ *
+ * @param outbox as `uncutZone` takes it
+ */
+export async function ardSource(dataPath: string, zone: number, outbox?: Outbox): Promise<ZoneSource> {
+  const uncut = await uncutZone(dataPath, zone, outbox);
   const { cells, leftOut, failed } = uncut;
   if (cells.length === 0 && failed.length === 0)
     throw new Error(`no ${uncut.cut.product} raster of zone ${zone} in ${dataPath}: bring tiles with imagesim sync, or make a sample`); // prettier-ignore
@@ -47,6 +52,7 @@ async function openCell({ quadkey, tiles }: UncutCell, zone: UncutZone): Promise
     read: (wanted, size, signal) => readChips(opened, wanted, size, signal),
     close: async () => {
       for (const tile of all) await tile.close();
+      if (tiles.length > 0) await zone.ground.forget(tiles[0].cell);
     },
   };
 }

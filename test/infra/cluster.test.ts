@@ -68,6 +68,12 @@ describe('environment/batch.yaml', () => {
     const data = container.Environment.find(({ Name }) => Name === 'IMAGESIM_DATA')?.['Value'];
     assert.deepEqual([data, container.MountPoints[0]['ContainerPath']], ['/data', '/data']);
   });
+
+  it('has a second definition that is the first without the file system', () => {
+    const { Volumes, MountPoints, ...container } = properties('Definition')['ContainerProperties'] as Json;
+    assert.ok(Volumes && MountPoints);
+    assert.deepEqual(properties('DefinitionAlone'), { ...properties('Definition'), JobDefinitionName: 'imagesim-alone', ContainerProperties: container }); // prettier-ignore
+  });
 });
 
 describe('environment/parallelcluster.yaml', () => {

@@ -285,6 +285,12 @@ describe('infra: submit', () => {
       const alone = await imagesim(made, [...dry, '--no-merge', '--', ...DEPLOY]);
       assert.deepEqual(alone.stdout.match(/#SBATCH --array=.*/g), ['#SBATCH --array=0-3']);
     });
+
+    it('is chip too where chips go to a bucket, which every worker and the merge are told', async () => {
+      const { stdout } = await imagesim(made, ['submit', '--engine', 'slurm', '--array', '4', '--dry-run', '--', ...CHIP, '--to', 's3://b/here']); // prettier-ignore
+      const told = stdout.match(/chip --zone 33 --to \S*s3:\/\/b\/here\S* --shard "\$shard\/\d+"/g);
+      assert.deepEqual(told?.map((line) => line.slice(-3)), ['/4"', '/1"']); // prettier-ignore
+    });
   });
 
   describe('what is submitted', () => {

@@ -1,0 +1,59 @@
+/** Parts of embeddings that stay in the data folder, or go to a bucket; and a model that lies there. */
+import { existsSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { type SourceFile, dataRoot } from '../ard/index.ts';
+import type { Outbox } from '../infra/index.ts';
+import { findModel } from './name.ts';
+import { type PartFacts, partFolder, partsIn } from './part.ts';
+
+/** Where the parts of a zone are written, and where they go from there. */
+export interface PartPlace {
+  /** Folder that they are written in. */
+  folder: string;
+  /** Where they lie in the end: the folder, or an s3:// prefix. */
+  address: string;
+  /** Quadkeys of those that are there. */
+  quadkeys: () => Promise<string[]>;
+  /** Brings a part from the bucket, if it holds one. */
+  bring: (quadkey: string) => Promise<void>;
+  /** Puts a part into the bucket, and removes it here. @throws {Error} naming the object: then it stays here */
+  hand: (quadkey: string) => Promise<void>;
+}
+
+/** @param outbox of the bucket that parts go to. Default: they stay in the data folder */
+export async function partPlace(dataPath: string, facts: Pick<PartFacts, 'model' | 'version'>, zone: number, outbox?: Outbox): Promise<PartPlace> {
+  const folder = partFolder(outbox?.root ?? dataPath, facts, zone);
+  if (!outbox) return { folder, address: folder, quadkeys: () => partsIn(folder), bring: async () => undefined, hand: async () => undefined };
+  const keyOf = (quadkey: string): string => `${outbox.keyOf(folder)}/${quadkey}.parquet`;
+  const there: ReadonlyMap<string, SourceFile> = await outbox.list(`${outbox.keyOf(folder)}/`);
+  const held = (quadkey: string): SourceFile | undefined => there.get(keyOf(quadkey));
+  return {
+    folder,
+    address: `${outbox.address}/${outbox.keyOf(folder)}`,
+    quadkeys: async () => [...there.keys()].flatMap((key) => /^([0-3]{12})\.parquet$/.exec(basename(key))?.[1] ?? []),
+    bring: async (quadkey) => {
+      const file = held(quadkey);
+      if (file && !existsSync(join(folder, `${quadkey}.parquet`))) await outbox.bring([file]); // one that is here could not be put
+    },
+    hand: (quadkey) => outbox.put({ files: [], record: join(folder, `${quadkey}.parquet`), there }),
+  };
+} // prettier-ignore
+
+/**
+ * Folder of a model, as {@link findModel} finds it in the data folder; where there is none of the name, it is brought from the bucket.
+ *
+ * @throws {Error} when it is in neither
+ */
+export async function modelFolder(dataPath: string, text: string, outbox?: Outbox): Promise<string> {
+  const [name, wanted] = text.split('@');
+  if (!outbox || text.includes('/') || existsSync(join(dataRoot(dataPath), 'models', name)))
+    return findModel(dataPath, text);
+  const here = outbox.at(outbox.inbox);
+  const there = [...(await here.list(`models/${name}/`))];
+  const latest = (await here.read(`models/${name}/latest`)) ?? '';
+  const version = wanted ?? Buffer.from(latest).toString().trim();
+  const files = there.filter(([key]) => key.startsWith(`models/${name}/${version}`) || key === `models/${name}/latest`);
+  if (files.length === 0) throw new Error(`no model ${text} in ${dataRoot(dataPath)}/models, nor in ${outbox.address}/models: put it there with imagesim sync models/${name} ${outbox.address}`); // prettier-ignore
+  await here.bring(files.map(([, file]) => file));
+  return findModel(here.root, wanted === undefined ? text : `${name}@${wanted}`);
+}
