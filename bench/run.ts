@@ -74,7 +74,7 @@ function machineLines(): string[] {
   const memory = `${(totalmem() / 2 ** 30).toFixed(0)} GiB`;
   return [
     `machine: ${cpus().length} cores, ${model.trim()}, ${memory}, Node ${process.versions.node}, ${process.platform} ${process.arch}`,
-    `load when it began: ${loadavg()[0].toFixed(2)}; rates are medians (least–most) of rounds in turn, after a warm-up; ratio above 1: ours is faster`,
+    `load when it began: ${loadavg()[0].toFixed(2)}; rates are medians (least–most) of rounds in turn, after warm-ups; ratio above 1: ours is faster`,
   ];
 }
 
