@@ -22,6 +22,7 @@ const named = [
   ['http://mlcommons.org/croissant/', 'datasets/croissant.ts'],
   ['http://mlcommons.org/croissant/1.0', 'datasets/croissant.ts'],
   ['http://purl.org/dc/terms/', 'datasets/croissant.ts'],
+  ['http://www.w3.org/2000/svg', 'serve/livemap.ts'],
   ['http://www.w3.org/2000/svg', 'serve/page/element.ts'],
   ['https://maplibre.org/', 'serve/page/notice.ts'], // a link, for who wants to know who draws the map
   ['http://www.opengis.net/wmts/1.0', 'serve/documents.ts'], // names of WMTS and of what it is written in
