@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join } from 'node:path';
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import { ByteWriter, ParquetWriter, schemaFromColumnData } from 'hyparquet-writer';
 import {
@@ -51,9 +51,14 @@ export async function mergeRecords(indexPath: string, chipDir?: string, options:
 /** Piece by piece, and not at all where it is the same. */
 async function writeIndex(path: string, records: readonly CellRecord[]): Promise<void> {
   const { cells, sha256 } = await listedBeside(path, new Set(records.map(({ cell }) => cell)));
+  if (sha256 !== undefined && sha256 === sumOf(indexPieces(cells, records))) return;
+  await replaceWhole(path, (part) => writeFile(part, indexPieces(cells, records)));
+}
+
+function sumOf(pieces: Iterable<string>): string {
   const hash = createHash('sha256');
-  for (const piece of indexPieces(cells, records)) hash.update(piece);
-  if (hash.digest('hex') !== sha256) await replaceWhole(path, (part) => writeFile(part, indexPieces(cells, records)));
+  for (const piece of pieces) hash.update(piece);
+  return hash.digest('hex');
 }
 
 async function writeChanged(path: string, content: Buffer): Promise<void> {
@@ -149,37 +154,48 @@ function numberOf(id: string): number {
 type Columns = Parameters<ParquetWriter['write']>[0]['columnData'];
 
 function columnsOf(chips: readonly Chip[], chipDir: string, tiles: ReadonlyMap<string, TileRecord>): Columns {
-  const ofChip = ({ cell, date, catid }: Chip): TileRecord | undefined => tiles.get(`${cell} ${date} ${catid}`);
-  const real = realShares(chips, ofChip);
-  const text = (name: string, of: (chip: Chip) => string | undefined): object => ({ name, data: chips.map((chip) => of(chip) ?? null), type: 'STRING', nullable: true }); // prettier-ignore
-  const number = (name: string, of: (chip: Chip) => number | undefined): object => ({ name, data: chips.map((chip) => of(chip) ?? null), type: 'DOUBLE', nullable: true }); // prettier-ignore
+  const owners = ownersOf(chips, tiles);
+  const real = realShares(chips, owners);
+  const text = (name: string, of: (at: number) => string | undefined): object => ({ name, data: chips.map((_, at) => of(at) ?? null), type: 'STRING', nullable: true }); // prettier-ignore
+  const number = (name: string, of: (at: number) => number | undefined): object => ({ name, data: chips.map((_, at) => of(at) ?? null), type: 'DOUBLE', nullable: true }); // prettier-ignore
+  const { length: above } = join(chipDir, '/');
   return [
-    text('id', ({ id }) => id),
-    text('catid', ({ catid }) => catid),
-    text('date', ({ date }) => date),
-    text('cell', ({ cell }) => cell),
-    text('file', ({ path }) => relative(chipDir, path)),
-    number('real', (chip) => real.get(chip)),
-    number('cloud_percent', (chip) => ofChip(chip)?.metadata?.cloudPercent),
-    number('off_nadir', (chip) => ofChip(chip)?.metadata?.offNadir),
-    number('gsd', (chip) => ofChip(chip)?.metadata?.gsd),
-    number('sun_elevation', (chip) => ofChip(chip)?.metadata?.sunElevation),
-    number('sun_azimuth', (chip) => ofChip(chip)?.metadata?.sunAzimuth),
-    text('datetime', (chip) => ofChip(chip)?.metadata?.datetime),
-    text('platform', (chip) => ofChip(chip)?.metadata?.platform),
+    text('id', (at) => chips[at].id),
+    text('catid', (at) => chips[at].catid),
+    text('date', (at) => chips[at].date),
+    text('cell', (at) => chips[at].cell),
+    text('file', (at) => chips[at].path.slice(above)),
+    number('real', (at) => real[at]),
+    number('cloud_percent', (at) => owners[at]?.metadata?.cloudPercent),
+    number('off_nadir', (at) => owners[at]?.metadata?.offNadir),
+    number('gsd', (at) => owners[at]?.metadata?.gsd),
+    number('sun_elevation', (at) => owners[at]?.metadata?.sunElevation),
+    number('sun_azimuth', (at) => owners[at]?.metadata?.sunAzimuth),
+    text('datetime', (at) => owners[at]?.metadata?.datetime),
+    text('platform', (at) => owners[at]?.metadata?.platform),
   ] as Columns;
 }
 
+/** The record of each chip's acquisition. Neighbours are mostly of one: it is looked up where that changes. */
+function ownersOf(chips: readonly Chip[], tiles: ReadonlyMap<string, TileRecord>): (TileRecord | undefined)[] {
+  let [before, owner]: [Chip | undefined, TileRecord | undefined] = [undefined, undefined];
+  return chips.map((chip) => {
+    const { cell, date, catid } = chip;
+    const isSame = before?.catid === catid && before.date === date && before.cell === cell;
+    if (!isSame) owner = tiles.get(`${cell} ${date} ${catid}`);
+    before = chip;
+    return owner;
+  });
+}
+
 /** Share of real pixels of each chip, 0–1. */
-function realShares(chips: readonly Chip[], ofChip: (chip: Chip) => TileRecord | undefined): Map<Chip, number> {
+function realShares(chips: readonly Chip[], owners: readonly (TileRecord | undefined)[]): (number | undefined)[] {
   const whole = new Map<TileRecord, Set<number>>();
-  const shares = new Map<Chip, number>();
-  for (const chip of chips) {
-    const tile = ofChip(chip);
-    if (!tile) continue;
-    if (!whole.has(tile)) whole.set(tile, new Set(chipsOf(tile)));
-    const at = numberOf(chip.id);
-    shares.set(chip, whole.get(tile)!.has(at) ? 1 : (tile.partial[at] ?? 0));
-  }
-  return shares;
+  return chips.map(({ id }, i) => {
+    const owner = owners[i];
+    if (!owner) return undefined;
+    if (!whole.has(owner)) whole.set(owner, new Set(chipsOf(owner)));
+    const at = numberOf(id);
+    return whole.get(owner)!.has(at) ? 1 : (owner.partial[at] ?? 0);
+  });
 }
