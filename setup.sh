@@ -195,7 +195,8 @@ prepare_jupyter() {
 
 kernel_spec() {
   local name value variables=
-  printf '{\n  "argv": ["%s", "%s/environment/node_modules/tslab/bin/tslab", "kernel", "--config-path", "{connection_file}"],\n' "$(type -P node)" "$here"
+  printf '{\n  "argv": ["%s", "--require", "%s/environment/steady-kernel.cjs",\n' "$(type -P node)" "$here"
+  printf '    "%s/environment/node_modules/tslab/bin/tslab", "kernel", "--config-path", "{connection_file}"],\n' "$here"
   printf '  "display_name": "TypeScript",\n  "language": "typescript"'
   if [[ $role == trainer ]]; then
     while IFS='=' read -r name value; do variables+=", \"$name\": \"$value\""; done < <(gpu_environment)

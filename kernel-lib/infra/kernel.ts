@@ -77,7 +77,8 @@ export function kernelProbe(checkout: string, start: boolean): Probe {
 async function kernelRow(checkout: string, start: boolean, signal: AbortSignal): Promise<Finding> {
   try {
     const { argv } = await readSpec(checkout);
-    const versions = `${await tslabOf(argv[1])} on Node ${await nodeOf(argv[0], signal)}`;
+    const tslab = argv.find((word) => word.endsWith('/tslab')) ?? argv[1];
+    const versions = `${await tslabOf(tslab)} on Node ${await nodeOf(argv[0], signal)}`;
     if (!start) return ok('kernel', versions);
     await runCell(checkout, signal);
     return ok('kernel', `${versions}, has run a cell that imports imagesim`);

@@ -125,6 +125,8 @@ describe('setup.sh', () => {
     };
     assert.ok(existsSync(argv[0]), argv[0]);
     assert.deepEqual(argv.slice(1), [
+      '--require',
+      join(root, 'environment/steady-kernel.cjs'),
       join(root, 'environment/node_modules/tslab/bin/tslab'),
       'kernel',
       '--config-path',

@@ -4,11 +4,14 @@ import { join } from 'node:path';
 import { findModel, readCard } from 'imagesim/training';
 import { type Cell, NAMES, cellsOf, runNotebooks } from './executed.ts';
 
+/** What is the same code in a shorter time: small images, few passes. */
+const QUICK = { IMAGESIM_IMAGE_SIZE: '32', IMAGESIM_EPOCHS: '12', IMAGESIM_COMPARED_EPOCHS: '1' };
+
 describe('notebooks, executed on the sample', function () {
   this.timeout(600_000);
   let data: string;
   let stdout: string;
-  before(async () => ({ data, stdout } = await runNotebooks({ IMAGESIM_COMPARED_EPOCHS: '1' })));
+  before(async () => ({ data, stdout } = await runNotebooks(QUICK)));
   const executed = (name: string): Cell[] => cellsOf(join(data, 'notebooks', `${name}.ipynb`));
 
   it('all run, in order, and are named at the end with what they found', () => {
