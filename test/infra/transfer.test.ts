@@ -512,7 +512,7 @@ describe('a sync killed at a random moment and started again', function () {
     const address = await bucket.put(delivery);
     const expected = await contentOf(delivery);
     bucket.between(dripping(40_000, 25));
-    for (let round = 0; round < (proof ? 20 : 2); round++) {
+    for (let round = 0; round < (proof ? 20 : 1); round++) {
       const data = await emptyFolder();
       await kill(address, data, 900);
       const run = (): Promise<number | null> => {
