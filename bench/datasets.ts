@@ -40,7 +40,7 @@ async function open(turn: Turn, { scale }: BenchOptions): Promise<Contest> {
   return { ours, peer, note, close: () => rm(folder, { recursive: true, force: true }) };
 }
 
-/** A version of the chips on disk, each row made as `createDataset` makes it. Chips and labels are there before the clock starts. */
+/** A version of the chips on disk, rows made while the chips are hashed, as `makeDataset` makes them. Chips and labels are there before the clock starts. */
 async function version(folder: string, turn: Turn): Promise<Round> {
   const chipDir = join(folder, 'chips/33');
   const chips = await readChips(chipDir);
@@ -49,10 +49,10 @@ async function version(folder: string, turn: Turn): Promise<Round> {
   const facts = { name: 'bench', zone: 33, schema: { version: 1 as const, labels: rules }, split: { seed: 1 }, licences: [] }; // prettier-ignore
   let read = 0;
   const rate = await rateOf(chips.length, async () => {
-    const hashed = await hashChips(chipDir, chips, { again: turn === 'first' });
-    read = hashed.read;
-    const rows = chips.map((chip, k) => rowOf(chip, labelled.get(chip.id)!, k, hashed.sha256[k]));
-    await writeDataset(folder, facts, rows);
+    const hashing = hashChips(chipDir, chips, { again: turn === 'first' });
+    const rows = chips.map((chip, k) => rowOf(chip, labelled.get(chip.id)!, k));
+    await writeDataset(folder, facts, rows, hashing);
+    ({ read } = await hashing);
   });
   return { rate, found: foundOf(read, chips.length) };
 }
@@ -69,13 +69,12 @@ function labelsOf(chips: readonly Chip[]): Map<string, ChipLabels> {
   return new Map(ids.map((id, k) => [id, { weight: k % 3 === 0 ? 0.5 : 1, labels: Object.fromEntries(LABELS.map((label, at) => [label, values[(k * 7 + at * 3 + (k >> 4)) % 3]])) }])); // prettier-ignore
 }
 
-function rowOf({ id, catid, date }: Chip, { labels, weight }: ChipLabels, k: number, sha256?: string): DatasetRow {
+function rowOf({ id, catid, date }: Chip, { labels, weight }: ChipLabels, k: number): DatasetRow {
   const split = (['train', 'validation', 'test', 'buffer'] as const)[(k >> 8) % 4];
   return {
     offNadir: 12.3,
     gsd: 0.46,
     gapDays: date < '2023' ? 352 : 11,
-    sha256,
     id,
     catid,
     date,

@@ -45,7 +45,8 @@ export async function hashChips(
     for (let index = 0; index < found.length; index++) sha256[places[index]] = found[index] || undefined;
     read += answer.read;
   };
-  await eachUnit([...byCell(chips)], 'cells of chips', work, { concurrency: workers() + 1, ...options });
+  const cells = [...byCell(chips)];
+  await eachUnit(cells, 'cells of chips', work, { concurrency: cells.length, ...options });
   return { sha256, read };
 }
 
@@ -74,6 +75,7 @@ function pool(): Piscina {
   threads ??= new Piscina({
     filename: new URL('./hasher.js', import.meta.url).href,
     maxThreads: workers(),
+    concurrentTasksPerWorker: 8, // so that they go on while this thread is busy with labels and rows
     idleTimeout: 2000,
     execArgv: [], // what the process itself was started with would be loaded in every thread
   });

@@ -9,7 +9,7 @@ import { labelChips } from './labels.ts';
 import { type SplitOptions, splitByPlace } from './splits.ts';
 import type { Licence } from './manifest.ts';
 import type { DatasetRow } from './row.ts';
-import { readSource } from './source.ts';
+import { hashSource, readSource } from './source.ts';
 import { type DatasetVersion, writeDataset } from './version.ts';
 
 /** What {@link makeDataset} puts together. */
@@ -41,13 +41,15 @@ export async function makeDataset(
   { name, zone, chips, tags, near, schema, split = {}, unmappedWeight, parent }: DatasetParts,
   steps: Pick<StepOptions, 'signal' | 'onProgress'> = {},
 ): Promise<DatasetVersion> {
+  const hashing = hashSource(chips, steps); // on its threads, while labels and sides are found here
+  hashing.catch(() => undefined); // told where it is waited for
   const ids = new Set(chips.map(({ id }) => id));
   const scores = completeness(ids, tags).map(({ cell, score }) => [cell, score] as const);
   const weights = unmappedWeight === undefined ? { completeness: new Map(scores) } : { unmappedWeight };
   const labelled = labelChips(ids, tags, schema, { ...weights, near });
   const options = { blockZoom: 15, buffer: 1, validation: 0.15, test: 0.25, seed: 1, ...split };
   const sides = splitByPlace(labelled, options);
-  const { facts, ...source } = await readSource(dataPath, chips, steps);
+  const { facts, ...source } = await readSource(dataPath, chips);
   const rows = chips.map(({ id, catid, date }, index): DatasetRow => {
     const { labels, weight } = labelled.get(id)!;
     return { ...facts[index], id, catid, date, split: sides.get(id)!, weight, labels };
@@ -69,6 +71,7 @@ export async function makeDataset(
       parent,
     },
     rows,
+    hashing,
   );
 }
 

@@ -6,17 +6,17 @@ import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import { type StepOptions, dataRoot, parseCell } from '../ard/index.ts';
 import type { Chip } from '../chips/index.ts';
 import { mapTime, readOsmMeta } from '../osm/index.ts';
-import { hashChips } from './hash.ts';
+import { type HashedChips, hashChips } from './hash.ts';
 import { type DatasetRow, keyOf } from './row.ts';
 
 const DAY_MS = 86_400_000;
 
 /** What a version says of a chip beside its labels and its side. */
-export type ChipFacts = Pick<DatasetRow, 'sha256' | 'gapDays' | 'cloudPercent' | 'offNadir' | 'gsd'>;
+export type ChipFacts = Pick<DatasetRow, 'gapDays' | 'cloudPercent' | 'offNadir' | 'gsd'>;
 
 /** What a version is made from, beside labels and sides. */
 export interface DatasetSource {
-  /** Of each chip, in the order given. */
+  /** Of each chip, in the order given; without its hash. */
   facts: ChipFacts[];
   /** The day that each cell's map is of, ISO 8601, by cell id; as the server wrote it where that is no date. */
   osmDates: Record<string, string>;
@@ -24,22 +24,30 @@ export interface DatasetSource {
   nodataIndex: string | null;
 }
 
+/** Folder of the chips of a zone. */
+const folderOf = ([{ path }]: readonly Chip[]): string => dirname(dirname(dirname(path)));
+
+/** Hashes chips. @param chips all of one chip folder @throws {Error} naming a chip that is gone */
+export async function hashSource(chips: readonly Chip[], options: StepOptions = {}): Promise<HashedChips> {
+  if (chips.length === 0) return { sha256: [], read: 0 };
+  const hashed = await hashChips(folderOf(chips), chips, options);
+  const gone = hashed.sha256.indexOf(undefined);
+  if (gone >= 0) throw new Error(`${chips[gone].path} is gone: chip the zone again`);
+  return hashed;
+}
+
 /**
- * Hashes chips, and reads of which day their maps are and what their table says of the acquisitions.
+ * Reads of which day the maps of chips are, and what the chips' table says of the acquisitions.
  *
  * @param chips all of one chip folder
- * @throws {Error} naming a chip that is gone, or a map of which nothing is known
+ * @throws {Error} naming a map of which nothing is known
  */
-export async function readSource(dataPath: string, chips: readonly Chip[], options: StepOptions = {}): Promise<DatasetSource> {
+export async function readSource(dataPath: string, chips: readonly Chip[]): Promise<DatasetSource> {
   if (chips.length === 0) return { facts: [], osmDates: {}, nodataIndex: null };
-  const chipDir = dirname(dirname(dirname(chips[0].path)));
-  const { sha256 } = await hashChips(chipDir, chips, options);
-  const gone = sha256.indexOf(undefined);
-  if (gone >= 0) throw new Error(`${chips[gone].path} is gone: chip the zone again`);
   const osmDates = await readOsmDates(dataPath, new Set(chips.map(({ cell }) => cell)));
-  const table = await readTable(join(chipDir, 'index.parquet'));
-  const facts = chips.map((chip, index) => {
-    const known: ChipFacts = { ...table.get(keyOf(chip)), sha256: sha256[index] };
+  const table = await readTable(join(folderOf(chips), 'index.parquet'));
+  const facts = chips.map((chip) => {
+    const known: ChipFacts = { ...table.get(keyOf(chip)) };
     const gapDays = gapOf(chip.date, osmDates[chip.cell]);
     if (gapDays !== undefined) known.gapDays = gapDays;
     return known;

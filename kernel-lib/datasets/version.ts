@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { cannotWrite, makeFolder, partName, staleParts, withLock, writeWhole } from '../ard/index.ts';
 import type { LabelValue } from './labels.ts';
+import type { HashedChips } from './hash.ts';
 import { type DatasetManifest, checksumOf, readManifest, versionId } from './manifest.ts';
 import { checkName, datasetHome, findVersion, latestOf } from './name.ts';
 import { encodeParquet, rowsOfParquet } from './parquet.ts';
@@ -36,6 +37,8 @@ const { version: codeVersion } = createRequire(import.meta.url)('imagesim/packag
  * becomes the newest. The folder gets its name when it is whole, and writers of one dataset take turns at that.
  *
  * @param rows in any order, each with its chip's SHA-256, as `hashChips` finds it
+ * @param hashing finds the SHA-256 of each row's chip, in the rows' order, and is waited for as late as can be; it is put into the
+ *   rows. Default: they have it
  * @returns what lies on disk, its rows by square, acquisition and day
  * @throws {RangeError} when there is no row, one twice, or one without a hash; or when the name cannot be a folder's
  */
@@ -43,11 +46,14 @@ export async function writeDataset(
   dataPath: string,
   { osmDates = {}, nodataIndex = null, parent, ...facts }: DatasetFacts,
   rows: readonly DatasetRow[],
+  hashing?: Promise<HashedChips>,
 ): Promise<DatasetVersion> {
   checkName(facts.name);
-  const sorted = checkedRows(facts.name, rows);
+  const sorted = sortedRows(facts.name, rows);
   const labels = facts.schema.labels.map(({ label }) => label);
   const table = tableOf(sorted, labels);
+  for (const [index, sha256] of (await hashing)?.sha256.entries() ?? []) rows[index].sha256 = sha256;
+  checkHashes(rows);
   const inputs = { ...facts, osmDates, rows: hashRows(table, labels) };
   const version = versionId(inputs);
   const home = datasetHome(dataPath, facts.name);
@@ -122,12 +128,15 @@ async function sweepFolders(home: string): Promise<void> {
   await Promise.all(stale.map(({ path }) => rm(path, { recursive: true, force: true })));
 }
 
-function checkedRows(name: string, rows: readonly DatasetRow[]): DatasetRow[] {
-  if (rows.length === 0)
-    throw new RangeError(`writeDataset requires at least one row for ${name}, got none: chip the zone first`);
+function checkHashes(rows: readonly DatasetRow[]): void {
   const hashless = rows.find(({ sha256 }) => !isHash(sha256));
   if (hashless)
     throw new RangeError(`the chip ${keyOf(hashless)} has no SHA-256: hash the chips first, with hashChips`);
+}
+
+function sortedRows(name: string, rows: readonly DatasetRow[]): DatasetRow[] {
+  if (rows.length === 0)
+    throw new RangeError(`writeDataset requires at least one row for ${name}, got none: chip the zone first`);
   const sorted = rows.toSorted(compareRows);
   const again = sorted.find((row, index) => index > 0 && compareRows(sorted[index - 1], row) === 0);
   if (again) throw new RangeError(`the chip ${keyOf(again)} is there twice: give each chip one row`);
