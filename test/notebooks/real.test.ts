@@ -6,8 +6,8 @@ import { NAMES, runNotebooks } from './executed.ts';
 
 describe('notebooks, executed on a real delivery', function () {
   this.timeout(900_000);
+  before(needsShared);
   before(function () {
-    needsShared.call(this);
     if (process.env.IMAGESIM_PROOF === undefined) {
       console.log('      skipped: two minutes more, in npm run proof; single stages are tested on Joplin');
       this.skip();
