@@ -11,7 +11,7 @@ import { type PutFiles, openUpload } from './upload.ts';
 /** Objects of a unit that are on their way at once. */
 const AT_ONCE = 16;
 /** Nobody sits beside a worker: what passes is waited for, for about a minute and a half. */
-const RETRIES = 8;
+const RETRIES = 9;
 
 /** Options of {@link Outbox}. */
 export interface OutboxOptions extends Pick<TransferOptions, 'signal' | 'concurrency' | 'retries'>, SourceOptions {}
