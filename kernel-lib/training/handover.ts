@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { type SourceFile, dataRoot } from '../ard/index.ts';
 import type { Outbox } from '../infra/index.ts';
-import { findModel } from './name.ts';
+import { findModel, isModelName, versionMeant } from './name.ts';
 import { type PartFacts, partFolder, partsIn } from './part.ts';
 
 /** Where the parts of a zone are written, and where they go from there. */
@@ -42,18 +42,21 @@ export async function partPlace(dataPath: string, facts: Pick<PartFacts, 'model'
 /**
  * Folder of a model, as {@link findModel} finds it in the data folder; where there is none of the name, it is brought from the bucket.
  *
- * @throws {Error} when it is in neither
+ * @throws {Error} when it is in neither, or several are meant
  */
 export async function modelFolder(dataPath: string, text: string, outbox?: Outbox): Promise<string> {
-  const [name, wanted] = text.split('@');
-  if (!outbox || text.includes('/') || existsSync(join(dataRoot(dataPath), 'models', name)))
+  const [name, wanted, ...more] = text.split('@');
+  const isNamed = isModelName(name) && more.length === 0; // else the refusal is the same
+  if (!outbox || !isNamed || text.includes('/') || existsSync(join(dataRoot(dataPath), 'models', name)))
     return findModel(dataPath, text);
   const here = outbox.at(outbox.inbox);
-  const there = [...(await here.list(`models/${name}/`))];
-  const latest = (await here.read(`models/${name}/latest`)) ?? '';
-  const version = wanted ?? Buffer.from(latest).toString().trim();
-  const files = there.filter(([key]) => key.startsWith(`models/${name}/${version}`) || key === `models/${name}/latest`);
-  if (files.length === 0) throw new Error(`no model ${text} in ${dataRoot(dataPath)}/models, nor in ${outbox.address}/models: put it there with imagesim sync models/${name} ${outbox.address}`); // prettier-ignore
-  await here.bring(files.map(([, file]) => file));
-  return findModel(here.root, wanted === undefined ? text : `${name}@${wanted}`);
-}
+  const home = `models/${name}`;
+  const there = await here.list(`${home}/`);
+  const named = [...there.keys()].flatMap((key) => /^[^/]+\/[^/]+\/([^/]+)\/card\.json$/.exec(key)?.[1] ?? []);
+  const versions = named.filter(isModelName).sort();
+  if (versions.length === 0) throw new Error(`no model ${name} in ${dataRoot(dataPath)}/models, nor in ${outbox.address}/models: put it there with imagesim sync models/${name} ${outbox.address}`);
+  const latest = wanted === undefined ? await here.read(`${home}/latest`) : undefined;
+  const version = versionMeant(`${outbox.address}/${home}`, versions, wanted, latest && Buffer.from(latest).toString());
+  await here.bring([...there.values()].filter(({ key }) => key.startsWith(`${home}/${version}/`)));
+  return join(here.root, home, version);
+} // prettier-ignore
