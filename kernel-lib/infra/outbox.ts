@@ -1,7 +1,7 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join, relative, resolve, sep } from 'node:path';
 import {
-  type Source, type SourceFile, type SourceOptions, dataRoot, eachUnit, openSource, placeOf,
+  type Source, type SourceFile, type SourceOptions, type Tile, dataRoot, eachUnit, openSource, placeOf, tilesOf,
 } from '../ard/index.ts'; // prettier-ignore
 import { patiently } from './patience.ts';
 import { looksSame, sameBytes } from './same.ts';
@@ -80,6 +80,16 @@ export class Outbox {
   async read(key: string): Promise<Uint8Array | undefined> {
     const file = (await this.list(key)).get(key);
     return file && this.#patiently(() => this.#source.read(key));
+  }
+
+  /** Some bytes of an object. */
+  readRange(key: string, offset: number, length: number): Promise<Uint8Array> {
+    return this.#patiently(() => this.#source.readRange(key, offset, length));
+  }
+
+  /** The tiles of some files that the bucket holds below `ard`, with what their STAC items say. */
+  tiles(files: SourceFile[]): Promise<Tile[]> {
+    return this.#patiently(() => tilesOf({ source: this.#source, prefix: 'ard/', files }));
   }
 
   /** Brings objects to where their keys say, each whole or not at all; one that is there with the same size and time is left. */

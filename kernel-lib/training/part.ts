@@ -12,8 +12,9 @@ import {
 } from 'hyparquet';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { z } from 'zod';
-import { dataRoot, paddedZone, writeWhole } from '../ard/index.ts';
+import { type SourceFile, SourceError, dataRoot, paddedZone, writeWhole } from '../ard/index.ts';
 import type { Licence } from '../datasets/index.ts';
+import type { Outbox } from '../infra/index.ts';
 import { type CodeKind, type Codes, codeBytes, codesFrom, packCodes, unpackCodes } from './codes.ts';
 import type { ChipFault, ChipName } from './zonesource.ts'; // prettier-ignore
 
@@ -70,6 +71,8 @@ const schema: z.ZodType<PartFacts> = z.object({
 });
 
 const KEY = 'imagesim';
+/** Of a part's end: what it says of itself lies there, before the last eight bytes. */
+const END_BYTES = 1 << 15;
 const text = { type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: 'REQUIRED' } as const;
 const columns = { id: text, catid: text, date: text };
 /** Of float32 a list of numbers; of codes the bytes of `codeBytes`. */
@@ -135,6 +138,17 @@ export async function readPartFacts(path: string): Promise<PartFacts> {
   const metadata = await asyncBufferFromFile(path).then(parquetMetadataAsync).catch(damaged(path));
   return factsOf(metadata, path);
 }
+
+/** {@link readPartFacts} of a part that a bucket holds, of which no more is read than its end. @throws {SourceError} when it cannot be read */
+export async function heldPartFacts(outbox: Outbox, { key, bytes }: SourceFile): Promise<PartFacts> {
+  const slice = async (start: number, end = bytes): Promise<ArrayBuffer> => Uint8Array.from(await outbox.readRange(key, start, end - start)).buffer;
+  const address = `${outbox.address}/${key}`;
+  const metadata = await parquetMetadataAsync({ byteLength: bytes, slice }, { initialFetchSize: END_BYTES }).catch((error: unknown) => {
+    if (error instanceof SourceError) throw error;
+    return damaged(address)(error);
+  });
+  return factsOf(metadata, address);
+} // prettier-ignore
 
 /**
  * Reads the embeddings of a cell.
