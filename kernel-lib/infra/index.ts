@@ -14,7 +14,7 @@ export { type SyncCost, type SyncPlan, bytesText, durationText, filesText, planL
 export { type TransferOptions } from './transfer.ts';
 export { type Made, type OutboxOptions, Outbox, filesBelow, outboxOf } from './outbox.ts';
 export { type LentFile, lentInBucket, lentOnDisk } from './lent.ts';
-export { type Ground, type GroundOptions, groundAddress, openGround, openPatiently } from './ground.ts';
+export { type Ground, type GroundOptions, groundAddress, groundOf, openGround, openPatiently } from './ground.ts';
 export { type Moved, type SyncOptions, type SyncReport, syncDelivery } from './sync.ts';
 export { type TreeOptions, type TreeReport, TREES, pullTree, pushTree, treeAddress } from './tree.ts';
 export { type NotebookRun, type NotebooksOptions, chooseNotebooks, runNotebooks } from './notebooks.ts';

@@ -82,10 +82,11 @@ export class Outbox {
     return file && this.#patiently(() => this.#source.read(key));
   }
 
-  /** Some bytes of an object. */
-  readRange(key: string, offset: number, length: number): Promise<Uint8Array> {
-    return this.#patiently(() => this.#source.readRange(key, offset, length));
-  }
+  /** An object of which some bytes are read, as hyparquet reads files. */
+  buffer({ key, bytes }: SourceFile): { byteLength: number; slice: (start: number, end?: number) => Promise<ArrayBuffer> } {
+    const read = (start: number, end: number): Promise<Uint8Array> => this.#patiently(() => this.#source.readRange(key, start, end - start));
+    return { byteLength: bytes, slice: async (start, end = bytes) => Uint8Array.from(await read(start, end)).buffer };
+  } // prettier-ignore
 
   /** The tiles of some files that the bucket holds below `ard`, with what their STAC items say. */
   tiles(files: SourceFile[]): Promise<Tile[]> {

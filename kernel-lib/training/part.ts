@@ -140,10 +140,9 @@ export async function readPartFacts(path: string): Promise<PartFacts> {
 }
 
 /** {@link readPartFacts} of a part that a bucket holds, of which no more is read than its end. @throws {SourceError} when it cannot be read */
-export async function heldPartFacts(outbox: Outbox, { key, bytes }: SourceFile): Promise<PartFacts> {
-  const slice = async (start: number, end = bytes): Promise<ArrayBuffer> => Uint8Array.from(await outbox.readRange(key, start, end - start)).buffer;
-  const address = `${outbox.address}/${key}`;
-  const metadata = await parquetMetadataAsync({ byteLength: bytes, slice }, { initialFetchSize: END_BYTES }).catch((error: unknown) => {
+export async function heldPartFacts(outbox: Outbox, file: SourceFile): Promise<PartFacts> {
+  const address = `${outbox.address}/${file.key}`;
+  const metadata = await parquetMetadataAsync(outbox.buffer(file), { initialFetchSize: END_BYTES }).catch((error: unknown) => {
     if (error instanceof SourceError) throw error;
     return damaged(address)(error);
   });
