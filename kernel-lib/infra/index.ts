@@ -16,6 +16,7 @@ export { type Made, type OutboxOptions, Outbox, filesBelow, outboxOf } from './o
 export { type LentFile, lentInBucket, lentOnDisk } from './lent.ts';
 export { type Ground, type GroundOptions, groundAddress, groundOf, openGround, openPatiently } from './ground.ts';
 export { type Moved, type SyncOptions, type SyncReport, syncDelivery } from './sync.ts';
+export { relayDelivery } from './relay.ts';
 export { type TreeOptions, type TreeReport, TREES, pullTree, pushTree, treeAddress } from './tree.ts';
 export { type NotebookRun, type NotebooksOptions, chooseNotebooks, runNotebooks } from './notebooks.ts';
 export { type Lab, type LabOptions, openLab } from './lab.ts';
