@@ -150,8 +150,13 @@ async function heldChanges(outbox: Outbox): Promise<KnownChange[]> {
   const here = outbox.at(outbox.inbox);
   const files = [...(await here.list(`${VECTORS}/`)).values()].filter(({ key }) => key.endsWith('.geojson'));
   const folder = join(here.root, VECTORS);
+  if (files.length === 0) return [];
   await here.bring(files);
-  return files.length === 0 ? [] : readChangeVectors(folder).finally(() => rm(folder, { recursive: true, force: true }));
+  try {
+    return await readChangeVectors(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 } // prettier-ignore
 
 interface Chosen {

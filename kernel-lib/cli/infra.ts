@@ -53,7 +53,7 @@ export function infraVerbs(program: Command): void {
       const tree = to !== undefined || infra.treeAddress(from) !== undefined;
       const relays =
         to?.startsWith('s3://') === true && from.startsWith('s3://') && infra.treeAddress(from) === undefined;
-      if (relays) return printMoved(await infra.relayDelivery(from, dataPath(), to!, options), options);
+      if (relays) return printMoved(await infra.relayDelivery(from, dataPath(), to, options), options);
       if (tree) refuseFilters(flags, since, until, maxCloud);
       if (to !== undefined) return printMoved(await infra.pushTree(from, dataPath(), to, options), options);
       if (tree) return printMoved(await infra.pullTree(from, dataPath(), options), options);

@@ -29,7 +29,11 @@ export function lentInBucket(outbox: Outbox, file: SourceFile): LentFile {
     mark: `${file.bytes} ${file.etag ?? file.modified.getTime()}`,
     read: async (work) => {
       await here.bring([file]);
-      return work(path, here.root).finally(() => rm(path, { force: true }));
+      try {
+        return await work(path, here.root);
+      } finally {
+        await rm(path, { force: true });
+      }
     },
   };
 }

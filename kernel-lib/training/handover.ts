@@ -36,8 +36,8 @@ export async function partPlace(dataPath: string, facts: Pick<PartFacts, 'model'
     folder,
     address: `${outbox.address}/${outbox.keyOf(folder)}`,
     quadkeys: async () => {
-      const held = [...there.keys()].flatMap((key) => /^([0-3]{12})\.parquet$/.exec(basename(key))?.[1] ?? []);
-      return [...new Set([...held, ...(await partsIn(folder))])].sort();
+      const names = [...there.keys()].flatMap((key) => /^([0-3]{12})\.parquet$/.exec(basename(key))?.[1] ?? []);
+      return [...new Set([...names, ...(await partsIn(folder))])].sort();
     },
     lent: async (quadkey) => {
       const file = held(quadkey);

@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { cellOf, lonLatBounds } from 'imagesim/ard';
 import { syncDelivery } from 'imagesim/infra';
-import { Command } from 'commander';
 import { changeVerbs } from '../../kernel-lib/dist/cli/change.js'; // the verb, without a process of its own for each run
 import { type Bucket, filesUnder, objectsAt, openBucket, refuse, setEnv } from '../bucket.ts';
 import { type Real, writeSmallTile } from '../chips/small.ts';
 import { emptyFolder } from '../delivery.ts';
+
+/** The library's own, of which there may be another beside it. */
+const { Command } = createRequire(join(import.meta.dirname, '../../kernel-lib/package.json'))('commander') as { Command: new () => Parameters<typeof changeVerbs>[0] }; // prettier-ignore
 
 const QUADKEYS = ['031133000000', '031133000001'];
 const DAYS = ['2022-06-14', '2023-05-21'];

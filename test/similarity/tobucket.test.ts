@@ -5,12 +5,13 @@ import { join } from 'node:path';
 import { cellOf, lonLatBounds } from 'imagesim/ard';
 import { chipTiles } from 'imagesim/chips';
 import { createDataset } from 'imagesim/datasets';
-import { pushTree, syncDelivery } from 'imagesim/infra';
+import { syncDelivery } from 'imagesim/infra';
 import {
   type Columns,
   type DeployOptions,
   type DeployReport,
   deploy,
+  deployStore,
   listStores,
   openStore,
 } from 'imagesim/similarity';
@@ -19,6 +20,7 @@ import { buildNetwork, saveModel, trainingBackend } from 'imagesim/training';
 import { type Bucket, filesUnder, objectsAt, openBucket, refuse } from '../bucket.ts';
 import { writeSmallTile } from '../chips/small.ts';
 import { emptyFolder } from '../delivery.ts';
+import { randomVectors, rowAt } from './rows.ts';
 
 const QUADKEYS = ['031133000000', '031133000001', '031133000002'];
 const EACH = 15;
@@ -96,6 +98,7 @@ describe('a store that workers who share no disk deploy', () => {
     put = [];
     bucket.between(async (context, next) => {
       await ask?.();
+      if (context.method === 'DELETE' || 'delete' in context.query) return refuse(context, 403, 'AccessDenied'); // as to the machines' roles
       const isPut = context.method === 'PUT';
       if (isPut && refused?.test(context.path)) return refuse(context, 403, 'AccessDenied');
       await next();
@@ -169,6 +172,15 @@ describe('a store that workers who share no disk deploy', () => {
       (await filesUnder(own)).filter((path) => path.endsWith('.parquet')),
       [],
     );
+  });
+
+  it('is deployed again where nothing may be deleted: older versions than are kept stay, which is told', async () => {
+    watch();
+    const [place, notes] = ['s3://imagesim-storage/made', [] as string[]];
+    const rows = Array.from({ length: 20 }, (_, at) => rowAt(at));
+    for (let time = 0; time < 3; time++) await deployStore(place, 't', rows, randomVectors(20, 8, `${time}`), 'm@1', { keep: 1, onNote: (note) => void notes.push(note) }); // prettier-ignore
+    assert.deepEqual((await listStores(place)).map(({ version, live }) => [version, live]), [['v1', false], ['v2', false], ['v3', true]]); // prettier-ignore
+    assert.match(notes[0], /^old versions of table t stay, for nothing may be deleted there: ask for s3:DeleteObject/);
   });
 
   it('takes a delivery from the bucket alone, and says how one comes there', async () => {

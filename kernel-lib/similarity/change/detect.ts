@@ -184,12 +184,16 @@ function settingsOf({ ground, failed }: PairedTiles, { encoder = COLOURS_AND_EDG
 /** The chips of a pair: from its part where there is one, else encoded, and kept where parts are. */
 async function* encodedPair(pair: TilePair, settings: EncodeSettings): AsyncGenerator<EncodedChip[]> {
   const { parts, keepsPictures, ground } = settings;
-  if (!parts) return yield* encodePair(pair, settings);
+  if (!parts) {
+    yield* encodePair(pair, settings);
+    return;
+  }
   const path = await changePartPath(parts, pair, settings, ground);
   const there = await loadChangePart(parts, path, pair, keepsPictures);
-  if (!there) return yield* writtenPair(pair, path, settings);
-  await hand(path, settings); // one that could not be put
-  yield there;
+  if (there) {
+    await hand(path, settings); // one that could not be put
+    yield there;
+  } else yield* writtenPair(pair, path, settings);
 }
 
 async function* writtenPair(pair: TilePair, path: string, settings: EncodeSettings): AsyncGenerator<EncodedChip[]> {
@@ -224,7 +228,11 @@ async function licencesOf({ folder }: PairedTiles, catids: ReadonlySet<string>, 
   const base = [...(above === '' ? [] : [above]), ...((await here.folders(above)).includes('ard') ? ['ard'] : [])].join('/');
   const collections = await here.list(`${base}/acquisition_collections/`);
   await here.bring([...collections.values()].filter(({ key }) => catids.has(/([^/]+)_collection\.json$/.exec(key)?.[1] ?? '')));
-  return imageryLicences(join(here.root, base), catids).finally(() => rm(join(here.root, base, 'acquisition_collections'), { recursive: true, force: true }));
+  try {
+    return await imageryLicences(join(here.root, base), catids);
+  } finally {
+    await rm(join(here.root, base, 'acquisition_collections'), { recursive: true, force: true });
+  }
 } // prettier-ignore
 
 function groupName({ before, after }: TilePair): string {

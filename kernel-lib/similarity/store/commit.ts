@@ -68,15 +68,27 @@ export async function changeTable(
       const { table: written, rows } = await writeRows(store, name, base, change);
       if (rows === 0) throw new RangeError(`nothing would be left in table ${name}: deploy cells that have chips`);
       await checkRows(written, rows);
-      if (from !== undefined) await forget(written, (options.keep ?? KEEP_VERSIONS) - 1);
+      if (from !== undefined)
+        await ifAllowed(name, () => forget(written, (options.keep ?? KEEP_VERSIONS) - 1), options);
       const made = new Date().toISOString();
       const tended = await tendIndex(written, { index, rows, width: change.facts.width }, options);
       const facts: StoreFacts = { ...change.facts, format: 1, rows, made, index: tended };
       await writeFacts(written, facts);
       const version = await goLive(written, from, rows);
-      if (options.keep === 1) await prune(written, 1); // what was live until now
+      if (options.keep === 1) await ifAllowed(name, () => prune(written, 1), options); // what was live until now
       return { version, facts };
     });
+  });
+}
+
+/** What LanceDB says where a bucket lets a writer delete nothing. */
+const DENIED = /AccessDenied|lacked the necessary privileges/;
+
+/** Forgets old versions; those that may not be deleted stay, which is told. */
+async function ifAllowed(name: string, work: () => Promise<unknown>, { onNote }: ChangeOptions): Promise<void> {
+  await work().catch((error: unknown) => {
+    if (!DENIED.test(String(error))) throw error;
+    onNote?.(`old versions of table ${name} stay, for nothing may be deleted there: ask for s3:DeleteObject, or give a higher --keep`); // prettier-ignore
   });
 }
 
