@@ -1,18 +1,23 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { cellOf, lonLatBounds } from 'imagesim/ard';
 import { syncDelivery } from 'imagesim/infra';
 import { changeVerbs } from '../../kernel-lib/dist/cli/change.js'; // the verb, without a process of its own for each run
-import { type Bucket, filesUnder, objectsAt, openBucket, refuse, setEnv } from '../bucket.ts';
+import { type Bucket, type Context, filesUnder, objectsAt, openBucket, refuse, setEnv } from '../bucket.ts';
 import { type Real, writeSmallTile } from '../chips/small.ts';
 import { emptyFolder } from '../delivery.ts';
 
 /** The library's own, of which there may be another beside it. */
 const { Command } = createRequire(join(import.meta.dirname, '../../kernel-lib/package.json'))('commander') as { Command: new () => Parameters<typeof changeVerbs>[0] }; // prettier-ignore
 
+const cli = fileURLToPath(new URL('../../kernel-lib/bin/imagesim.js', import.meta.url));
+const KILLS = process.env.IMAGESIM_PROOF ? 6 : 0;
 const QUADKEYS = ['031133000000', '031133000001'];
 const DAYS = ['2022-06-14', '2023-05-21'];
 const EACH = 8;
@@ -78,10 +83,10 @@ describe('change of workers who share no disk', () => {
   }
 
   /** Notes what is put; keys of a form are refused. @param ask called at every request */
-  function watch(refused?: RegExp, ask?: () => Promise<void>): void {
+  function watch(refused?: RegExp, ask?: (context: Context) => Promise<void>): void {
     put = [];
     bucket.between(async (context, next) => {
-      await ask?.();
+      await ask?.(context);
       const isPut = context.method === 'PUT';
       if (isPut && refused?.test(context.path)) return refuse(context, 403, 'AccessDenied');
       await next();
@@ -143,6 +148,27 @@ describe('change of workers who share no disk', () => {
     assert.match(stdout, /\/embeddings\/changes\/33\.geojson/);
     assert.deepEqual([put, await filesUnder(own)], [['embeddings/changes/33.geojson'], []]);
     await assert.rejects(change(own, '--to', `${address}/list.geojson`), /^RangeError: --to is s3:\S+list\.geojson: of a bucket name the prefix/); // prettier-ignore
+  });
+
+  it(`is the same list, and nothing put twice, after the command was killed at each of its first ${KILLS} objects and begun again on an empty disk`, async function () {
+    if (KILLS === 0) return this.skip();
+    const whole = await begin();
+    await change(await emptyFolder(), '--to', whole);
+    const expected = (await made(whole)).get('embeddings/changes/33.geojson');
+    for (let kill = 1; kill <= KILLS; kill++) {
+      const address = await begin();
+      const env = { ...process.env, IMAGESIM_DATA: await emptyFolder() };
+      const child = spawn(process.execPath, [cli, 'change', '--zone', '33', '--reach', '2', '--to', address], { env, stdio: 'ignore' }); // prettier-ignore
+      const ended = once(child, 'close');
+      let begun = 0;
+      watch(undefined, async ({ method }) => void (method === 'PUT' && ++begun === kill + 1 && child.kill('SIGKILL')));
+      await ended;
+      const early = put;
+      watch();
+      await change(await emptyFolder(), '--to', address);
+      assert.deepEqual((await made(address)).get('embeddings/changes/33.geojson'), expected, `after ${kill} objects`);
+      assert.equal(new Set([...early, ...put]).size, early.length + put.length, `after ${kill} objects`);
+    }
   });
 
   it('keeps what is of tiles that are there, of another encoder too; what is of others is removed on a disk, and told of a bucket', async () => {

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { cellOf, lonLatBounds } from 'imagesim/ard';
 import { chipTiles } from 'imagesim/chips';
 import { createDataset } from 'imagesim/datasets';
@@ -17,11 +20,13 @@ import {
 } from 'imagesim/similarity';
 import { writeSchema } from 'imagesim/statistics';
 import { buildNetwork, saveModel, trainingBackend } from 'imagesim/training';
-import { type Bucket, filesUnder, objectsAt, openBucket, refuse } from '../bucket.ts';
+import { type Bucket, type Context, filesUnder, objectsAt, openBucket, refuse } from '../bucket.ts';
 import { writeSmallTile } from '../chips/small.ts';
 import { emptyFolder } from '../delivery.ts';
 import { randomVectors, rowAt } from './rows.ts';
 
+const cli = fileURLToPath(new URL('../../kernel-lib/bin/imagesim.js', import.meta.url));
+const KILLS = process.env.IMAGESIM_PROOF ? 12 : 0;
 const QUADKEYS = ['031133000000', '031133000001', '031133000002'];
 const EACH = 15;
 
@@ -85,19 +90,21 @@ describe('a store that workers who share no disk deploy', () => {
   });
   after(() => bucket.close());
 
+  let lastAddress = '';
+
   /** @returns an address that holds what the data folder does */
   async function begin(): Promise<string> {
     bucket.between(undefined);
-    const address = await bucket.put(folder);
+    lastAddress = await bucket.put(folder);
     watch();
-    return address;
+    return lastAddress;
   }
 
   /** Notes what is put; keys of a form are refused. @param ask called at every request */
-  function watch(refused?: RegExp, ask?: () => Promise<void>): void {
+  function watch(refused?: RegExp, ask?: (context: Context) => Promise<void>): void {
     put = [];
     bucket.between(async (context, next) => {
-      await ask?.();
+      await ask?.(context);
       if (context.method === 'DELETE' || 'delete' in context.query) return refuse(context, 403, 'AccessDenied'); // as to the machines' roles
       const isPut = context.method === 'PUT';
       if (isPut && refused?.test(context.path)) return refuse(context, 403, 'AccessDenied');
@@ -181,6 +188,27 @@ describe('a store that workers who share no disk deploy', () => {
     for (let time = 0; time < 3; time++) await deployStore(place, 't', rows, randomVectors(20, 8, `${time}`), 'm@1', { keep: 1, onNote: (note) => void notes.push(note) }); // prettier-ignore
     assert.deepEqual((await listStores(place)).map(({ version, live }) => [version, live]), [['v1', false], ['v2', false], ['v3', true]]); // prettier-ignore
     assert.match(notes[0], /^old versions of table t stay, for nothing may be deleted there: ask for s3:DeleteObject/);
+  });
+
+  it(`is whole, and no embedding put twice, after the command was killed at each of its first ${KILLS} objects and begun again on an empty disk`, async function () {
+    if (KILLS === 0) return this.skip();
+    await deployTo(await begin());
+    const expected = await loaded(lastAddress);
+    for (let kill = 1; kill <= KILLS; kill++) {
+      const address = await begin();
+      const env = { ...process.env, IMAGESIM_DATA: await emptyFolder() };
+      const child = spawn(process.execPath, [cli, 'similarity', 'deploy', '--model', 'small', '--to', address], { env, stdio: 'ignore' }); // prettier-ignore
+      const ended = once(child, 'close');
+      let begun = 0;
+      watch(undefined, async ({ method }) => void (method === 'PUT' && ++begun === kill + 1 && child.kill('SIGKILL')));
+      await ended;
+      const early = put;
+      watch();
+      const { failed } = await deployTo(address);
+      assert.deepEqual([failed, await loaded(address)], [[], expected], `after ${kill} objects`);
+      const both = [...early, ...put].filter((key) => key.startsWith('embeddings/parts/'));
+      assert.deepEqual([both.length, new Set(both).size], [QUADKEYS.length, QUADKEYS.length], `after ${kill} objects`);
+    }
   });
 
   it('takes a delivery from the bucket alone, and says how one comes there', async () => {
