@@ -151,7 +151,7 @@ describe('change of workers who share no disk', () => {
   });
 
   it(`is the same list, and nothing put twice, after the command was killed at each of its first ${KILLS} objects and begun again on an empty disk`, async function () {
-    if (KILLS === 0) return this.skip();
+    if (KILLS === 0) this.skip(); // throws
     const whole = await begin();
     await change(await emptyFolder(), '--to', whole);
     const expected = (await made(whole)).get('embeddings/changes/33.geojson');
