@@ -169,7 +169,7 @@ function noTile(
 export type BareTile = Omit<Tile, 'metadata'>;
 
 /** What a delivery holds as its files' names have it, in order of cell, date and catalogue id; no item is read. */
-export function bareTilesOf({ prefix, files }: Delivery): BareTile[] {
+export function bareTilesOf({ prefix, files }: Pick<Delivery, 'prefix' | 'files'>): BareTile[] {
   const tiles = new Map<string, BareTile>();
   for (const { key } of files) {
     const found = key.startsWith(prefix) ? FILE.exec(key)?.groups : undefined;

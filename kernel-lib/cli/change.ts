@@ -1,11 +1,25 @@
 import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { type Shard, chipIds, dataRoot, environmentShard, isShare, writeWhole } from '../ard/index.ts';
-import { dataPath } from '../infra/index.ts';
-import type { ChangeEncoder, ChangeList, ChangeReport, KnownChange, PairedTiles } from '../similarity/index.ts';
+import { type Shard, chipIds, dataRoot, environmentShard, isShare, paddedZone, writeWhole } from '../ard/index.ts';
+import { type Outbox, dataPath, outboxOf } from '../infra/index.ts';
+import type {
+  ChangeEncoder,
+  ChangeList,
+  ChangeParts,
+  ChangeReport,
+  DetectOptions,
+  KnownChange,
+  PairedTiles,
+} from '../similarity/index.ts';
 import { print, printTable, steps } from './output.ts';
-import { between, numberOf, shardNamed, zoneNumber } from './values.ts';
+import { TO, between, numberOf, shardNamed, zoneNumber } from './values.ts';
+
+/** Where lists lie that the map shows. */
+const LISTS = 'embeddings/changes/';
+/** Where changes are looked for that are known. */
+const VECTORS = 'demo-ard/vectors';
 
 /** Adds the verb that ranks what changed between two dates. */
 export function changeVerbs(program: Command): void {
@@ -23,8 +37,8 @@ export function changeVerbs(program: Command): void {
     .option('--vectors <folder>', '.geojson files of known changes, by which it is scored; default: demo-ard/vectors')
     .option('--min-share <share>', 'of a chip’s area that must have changed', numberOf, 0.02)
     .option('--top <n>', 'lines of the list that are printed', between(0, 1e6), 10)
-    .option('--to <file>', 'the whole list as GeoJSON')
-    .option('--least <probability>', 'of what goes into the file', numberOf, 0)
+    .option('--to <place>', `file for the whole list, as GeoJSON; or ${TO}, and the list to ${LISTS}`)
+    .option('--least <probability>', 'of what goes into that list', numberOf, 0)
     .option('--shard <i/n>', 'only encode the cells that fall to worker i of n, from 0; the same without it then ranks the chips of all. Default: as the array job says', shardNamed)
     .action(run); // prettier-ignore
 }
@@ -47,30 +61,66 @@ interface ChangeFlags {
 }
 
 async function run({ shard = environmentShard(), ...flags }: ChangeFlags): Promise<void> {
-  const { changeFeatures, changeFolder, detectChange, encodeChange, pairedTiles } = await import('../similarity/index.ts');
-  const { before, after, demo, least, minShare, reach, to, zone } = flags;
-  if (!(least >= 0 && least <= 1)) throw new RangeError(`--least is ${least}: expected a probability, 0 to 1`);
-  if (!(minShare > 0 && minShare <= 1)) throw new RangeError(`--min-share is ${minShare}: expected a share above 0 and up to 1`); // prettier-ignore
-  const known = await knownChanges(flags.vectors);
-  const paired = await pairedTiles(changeFolder(dataPath(), demo), { zone, before, after, shard });
+  const { changeAddress, encodeChange, pairedTiles } = await import('../similarity/index.ts');
+  const { before, after, demo, reach, zone } = flags;
+  const { signal, onProgress } = steps();
+  checkFlags(flags);
+  const outbox = flags.to?.startsWith('s3://') ? outboxOf(dataPath(), flags.to, signal) : undefined;
+  const known = await knownChanges(flags.vectors, outbox);
+  const address = await changeAddress(dataPath(), { isDemo: demo, zone, outbox });
+  const paired = await pairedTiles(address, { zone, before, after, shard, outbox, signal });
   const isScored = !isShare(shard) && (await touches(known, paired, flags));
-  const { encoder, id, what, close } = await encoderOf(flags);
-  const parts = { folder: join(dataRoot(dataPath()), 'embeddings', 'change'), encoder: id };
+  const { encoder, id, what, close } = await encoderOf(flags, outbox);
+  const parts = { folder: join(outbox?.root ?? dataRoot(dataPath()), 'embeddings', 'change'), encoder: id, outbox };
   try {
-    if (isShare(shard)) {
-      const { chips, kept } = await encodeChange(paired, { encoder, reach, parts, keepsPictures: known.length > 0, ...steps() });
-      paired.leftOut.forEach((line) => console.error(`left out: ${line}`));
-      return print(`shard ${shard.index}/${shard.count}: ${chips} chips seen twice, ${kept} of them encoded before, by ${what}; the same without --shard ranks those of all`);
-    }
-    const list = await detectChange(paired, { encoder, reach, parts, keepsPictures: isScored, ...steps() });
-    for (const { name, agreement } of list.groups) if (!(agreement > 0)) console.error(`${name}: how far chips moved runs against how unlike their pictures are (rank correlation ${agreement.toFixed(2)}): do not trust the list; give another --model`);
-    list.leftOut.forEach((line) => console.error(`left out: ${line}`));
-    if (to !== undefined) await writeWhole(to, JSON.stringify(changeFeatures(list, { least })));
-    tell(list, what, flags);
-    if (isScored) await tellScores(list, known, what, flags);
+    if (!isShare(shard)) return await rank(paired, { encoder, reach, parts, keepsPictures: isScored, signal, onProgress }, known, what, flags);
+    const { chips, kept, failed } = await encodeChange(paired, { encoder, reach, parts, keepsPictures: known.length > 0, signal, onProgress });
+    tellFaults(paired.leftOut, failed);
+    print(`shard ${shard.index}/${shard.count}: ${chips} chips seen twice, ${kept} of them encoded before, by ${what}; the same without --shard ranks those of all`);
   } finally {
     await close();
   }
+} // prettier-ignore
+
+function checkFlags({ least, minShare, to }: ChangeFlags): void {
+  if (!(least >= 0 && least <= 1)) throw new RangeError(`--least is ${least}: expected a probability, 0 to 1`);
+  if (!(minShare > 0 && minShare <= 1)) throw new RangeError(`--min-share is ${minShare}: expected a share above 0 and up to 1`); // prettier-ignore
+  if (to?.startsWith('s3://') && /json$/i.test(to))
+    throw new RangeError(`--to is ${to}: of a bucket name the prefix that embeddings/ lies in; the list goes to ${LISTS} there`); // prettier-ignore
+}
+
+type Settings = DetectOptions & { parts: ChangeParts; keepsPictures: boolean };
+
+/** Ranks the chips of all workers. */
+async function rank(paired: PairedTiles, settings: Settings, known: readonly KnownChange[], what: string, flags: ChangeFlags): Promise<void> {
+  const { detectChange, sweepChangeParts } = await import('../similarity/index.ts');
+  const { outbox } = settings.parts;
+  const list = await detectChange(paired, settings);
+  for (const { name, agreement } of list.groups) if (!(agreement > 0)) console.error(`${name}: how far chips moved runs against how unlike their pictures are (rank correlation ${agreement.toFixed(2)}): do not trust the list; give another --model`);
+  tellFaults(list.leftOut, list.failed);
+  const written = await writeList(list, flags, outbox);
+  const swept = list.failed.length > 0 ? [] : await sweepChangeParts(dataPath(), list.zone, outbox);
+  swept.forEach((line) => console.error(line));
+  tell(list, what, flags, written);
+  if (settings.keepsPictures) await tellScores(list, known, what, flags);
+} // prettier-ignore
+
+function tellFaults(leftOut: readonly string[], failed: readonly string[]): void {
+  leftOut.forEach((line) => console.error(`left out: ${line}`));
+  failed.forEach((line) => console.error(`imagesim: ${line}`));
+  if (failed.length > 0) process.exitCode = 1;
+}
+
+/** @returns where the list is; nothing where none is asked for */
+async function writeList(list: ChangeList, { to, least, demo }: ChangeFlags, outbox: Outbox | undefined): Promise<string | undefined> {
+  const { changeFeatures } = await import('../similarity/index.ts');
+  if (to === undefined) return undefined;
+  const path = outbox ? join(outbox.root, LISTS, `${demo ? 'demo-' : ''}${paddedZone(list.zone)}.geojson`) : to;
+  await writeWhole(path, JSON.stringify(changeFeatures(list, { least })));
+  if (!outbox) return to;
+  const key = outbox.keyOf(path);
+  await outbox.put({ files: [path], there: await outbox.list(key) });
+  return `${outbox.address}/${key}`;
 } // prettier-ignore
 
 /** Whether known changes can be scored on; those that were asked for must. */
@@ -85,14 +135,29 @@ async function touches(known: readonly KnownChange[], { pairs }: PairedTiles, { 
   return false;
 } // prettier-ignore
 
-async function knownChanges(vectors: string | undefined): Promise<KnownChange[]> {
+async function knownChanges(vectors: string | undefined, outbox: Outbox | undefined): Promise<KnownChange[]> {
   const { readChangeVectors } = await import('../similarity/index.ts');
-  const folder = vectors ?? join(dataRoot(dataPath()), 'demo-ard', 'vectors');
-  if (vectors === undefined && !existsSync(folder)) return [];
+  const folder = vectors ?? join(dataRoot(dataPath()), VECTORS);
+  if (vectors === undefined && !existsSync(folder)) return outbox ? heldChanges(outbox) : [];
   const known = await readChangeVectors(folder);
   if (known.length === 0) throw new Error(`no change in ${folder}: give a folder with .geojson files of polygons in lon/lat`); // prettier-ignore
   return known;
 }
+
+/** The known changes of a bucket; none where it holds none. */
+async function heldChanges(outbox: Outbox): Promise<KnownChange[]> {
+  const { readChangeVectors } = await import('../similarity/index.ts');
+  const here = outbox.at(outbox.inbox);
+  const files = [...(await here.list(`${VECTORS}/`)).values()].filter(({ key }) => key.endsWith('.geojson'));
+  const folder = join(here.root, VECTORS);
+  if (files.length === 0) return [];
+  await here.bring(files);
+  try {
+    return await readChangeVectors(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+} // prettier-ignore
 
 interface Chosen {
   encoder: ChangeEncoder;
@@ -102,11 +167,11 @@ interface Chosen {
   close: () => Promise<void>;
 }
 
-async function encoderOf({ model, backbone: file, pixels }: ChangeFlags): Promise<Chosen> {
+async function encoderOf({ model, backbone: file, pixels }: ChangeFlags, outbox: Outbox | undefined): Promise<Chosen> {
   const { COLOURS_AND_EDGES, backboneEncoder } = await import('../similarity/index.ts');
   if (model !== undefined && file !== undefined) throw new Error('change takes --model or --backbone, not both');
   if (model === undefined && file === undefined) return { encoder: COLOURS_AND_EDGES, id: 'colours and edges', what: 'colours and edges', close: async () => undefined }; // prettier-ignore
-  const { findModel, openBackbone, openEncoder, pixelScale, readCard } = await import('../training/index.ts');
+  const { modelFolder, openBackbone, openEncoder, pixelScale, readCard } = await import('../training/index.ts');
   if (file !== undefined) {
     const backbone = await openBackbone(file, pixels === undefined ? {} : { pixels: pixelScale(pixels) });
     return {
@@ -116,7 +181,7 @@ async function encoderOf({ model, backbone: file, pixels }: ChangeFlags): Promis
       close: () => backbone.close(),
     };
   }
-  const folder = await findModel(dataPath(), model!);
+  const folder = await modelFolder(dataPath(), model!, outbox);
   const id = (await readCard(folder)).files['encoder.onnx'].sha256;
   const encoder = await openEncoder(join(folder, 'encoder.onnx'));
   return { encoder, id, what: model!, close: () => encoder.close() };
@@ -140,9 +205,14 @@ function scoreRow(by: string, { averagePrecision: { value, low, high }, precisio
   return { by, 'average precision': `${value.toFixed(3)} (${low.toFixed(3)}–${high.toFixed(3)})`, ...at, 'calibration error': told(calibrationError), Brier: told(brier), 'Brier of prevalence': told(brierOfPrevalence) };
 } // prettier-ignore
 
-function tell({ changes, groups, zone }: ChangeList, what: string, { top, to }: ChangeFlags): void {
+function tell(
+  { changes, groups, zone }: ChangeList,
+  what: string,
+  { top }: ChangeFlags,
+  written: string | undefined,
+): void {
   for (const { name, chips, share } of groups) print(`zone ${zone}, ${name}: ${chips} chips seen twice, ${(100 * share).toFixed(1)} % changed as estimated, by ${what}`); // prettier-ignore
   const rows = changes.slice(0, top).map(({ id, probability, before, after, shift }, at) => ({ rank: at + 1, chip: id, probability: probability.toFixed(3), before: before.date, after: after.date, 'shift east, south': `${shift.x}, ${shift.y}` })); // prettier-ignore
   if (rows.length > 0) printTable(rows);
-  if (to !== undefined) print(to);
+  if (written !== undefined) print(written);
 }

@@ -9,12 +9,17 @@ import { between, boxOf, listOf, numberOf, shardNamed, zoneNumber } from './valu
 export function infraVerbs(program: Command): void {
   program
     .command('sync')
-    .description('bring a delivery, chips, datasets or models from a bucket into the data folder, or back')
+    .description(
+      'bring a delivery, chips, datasets or models from a bucket into the data folder, or back; a delivery from bucket to bucket too',
+    )
     .argument(
       '<from>',
       `a delivery, s3://bucket/ard/33 say; or one of ${TREES.join(', ')}, of a bucket or of the data folder`,
     )
-    .argument('[to]', 's3:// prefix or folder, for what lies in the data folder; default: the data folder')
+    .argument(
+      '[to]',
+      's3:// prefix or folder, for what lies in the data folder; s3:// prefix, for a delivery in another bucket; default: the data folder',
+    )
     .option('--dry-run', 'say what would be moved, how long it takes and what it costs')
     .option('--zone <n>', 'only this UTM zone', zoneNumber)
     .option('--quadkey <digits>', 'only cells whose quadkey begins so')
@@ -27,7 +32,10 @@ export function infraVerbs(program: Command): void {
     .option('--force', 'replace what is newer where it goes; bring a delivery again that is there')
     .option('--shard <i/n>', 'only what falls to worker i of n, from 0; default: as the array job says', shardNamed)
     .option('--concurrency <n>', 'files at once', between(1, 64), 8)
-    .option('--endpoint <url>', 'S3 endpoint; default: $AWS_ENDPOINT_URL_S3, else AWS')
+    .option(
+      '--endpoint <url>',
+      'S3 endpoint, as the two below of <from> where both are buckets; default: $AWS_ENDPOINT_URL_S3, else AWS',
+    )
     .option('--region <name>', 'default: of environment or profile, else us-west-2')
     .option('--anonymous', 'without credentials, for open data')
     .action(async (from: string, to: string | undefined, { since, until, maxCloud, ...flags }: SyncFlags) => {
@@ -43,6 +51,9 @@ export function infraVerbs(program: Command): void {
         ...steps(),
       };
       const tree = to !== undefined || infra.treeAddress(from) !== undefined;
+      const relays =
+        to?.startsWith('s3://') === true && from.startsWith('s3://') && infra.treeAddress(from) === undefined;
+      if (relays) return printMoved(await infra.relayDelivery(from, dataPath(), to, options), options);
       if (tree) refuseFilters(flags, since, until, maxCloud);
       if (to !== undefined) return printMoved(await infra.pushTree(from, dataPath(), to, options), options);
       if (tree) return printMoved(await infra.pullTree(from, dataPath(), options), options);

@@ -4,7 +4,7 @@ import { type Bounds, type Shard, environmentShard, isShare } from '../ard/index
 import { dataPath } from '../infra/index.ts';
 import type { Answers, AnswersFormat, ListedStore, Query, SearchFilter, Store } from '../similarity/index.ts';
 import { print, printTable, steps } from './output.ts';
-import { between, boxOf, listOf, numberOf, shardNamed, zoneNumber } from './values.ts';
+import { TO, between, boxOf, listOf, numberOf, shardNamed, zoneNumber } from './values.ts';
 
 /** Adds the verbs that deploy the similarity store, show it and ask it. */
 export function similarityVerbs(program: Command): void {
@@ -17,7 +17,8 @@ export function similarityVerbs(program: Command): void {
     .option('--zone <n>', 'UTM zone; default: all', zoneNumber)
     .option('--bbox <box>', 'only cells that touch west,south,east,north, degrees', boxOf)
     .option('--table <name>', 'default: the model’s name')
-    .option('--store <place>', 'folder or s3:// prefix above embeddings/; default: the data folder')
+    .option('--to <address>', TO)
+    .option('--store <place>', 'folder or s3:// prefix above embeddings/; default: as --to says, else the data folder')
     .option('--keep <n>', 'versions kept; older ones are pruned', between(1, 10_000), 10)
     .option('--shard <i/n>', 'only encode the cells that fall to worker i of n, from 0; the same without it then writes the store. Default: as the array job says', shardNamed)
     .action(deployed);
@@ -92,6 +93,7 @@ interface DeployFlags {
   zone?: number;
   bbox?: Bounds;
   table?: string;
+  to?: string;
   store?: string;
   keep: number;
   shard?: Shard;

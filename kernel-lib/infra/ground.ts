@@ -11,6 +11,8 @@ import { bringFiles } from './transfer.ts';
 export interface Ground {
   /** In order of cell, date and catalogue id. The paths of their files are where they lie, or will lie once they are brought. */
   tiles: Tile[];
+  /** Where a file lies now: a path, or the address of a bucket's object, parts of which can be read without bringing it. */
+  addressOf: (path: string) => string;
   /** Bytes of a tile's file, and when it was last written: of a bucket's without bringing it. */
   facts: (path: string) => Promise<{ bytes: number; modified: Date }>;
   /** Brings such files of a tile as it has; on a disk they are there. @throws {Error} naming the file that arrives damaged */
@@ -21,7 +23,8 @@ export interface Ground {
 
 /** Options of {@link openGround}. */
 export interface GroundOptions {
-  zone: number;
+  /** UTM zone. Default: all there are. */
+  zone?: number | undefined;
   /** Folder that tiles are brought to, as a data folder holds them. */
   scratch: string;
   /** Told of a tile whose STAC item is damaged, which is left out. Default: throws. */
@@ -49,13 +52,19 @@ export async function openGround(address: string, options: GroundOptions): Promi
 }
 
 /** Lists a zone of a delivery; a bucket that is away for some seconds is waited for. @throws {Error} when there is no tile in it */
-export function openPatiently(address: string, zone: number, signal?: AbortSignal): Promise<Delivery> {
+export function openPatiently(address: string, zone: number | undefined, signal?: AbortSignal): Promise<Delivery> {
   return patiently(() => openDelivery(address, { zone }), { retries: 8, signal });
 }
 
 async function onDisk(dataPath: string, { zone, onFault }: GroundOptions): Promise<Ground> {
+  return groundOf(await readTiles(dataPath, { zone, onFault }));
+}
+
+/** Tiles that lie on a disk. */
+export function groundOf(tiles: Tile[]): Ground {
   return {
-    tiles: await readTiles(dataPath, { zone, onFault }),
+    tiles,
+    addressOf: (path) => path,
     facts: async (path) => {
       const { size: bytes, mtime: modified } = await stat(path);
       return { bytes, modified };
@@ -85,6 +94,7 @@ async function inBucket(address: string, { zone, scratch, onFault, signal }: Gro
   };
   return {
     tiles,
+    addressOf: (path) => `${delivery.source.address.replace(/\/+$/, '')}/${objects.get(path)!.key}`,
     facts: async (path) => objects.get(path)!,
     bring: async ({ files: paths }, kinds) => {
       const wanted = kinds.flatMap((kind) => paths[kind] ?? []);

@@ -13,8 +13,10 @@ export { type TileFilter, checkFilter, isWanted, tileFilter, touches, whyUnfit }
 export { type SyncCost, type SyncPlan, bytesText, durationText, filesText, planLines } from './plan.ts';
 export { type TransferOptions } from './transfer.ts';
 export { type Made, type OutboxOptions, Outbox, filesBelow, outboxOf } from './outbox.ts';
-export { type Ground, type GroundOptions, groundAddress, openGround, openPatiently } from './ground.ts';
+export { type LentFile, lentInBucket, lentOnDisk } from './lent.ts';
+export { type Ground, type GroundOptions, groundAddress, groundOf, openGround, openPatiently } from './ground.ts';
 export { type Moved, type SyncOptions, type SyncReport, syncDelivery } from './sync.ts';
+export { relayDelivery } from './relay.ts';
 export { type TreeOptions, type TreeReport, TREES, pullTree, pushTree, treeAddress } from './tree.ts';
 export { type NotebookRun, type NotebooksOptions, chooseNotebooks, runNotebooks } from './notebooks.ts';
 export { type Lab, type LabOptions, openLab } from './lab.ts';

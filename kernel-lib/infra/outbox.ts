@@ -1,7 +1,7 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join, relative, resolve, sep } from 'node:path';
 import {
-  type Source, type SourceFile, type SourceOptions, dataRoot, eachUnit, openSource, placeOf,
+  type Source, type SourceFile, type SourceOptions, type Tile, dataRoot, eachUnit, openSource, placeOf, tilesOf,
 } from '../ard/index.ts'; // prettier-ignore
 import { patiently } from './patience.ts';
 import { looksSame, sameBytes } from './same.ts';
@@ -11,7 +11,7 @@ import { type PutFiles, openUpload } from './upload.ts';
 /** Objects of a unit that are on their way at once. */
 const AT_ONCE = 16;
 /** Nobody sits beside a worker: what passes is waited for, for about a minute and a half. */
-const RETRIES = 8;
+const RETRIES = 9;
 
 /** Options of {@link Outbox}. */
 export interface OutboxOptions extends Pick<TransferOptions, 'signal' | 'concurrency' | 'retries'>, SourceOptions {}
@@ -80,6 +80,17 @@ export class Outbox {
   async read(key: string): Promise<Uint8Array | undefined> {
     const file = (await this.list(key)).get(key);
     return file && this.#patiently(() => this.#source.read(key));
+  }
+
+  /** An object of which some bytes are read, as hyparquet reads files. */
+  buffer({ key, bytes }: SourceFile): { byteLength: number; slice: (start: number, end?: number) => Promise<ArrayBuffer> } {
+    const read = (start: number, end: number): Promise<Uint8Array> => this.#patiently(() => this.#source.readRange(key, start, end - start));
+    return { byteLength: bytes, slice: async (start, end = bytes) => Uint8Array.from(await read(start, end)).buffer };
+  } // prettier-ignore
+
+  /** The tiles of some files that the bucket holds below `ard`, with what their STAC items say. */
+  tiles(files: SourceFile[]): Promise<Tile[]> {
+    return this.#patiently(() => tilesOf({ source: this.#source, prefix: 'ard/', files }));
   }
 
   /** Brings objects to where their keys say, each whole or not at all; one that is there with the same size and time is left. */

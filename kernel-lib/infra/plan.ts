@@ -40,11 +40,17 @@ const PRICE = { get: 0.0004 / 1000, put: 0.005 / 1000, internetPerGB: 0.09, free
  * @param missing sizes of what is to be moved, bytes
  * @param options.to folder that it goes to; `undefined` for a bucket
  * @param options.from whose bill it is: `bucket`, `open data` that their keeper pays for, or `disk`
+ * @param options.relays whether it goes to a bucket by way of the folder. Default: false
  */
 export async function planSync(
   all: readonly number[],
   missing: readonly number[],
-  { to, from, concurrency }: { to?: string | undefined; from: 'bucket' | 'open data' | 'disk'; concurrency: number },
+  {
+    to,
+    from,
+    concurrency,
+    relays = false,
+  }: { to?: string | undefined; from: 'bucket' | 'open data' | 'disk'; concurrency: number; relays?: boolean },
 ): Promise<SyncPlan> {
   const missingBytes = sum(missing);
   return {
@@ -53,16 +59,26 @@ export async function planSync(
     missing: missing.length,
     missingBytes,
     freeBytes: to === undefined ? undefined : await freeBytes(to),
-    seconds: missingBytes / ASSUMED.bytesPerSecond + (missing.length * ASSUMED.secondsPerFile) / concurrency,
-    cost: costOf(missing.length, missingBytes, from, to === undefined),
+    seconds:
+      (relays ? 2 : 1) *
+      (missingBytes / ASSUMED.bytesPerSecond + (missing.length * ASSUMED.secondsPerFile) / concurrency),
+    cost: costOf(missing.length, missingBytes, from, {
+      downloads: to !== undefined,
+      uploads: to === undefined || relays,
+    }),
   };
 }
 
-function costOf(files: number, bytes: number, from: 'bucket' | 'open data' | 'disk', upload: boolean): SyncCost {
-  if (upload) return { requests: files * PRICE.put, toInternet: 0, toSameRegion: 0 };
-  if (from !== 'bucket') return { requests: 0, toInternet: 0, toSameRegion: 0 };
+function costOf(
+  files: number,
+  bytes: number,
+  from: 'bucket' | 'open data' | 'disk',
+  { downloads, uploads }: { downloads: boolean; uploads: boolean },
+): SyncCost {
+  const requests = uploads ? files * PRICE.put : 0;
+  if (!downloads || from !== 'bucket') return { requests, toInternet: 0, toSameRegion: 0 };
   const charged = Math.max(0, bytes / 1e9 - PRICE.freeGB);
-  return { requests: files * PRICE.get, toInternet: charged * PRICE.internetPerGB, toSameRegion: 0 };
+  return { requests: requests + files * PRICE.get, toInternet: charged * PRICE.internetPerGB, toSameRegion: 0 };
 }
 
 /**

@@ -67,6 +67,33 @@ export type Placed = SourceFile & { to: string };
  * @throws {Error} when there is no such tile or product, a zone would mix, the disk is too small, or a file arrives damaged
  */
 export async function syncDelivery(address: string, dataPath: string, options: SyncOptions = {}): Promise<SyncReport> {
+  const chosen = await chooseDelivery(address, options);
+  const { delivery } = chosen;
+  const root = dataRoot(dataPath);
+  for (const each of new Set(chosen.tiles.map(({ cell }) => cell.zone)))
+    await refuseMixture(delivery, chosen.tiles, each, root);
+  const { files: all, ...share } = shareOf(chosen, options.shard);
+  const kept = options.again ? new Set<string>() : await changedHere(delivery.source, all, root);
+  const wanted = all.filter(({ key }) => !kept.has(key));
+  const moved = await bringMissing(delivery.source, wanted, root, options);
+  return {
+    ...share,
+    kept: [...kept],
+    ...moved,
+    licences: wanted.filter(({ to }) => to.startsWith('licences/')).map(({ to }) => join(root, to)),
+  };
+}
+
+/** Tiles of a delivery that are wanted, all workers' together. */
+export interface Chosen {
+  delivery: Delivery;
+  tiles: Tile[];
+  leftOut: string[];
+  products: readonly string[];
+}
+
+/** Lists a delivery and chooses its tiles. @throws {Error} when there is no such tile or product */
+export async function chooseDelivery(address: string, options: SyncOptions): Promise<Chosen> {
   const { zone, quadkey } = deliveryAddress(address);
   const filter = { ...options, zone: options.zone ?? zone, quadkey: options.quadkey ?? quadkey };
   checkFilter(filter);
@@ -78,24 +105,7 @@ export async function syncDelivery(address: string, dataPath: string, options: S
   const { delivery, ...chosen } = await patiently(open, { retries, signal: options.signal });
   const products = options.products ?? ['visual'];
   lackingProducts(chosen.tiles, products); // a product that no tile has is refused by every worker
-  const root = dataRoot(dataPath);
-  for (const each of new Set(chosen.tiles.map(({ cell }) => cell.zone)))
-    await refuseMixture(delivery, chosen.tiles, each, root);
-  const { files: all, tiles } = shareOf(wantedFiles(delivery, chosen.tiles, products), chosen.tiles, options.shard);
-  const lacking = tiles.length > 0 ? lackingProducts(tiles, products, chosen.tiles) : [];
-  const leftOut = (options.shard?.index ?? 0) === 0 ? chosen.leftOut : [];
-  const kept = options.again ? new Set<string>() : await changedHere(delivery.source, all, root);
-  const wanted = all.filter(({ key }) => !kept.has(key));
-  const moved = await bringMissing(delivery.source, wanted, root, options);
-  return {
-    zones: [...new Set(tiles.map(({ cell }) => cell.zone))],
-    tiles,
-    leftOut,
-    lacking,
-    kept: [...kept],
-    ...moved,
-    licences: wanted.filter(({ to }) => to.startsWith('licences/')).map(({ to }) => join(root, to)),
-  };
+  return { delivery, ...chosen, products };
 }
 
 /** Which zone is listed, where one is asked for; a quadkey narrows it only with a zone. */
@@ -182,7 +192,7 @@ export async function bringMissing(
 }
 
 /** @throws {Error} naming a key that leads out of the folder, is no path, or needs a folder where another is a file */
-function placeFiles(source: Source, wanted: readonly Placed[], root: string): Move[] {
+export function placeFiles(source: Source, wanted: readonly Placed[], root: string): Move[] {
   const places = new Set(wanted.map(({ to }) => to));
   for (const { key, to } of wanted) {
     const path = resolve(root, to);
@@ -237,14 +247,17 @@ async function refuseMixture(
   const others = (await disk.list(`ard/${paddedZone(zone)}`)).filter(({ key }) => !own.has(key));
   const kinds = (await tilesOf({ source: disk, prefix: 'ard/', files: others })).map(isSynthetic);
   const synthetic = tiles.some((tile) => tile.cell.zone === zone && isSynthetic(tile));
-  if (kinds.every((kind) => kind === synthetic)) return;
-  const [there, coming] = synthetic ? ['real tiles', 'synthetic'] : ['tiles of the synthetic sample', 'real'];
-  throw new Error(
-    `${folder} holds ${there}, and those of ${source.address} are ${coming}: set IMAGESIM_DATA to another folder, or remove that one`,
-  );
+  if (kinds.some((kind) => kind !== synthetic))
+    throw mixture(folder, source, synthetic, 'set IMAGESIM_DATA to another folder');
 }
 
-function isSynthetic({ metadata }: Tile): boolean {
+/** What is said of a zone that would hold both. @param synthetic whether what comes is */
+export function mixture(folder: string, { address }: Source, synthetic: boolean, remedy: string): Error {
+  const [there, coming] = synthetic ? ['real tiles', 'synthetic'] : ['tiles of the synthetic sample', 'real'];
+  return new Error(`${folder} holds ${there}, and those of ${address} are ${coming}: ${remedy}, or remove that one`);
+}
+
+export function isSynthetic({ metadata }: Tile): boolean {
   return metadata?.synthetic ?? false;
 }
 
@@ -254,7 +267,11 @@ const TERMS = /^(LICEN[CS]E|PROVENANCE|README)[^/]*$/i;
 /** What stage 02 writes beside the dates of a cell. */
 export const OSM_DATA: RegExp = /^(?:ard\/)?\d\d\/[0-3]{12}\/osm_data(\.meta)?\.json$/;
 
-function wantedFiles({ source, files, prefix }: Delivery, tiles: Tile[], products: readonly string[]): Placed[] {
+function wantedFiles(
+  { source, files, prefix }: Delivery,
+  tiles: readonly Tile[],
+  products: readonly string[],
+): Placed[] {
   const kinds = new Set([...products, 'item']);
   const keys = new Set(
     tiles.flatMap((tile) => Object.entries(tile.files).flatMap(([kind, key]) => (kinds.has(kind) ? key : []))),
@@ -274,11 +291,25 @@ function wantedFiles({ source, files, prefix }: Delivery, tiles: Tile[], product
     .map((file) => ({ ...file, to: placeOf(file.key) }));
 }
 
+/** What falls to one worker. */
+export type Share = Pick<SyncReport, 'zones' | 'tiles' | 'lacking' | 'leftOut'> & { files: Placed[] };
+
 /**
  * The files and tiles that fall to one worker: whole cells, by the bytes of their files. Dealt out before it is looked at what
  * is there already, so that every worker deals alike.
  */
-function shareOf(files: Placed[], tiles: Tile[], shard: Shard | undefined): { files: Placed[]; tiles: Tile[] } {
+export function shareOf({ delivery, tiles: all, leftOut, products }: Chosen, shard: Shard | undefined): Share {
+  const { files, tiles } = dealtOut(wantedFiles(delivery, all, products), all, shard);
+  return {
+    zones: [...new Set(tiles.map(({ cell }) => cell.zone))],
+    tiles,
+    files,
+    lacking: tiles.length > 0 ? lackingProducts(tiles, products, all) : [],
+    leftOut: (shard?.index ?? 0) === 0 ? leftOut : [],
+  };
+}
+
+function dealtOut(files: Placed[], tiles: Tile[], shard: Shard | undefined): { files: Placed[]; tiles: Tile[] } {
   if (!shard) return { files, tiles };
   const bytes = new Map<string, number>();
   for (const file of files) bytes.set(cellIn(file), (bytes.get(cellIn(file)) ?? 0) + file.bytes);

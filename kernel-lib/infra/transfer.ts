@@ -3,12 +3,12 @@ import { setMaxListeners } from 'node:events';
 import { type FileHandle, open, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import pRetry from 'p-retry';
 import {
   type Digest, type Source, type SourceFile, type StepOptions, SourceError, bucketFault, cannotWrite, eachUnit,
   laidDown, makeFolder, partName, staleParts,
 } from '../ard/index.ts'; // prettier-ignore
 import { sumOf, sumOfBytes, valueOf } from './checksum.ts';
+import { patiently } from './patience.ts';
 
 /** A file of a source, and where on disk it goes. */
 export interface Move {
@@ -85,7 +85,9 @@ async function bringFile(
   try {
     await makeFolder(dirname(path));
     if (stale) await rename(stale, way.part).catch(takenMeanwhile);
-    const digest = await tryAgain(() => (small ? bringSmall(way) : bringLarge(way)), options, report);
+    const { signal, retries = 7 } = options;
+    const bring = (): Promise<Digest> => (small ? bringSmall(way) : bringLarge(way));
+    const digest = await patiently(bring, { retries, signal, onFailed: (why) => report.waits(why) });
     const { size } = await stat(way.part);
     if (size !== file.bytes) throw new Error(`${path} grew to ${size} of ${file.bytes} bytes while it was written: does another program write there? Sync again`); // prettier-ignore
     await utimes(way.part, file.modified, file.modified);
@@ -107,24 +109,6 @@ async function layDown({ part, options }: Way, error: unknown): Promise<void> {
   const goesOn = options.signal?.aborted || (error instanceof SourceError && error.transient);
   const size = (await stat(part).catch(() => undefined))?.size ?? 0;
   await (goesOn && size > 0 ? rename(part, laidDown(part)) : rm(part, { force: true }));
-}
-
-function tryAgain<Result>(
-  work: () => Promise<Result>,
-  { signal, retries = 7 }: TransferOptions,
-  report: Reporter,
-): Promise<Result> {
-  return pRetry(work, {
-    retries,
-    minTimeout: 250,
-    maxTimeout: 20_000,
-    randomize: true,
-    ...(signal ? { signal } : {}),
-    shouldRetry: ({ error }) => error instanceof SourceError && error.transient,
-    onFailedAttempt: ({ error, retriesLeft }) => {
-      if (retriesLeft > 0) report.waits(error.message);
-    },
-  });
 }
 
 /** Brings a file that memory can hold. */

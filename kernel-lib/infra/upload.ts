@@ -3,11 +3,11 @@ import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { S3Client } from '@aws-sdk/client-s3';
-import pRetry from 'p-retry';
 import {
   type SourceFile, type SourceOptions, SourceError, bucketFault, eachUnit, placeOf, s3Client,
 } from '../ard/index.ts'; // prettier-ignore
 import { sumOf } from './checksum.ts';
+import { patiently } from './patience.ts';
 import type { TransferOptions } from './transfer.ts';
 
 /** From here on a file goes in parts of so many bytes: a broken connection costs one of them. */
@@ -79,13 +79,7 @@ async function putFile(
     );
     await compare(answer, path, address);
   };
-  await pRetry(put, {
-    retries,
-    minTimeout: 250,
-    randomize: true,
-    ...(signal ? { signal } : {}),
-    shouldRetry: ({ error }) => error instanceof SourceError && error.transient,
-  });
+  await patiently(put, { retries, signal });
 }
 
 /** What S3 answers to a finished upload. */

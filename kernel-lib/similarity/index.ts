@@ -46,13 +46,14 @@ export {
   type ChipChange, type KnownChange, changedShares, readChangeVectors, readKnownChanges, touchedChips,
 } from './change/known.ts'; // prettier-ignore
 export {
-  type ChipPair, type PairImages, type PairOptions, type PairedTiles, type TilePair, type Visit, changeFolder, pairImages, pairedTiles,
+  type ChipPair, type PairImages, type PairOptions, type PairedTiles, type TilePair, type Visit, changeAddress, changeFolder, pairImages, pairedTiles,
 } from './change/pairs.ts'; // prettier-ignore
 export {
   type CalibratedGroup, type ChangeEncoder, type ChangeList, type DetectOptions, type DetectedChange,
   COLOURS_AND_EDGES, backboneEncoder, detectChange, encodeChange,
 } from './change/detect.ts'; // prettier-ignore
 export type { ChangeParts } from './change/parts.ts';
+export { sweepChangeParts } from './change/sweep.ts';
 export { type Shift, bestShifts, correlationsOf } from './change/shift.ts';
 export { type CalibratedChange, type DatedFeatures, calibrateChange } from './change/fit.ts';
 export { type Mixture, twoPopulations } from './change/mixture.ts';

@@ -95,11 +95,16 @@ async function tagsOfCell(
   return { rows: [...rows.values()], near: nearPoints(found, cell, { only, pointBuffer }), broken };
 }
 
-/** Tagged points within so many metres of each chip of the cell, those inside it included. */
-function nearPoints(
+/**
+ * Tagged points within so many metres of each chip of a cell, those inside it included.
+ *
+ * @param only chips to look at. Default: all of the cell
+ * @param pointBuffer metres. Default: 10, as of {@link chipTags}
+ */
+export function nearPoints(
   found: readonly Element[],
   cell: Cell,
-  { only, pointBuffer }: { only: ReadonlySet<string> | undefined; pointBuffer: number },
+  { only, pointBuffer = 10 }: { only?: ReadonlySet<string> | undefined; pointBuffer?: number } = {},
 ): NearPoints[] {
   const ids = chipIds(cell);
   const counts = new Map<string, NearPoints>();

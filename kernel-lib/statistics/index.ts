@@ -1,7 +1,7 @@
 // 04 · statistics: what the tags of a zone are like, chip by chip, and which of them are worth learning.
 // Takes osm_data.json of every cell; makes the tag atlas and the label schema, and says how far its figures can be trusted:
 // intervals, tests corrected for their number, what neighbours cost, and how much more ground it would take.
-export { type ChipTag, type NearPoints, type ZoneChipTags, chipTags } from './chiptags.ts';
+export { type ChipTag, type NearPoints, type ZoneChipTags, chipTags, nearPoints } from './chiptags.ts';
 export { type TagElements, ElementTally } from './elementtally.ts';
 export { type Sizes, type SizeWord, type TypicalSize, typicalSize } from './size.ts';
 export { type AtlasRow, frame, tagAtlas } from './atlas.ts';

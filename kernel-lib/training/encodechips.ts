@@ -1,5 +1,4 @@
 /** Embeddings of a zone's chips by a model: what `imagesim encode` does. */
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Shard, type StepOptions, shardOf, sweepParts } from '../ard/index.ts';
 import { type Outbox, outboxOf } from '../infra/index.ts';
@@ -11,7 +10,7 @@ import { type ModelEncoder, openModelEncoder } from './modelencoder.ts';
 import { type PartPlace, modelFolder, partPlace } from './handover.ts';
 import { isModelName } from './name.ts';
 import type { RuntimeOptions } from './onnx/session.ts';
-import { type PartFacts, readPartFacts, writePart } from './part.ts';
+import { type PartFacts, writePart } from './part.ts';
 import type { CellSource, ChipFault, ChipName, ChipPixels, ZoneSource } from './zonesource.ts';
 
 /** Options of {@link encodeChips}. */
@@ -224,9 +223,7 @@ class Run {
 
   /** What the part of a cell says, where it is of the same encoder, code and chips; a damaged one is as if it were not there. */
   async #current(source: CellSource): Promise<PartFacts | undefined> {
-    const path = this.#pathOf(source.quadkey);
-    await this.#plan.place.bring(source.quadkey);
-    const there = existsSync(path) ? await readPartFacts(path).catch(() => undefined) : undefined;
+    const there = await this.#plan.place.facts(source.quadkey);
     if (there?.chips !== source.identity || madeBy(there) !== madeBy(this.#plan.facts)) return undefined;
     const unread = there.faults.filter((fault): fault is ChipName & ChipFault => fault.id !== undefined);
     const { chips } = await source.read(unread, this.#plan.encoder.inputSize, this.#plan.signal);

@@ -52,5 +52,6 @@ export {
 export { type ComparedModel, compareModels } from './compare.ts';
 export { type ViewOptions, augmentedViews } from './views.ts';
 export { type ListedModel, findModel, listModels, readCard } from './name.ts';
+export { type PartPlace, modelFolder, partPlace } from './handover.ts';
 export { type EncodeChipsOptions, type EncodeReport, encodeChips } from './encodechips.ts';
 export { type Embeddings, type PartFacts, embeddingParts, readEmbeddings, readPartFacts } from './part.ts';

@@ -1,7 +1,7 @@
 /** Models by their names: `models/<name>/<version>`, as `models/<name>/latest` and a text like `roofs@4f0c` name them. */
 import { existsSync } from 'node:fs';
 import { readFile, readdir, stat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { dataRoot, readJson } from '../ard/index.ts';
 import { type ModelCard, parseCard } from './card.ts';
 
@@ -44,7 +44,19 @@ export async function findModel(dataPath: string, text: string): Promise<string>
   const home = join(dataRoot(dataPath), 'models', name);
   const there = await versionsIn(home);
   if (there.length === 0) throw new Error(`no model ${name} in ${dataRoot(dataPath)}/models; ${await thereAre(dataPath)}`);
-  return join(home, oneOf(there, name, wanted ?? (await latestOf(home, there)), home));
+  return join(home, versionMeant(home, there, wanted, wanted === undefined ? await latestText(home) : undefined));
+} // prettier-ignore
+
+/**
+ * The version of a model that is meant, of those that there are.
+ *
+ * @param home folder or s3:// prefix of the model, its name the last part
+ * @param wanted the first digits of a version. Default: the newest
+ * @param latest what `latest` beside them holds; asked only where none is wanted
+ * @throws {Error} when there is none, or several: listing those that there are
+ */
+export function versionMeant(home: string, there: readonly string[], wanted: string | undefined, latest: string | undefined): string {
+  return oneOf(there, basename(home), wanted ?? latestOf(home, there, latest), home);
 } // prettier-ignore
 
 function oneOf(there: readonly string[], name: string, wanted: string | undefined, home: string): string {
@@ -65,12 +77,15 @@ async function thereAre(dataPath: string): Promise<string> {
   return `there ${names.length === 1 ? 'is' : 'are'} ${names.join(', ')}`;
 }
 
-async function latestOf(home: string, there: readonly string[]): Promise<string | undefined> {
+async function latestText(home: string): Promise<string | undefined> {
   const path = join(home, 'latest');
-  if (!existsSync(path)) return undefined;
-  const version = (await readFile(path, 'utf8')).trim();
-  if (there.includes(version)) return version;
-  throw new Error(`${path} holds ${JSON.stringify(version.slice(0, 40))}, no version: write one of ${there.join(', ')} into it`); // prettier-ignore
+  return existsSync(path) ? readFile(path, 'utf8') : undefined;
+}
+
+function latestOf(home: string, there: readonly string[], text: string | undefined): string | undefined {
+  const version = text?.trim();
+  if (version === undefined || there.includes(version)) return version;
+  throw new Error(`${home}/latest holds ${JSON.stringify(version.slice(0, 40))}, no version: write one of ${there.join(', ')} into it`); // prettier-ignore
 }
 
 /** Versions in a model's folder, in order: folders with a card, none that is still trained or written. */
@@ -103,7 +118,7 @@ export async function listModels(dataPath: string, name?: string): Promise<Liste
 async function listVersions(dataPath: string, name: string): Promise<ListedModel[]> {
   const home = join(dataRoot(dataPath), 'models', name);
   const there = await versionsIn(home);
-  const latest = await latestOf(home, there).catch(() => undefined); // a damaged one is told by whoever needs it
+  const latest = (await latestText(home))?.trim(); // a damaged one is told by whoever needs it
   const versions = there.map(async (version): Promise<ListedModel> => {
     const folder = join(home, version);
     const facts = { name, version, folder, latest: version === latest, made: (await stat(folder)).mtime };

@@ -12,8 +12,9 @@ import {
 } from 'hyparquet';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { z } from 'zod';
-import { dataRoot, paddedZone, writeWhole } from '../ard/index.ts';
+import { type SourceFile, SourceError, dataRoot, paddedZone, writeWhole } from '../ard/index.ts';
 import type { Licence } from '../datasets/index.ts';
+import type { Outbox } from '../infra/index.ts';
 import { type CodeKind, type Codes, codeBytes, codesFrom, packCodes, unpackCodes } from './codes.ts';
 import type { ChipFault, ChipName } from './zonesource.ts'; // prettier-ignore
 
@@ -70,6 +71,8 @@ const schema: z.ZodType<PartFacts> = z.object({
 });
 
 const KEY = 'imagesim';
+/** Of a part's end: what it says of itself lies there, before the last eight bytes. */
+const END_BYTES = 1 << 15;
 const text = { type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: 'REQUIRED' } as const;
 const columns = { id: text, catid: text, date: text };
 /** Of float32 a list of numbers; of codes the bytes of `codeBytes`. */
@@ -135,6 +138,16 @@ export async function readPartFacts(path: string): Promise<PartFacts> {
   const metadata = await asyncBufferFromFile(path).then(parquetMetadataAsync).catch(damaged(path));
   return factsOf(metadata, path);
 }
+
+/** {@link readPartFacts} of a part that a bucket holds, of which no more is read than its end. @throws {SourceError} when it cannot be read */
+export async function heldPartFacts(outbox: Outbox, file: SourceFile): Promise<PartFacts> {
+  const address = `${outbox.address}/${file.key}`;
+  const metadata = await parquetMetadataAsync(outbox.buffer(file), { initialFetchSize: END_BYTES }).catch((error: unknown) => {
+    if (error instanceof SourceError) throw error;
+    return damaged(address)(error);
+  });
+  return factsOf(metadata, address);
+} // prettier-ignore
 
 /**
  * Reads the embeddings of a cell.

@@ -18,11 +18,12 @@ const sixBlocks: Real = (column, row) => {
   return row === 5 ? (x, y) => x > y : () => true;
 };
 
-/** Writes a tile in its cell's place. @returns the path */
+/** Writes a tile in its cell's place. @param seed of its noise @returns the path */
 export async function writeSmallTile(
   path: string,
   { tileBounds, epsg }: Cell,
   real: Real = sixBlocks,
+  seed = 0,
 ): Promise<string> {
   // prettier-ignore
   const [west, , , north] = tileBounds;
@@ -31,7 +32,7 @@ export async function writeSmallTile(
     width: TILE_PIXELS, height: TILE_PIXELS, epsg, origin: [west, north], metresPerPixel: METRES_PER_PIXEL, bands: 3,
     blocks: (column, row) => {
       const isReal = real(column, row);
-      return isReal && { pixels: pixelsOf(column * 64 + row), mask: Uint8Array.from({ length: 512 ** 2 }, (_, at) => +isReal(at % 512, at >> 9)) };
+      return isReal && { pixels: pixelsOf(column * 64 + row + seed), mask: Uint8Array.from({ length: 512 ** 2 }, (_, at) => +isReal(at % 512, at >> 9)) };
     },
   }); // prettier-ignore
   return path;

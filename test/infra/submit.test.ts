@@ -286,6 +286,14 @@ describe('infra: submit', () => {
       assert.deepEqual(alone.stdout.match(/#SBATCH --array=.*/g), ['#SBATCH --array=0-3']);
     });
 
+    it('is that of the bucket where what is made goes to one, which every worker and the merge are told', async () => {
+      for (const verb of [DEPLOY, ['change', '--zone', '33']]) {
+        const { stdout } = await imagesim(made, ['submit', '--engine', 'slurm', '--array', '4', '--dry-run', '--', ...verb, '--to', 's3://b/here']); // prettier-ignore
+        const told = stdout.match(/ --to \S*s3:\/\/b\/here\S* --shard "\$shard\/\d+"/g);
+        assert.deepEqual(told?.map((line) => line.slice(-3)), ['/4"', '/1"']); // prettier-ignore
+      }
+    });
+
     it('is chip too where chips go to a bucket, which every worker and the merge are told', async () => {
       const { stdout } = await imagesim(made, ['submit', '--engine', 'slurm', '--array', '4', '--dry-run', '--', ...CHIP, '--to', 's3://b/here']); // prettier-ignore
       const told = stdout.match(/chip --zone 33 --to \S*s3:\/\/b\/here\S* --shard "\$shard\/\d+"/g);

@@ -16,7 +16,7 @@ describe('pairedTiles', () => {
     const none = await pairedTiles(await sampleDelivery(), { shard: { index: 40, count: 41 } });
     assert.deepEqual(none.pairs, []);
     const parts = { folder: await emptyFolder(), encoder: 'none' };
-    assert.deepEqual(await encodeChange(none, { parts }), { chips: 0, kept: 0 });
+    assert.deepEqual(await encodeChange(none, { parts }), { chips: 0, kept: 0, failed: [] });
   });
 
   it('has the chips of each cell that are real on both days, without an index or a chip on disk', async () => {
@@ -112,8 +112,8 @@ describe('detectChange', () => {
     const parts = { folder: await emptyFolder(), encoder: 'colours' };
     const options = { encoder, parts, keepsPictures: true };
     const alone = await detectChange(few, { keepsPictures: true });
-    for (const pair of few.pairs) assert.deepEqual(await encodeChange({ ...few, pairs: [pair] }, options), { chips: 12, kept: 0 });
-    assert.deepEqual(await encodeChange(few, options), { chips: 24, kept: 24 });
+    for (const pair of few.pairs) assert.deepEqual(await encodeChange({ ...few, pairs: [pair] }, options), { chips: 12, kept: 0, failed: [] });
+    assert.deepEqual(await encodeChange(few, options), { chips: 24, kept: 24, failed: [] });
     const all = calls;
     calls = 0;
     assert.deepEqual([await detectChange(few, options), calls], [alone, 0]);

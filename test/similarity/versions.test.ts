@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, rename } from 'node:fs/promises';
+import { mkdir, readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -253,6 +253,16 @@ describe('versions of the similarity store', () => {
     await store.createTable('t', [{ id: 'x', vector: [1, 0] }]);
     assert.deepEqual(await listStores(folder), []);
     await assert.rejects(openStore(folder, 't'), /table t in .* was never deployed whole by this version of imagesim: deploy it again$/); // prettier-ignore
+    await deployStore(folder, 't', rowsIn(1), some(300), 'm@1');
+    assert.equal((await openStore(folder, 't')).rows, 300);
+  });
+
+  it('are made where a deploy that died has left files and no version, and until then there is none', async () => {
+    const folder = await emptyFolder();
+    await mkdir(join(folder, 'embeddings/t.lance/data'), { recursive: true });
+    await writeFile(join(folder, 'embeddings/t.lance/data/half.lance'), 'half');
+    assert.deepEqual([await listTables(folder), await listStores(folder)], [[], []]);
+    await assert.rejects(openStore(folder, 't'), /table t in .* was never deployed whole/);
     await deployStore(folder, 't', rowsIn(1), some(300), 'm@1');
     assert.equal((await openStore(folder, 't')).rows, 300);
   });

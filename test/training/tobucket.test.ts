@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cp, readFile } from 'node:fs/promises';
+import { cp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chipTiles } from 'imagesim/chips';
 import { pushTree, syncDelivery } from 'imagesim/infra';
@@ -106,8 +106,21 @@ describe('embeddings of workers who share no disk', () => {
     assert.deepEqual({ failed, chips, kept, put: put.length }, { failed: [], chips: 0, kept: CELLS, put: 1 });
   });
 
+  it('are of the very version that is meant: another whose id begins alike is not brought, and of several none', async () => {
+    const card = await readFile(join(folder, 'models/small', VERSION, 'card.json'));
+    await bucket.upload(`${address.slice('s3://imagesim-storage/'.length)}/models/small/${VERSION}7/card.json`, card);
+    const own = await emptyFolder();
+    await encodeTo({ model: `small@${VERSION}` }, own);
+    const brought = (await filesUnder(own)).filter((path) => path.includes('/models/small/'));
+    assert.ok(brought.length > 1 && brought.every((path) => path.includes(`/models/small/${VERSION}/`)));
+    await assert.rejects(encodeTo(), /^Error: small@1a2b may be 1a2b3c4d5e6f or 1a2b3c4d5e6f7: give more of it$/);
+    await assert.rejects(encodeTo({ model: 'small' }), /^Error: s3:\/\/\S+\/models\/small\/latest is missing: name a version, small@1a2b3c4d5e6f or /); // prettier-ignore
+    await rm(bucket.pathOf(address, `models/small/${VERSION}7/card.json`));
+  });
+
   it('need a model that lies here or there', async () => {
     await assert.rejects(encodeTo({ model: 'roofs' }), /^Error: no model roofs in \S+\/models, nor in s3:\/\/\S+\/models: put it there with imagesim sync models\/roofs s3:/); // prettier-ignore
+    await assert.rejects(encodeTo({ model: 'small@2' }), /^Error: no version 2 of small: there is 1a2b3c4d5e6f$/);
     await assert.rejects(encodeTo({ zone: 34 }), /^Error: no chips in s3:\/\/\S+\/chips\/34: run imagesim chip --zone 34 --to s3:/); // prettier-ignore
   });
 });

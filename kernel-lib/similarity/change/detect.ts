@@ -1,10 +1,12 @@
 /** What changed between two dates of a delivery: what `imagesim change` does. */
 import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { type StepOptions, CHIP_PIXELS, columnRow, parseChip } from '../../ard/index.ts';
 import { FEATURES, imageFeatures } from '../../chips/index.ts';
 import { type Licence, imageryLicences } from '../../datasets/index.ts';
+import type { Ground, Outbox } from '../../infra/index.ts';
 import { type Backbone, ownFeatures } from '../../training/index.ts';
 import type { ChipChange } from './known.ts';
 import { type ValueCounts, countsOf, matchingTables, relit, sumOf } from './light.ts';
@@ -20,7 +22,7 @@ import {
   pairedTiles,
 } from './pairs.ts';
 import { type GridPlace, drawnTogether } from './neighbours.ts';
-import { type ChangeParts, type EncodedChip, type PartSettings, changePartPath, readChangePart, writeChangePart } from './parts.ts'; // prettier-ignore
+import { type ChangeParts, type EncodedChip, type PartSettings, changePartPath, handChangePart, hasChangePart, loadChangePart, writeChangePart } from './parts.ts'; // prettier-ignore
 import { type Shift, bestShifts, correlationsOf } from './shift.ts';
 
 /** What makes vectors of images: an `Encoder` of a model is one. */
@@ -88,6 +90,8 @@ export interface ChangeList {
   groups: CalibratedGroup[];
   licences: Licence[];
   leftOut: string[];
+  /** What a bucket has not taken: it stays here for the next run. */
+  failed: string[];
   /** `[n, 64, 64, 3]` at both dates, in the order of `changes`, where `keepsPictures` asks for them. */
   pictures?: { before: Uint8Array; after: Uint8Array; size: number };
 }
@@ -115,12 +119,15 @@ const FEW = 64;
  * @throws {Error} as `pairedTiles`
  */
 export async function detectChange(where: string | PairedTiles, options: DetectOptions = {}): Promise<ChangeList> {
-  const settings = settingsOf(options);
-  const { folder, pairs, zone, leftOut } = typeof where === 'string' ? await pairedTiles(where, options) : where;
+  checkReach(options);
+  const paired =
+    typeof where === 'string' ? await pairedTiles(where, { outbox: options.parts?.outbox, ...options }) : where;
+  const { pairs, zone, leftOut } = paired;
+  const settings = settingsOf(paired, options);
   const total = pairs.reduce((sum, { chips }) => sum + chips.length, 0);
   const encoded = new Map<string, EncodedChip[]>();
   let done = 0;
-  for (const pair of pairs) {
+  for (const [at, pair] of pairs.entries()) {
     const name = groupName(pair);
     const own = encoded.get(name) ?? [];
     encoded.set(name, own);
@@ -128,10 +135,11 @@ export async function detectChange(where: string | PairedTiles, options: DetectO
       own.push(...some);
       options.onProgress?.({ done: (done += some.length), total, unit: 'chips' });
     }
+    await leave(pairs, at, settings);
   }
   const { ranked, groups } = calibrated(encoded);
   const catids = new Set(ranked.flatMap(({ change: { before, after } }) => [before.catid, after.catid]));
-  const list = { zone, changes: ranked.map(({ change }) => change), groups, licences: await imageryLicences(collectionFolder(folder), catids), leftOut }; // prettier-ignore
+  const list = { zone, changes: ranked.map(({ change }) => change), groups, licences: await licencesOf(paired, catids, options.parts?.outbox), leftOut, failed: settings.failed }; // prettier-ignore
   return settings.keepsPictures ? { ...list, pictures: picturesOf(ranked) } : list;
 }
 
@@ -140,37 +148,52 @@ export async function detectChange(where: string | PairedTiles, options: DetectO
  * Which chips changed is told by comparing all chips of the same two acquisitions, so that no worker can say it of its own alone.
  *
  * @param paired as `pairedTiles` finds it for this worker
- * @returns chips that were compared, and those of them whose parts were there
+ * @returns chips that were compared, those of them whose parts were there, and what a bucket has not taken
  * @throws {RangeError} when a setting is out of range
  */
 export async function encodeChange(
-  { pairs }: PairedTiles,
+  paired: PairedTiles,
   options: DetectOptions & { parts: ChangeParts },
-): Promise<{ chips: number; kept: number }> {
-  const settings = settingsOf(options);
+): Promise<{ chips: number; kept: number; failed: string[] }> {
+  checkReach(options);
+  const settings = settingsOf(paired, options);
+  const { pairs } = paired;
   const total = pairs.reduce((sum, { chips }) => sum + chips.length, 0);
   let [done, kept] = [0, 0];
-  for (const pair of pairs) {
-    const path = await changePartPath(options.parts, pair, settings);
-    if (await readChangePart(path, pair, settings.keepsPictures))
-      [done, kept] = [done + pair.chips.length, kept + pair.chips.length]; // prettier-ignore
-    else for await (const some of writtenPair(pair, path, settings)) done += some.length;
+  for (const [at, pair] of pairs.entries()) {
+    const path = await changePartPath(options.parts, pair, settings, paired.ground);
+    if (await hasChangePart(options.parts, path, pair, settings.keepsPictures)) {
+      [done, kept] = [done + pair.chips.length, kept + pair.chips.length];
+      await hand(path, settings); // one that could not be put
+    } else for await (const some of writtenPair(pair, path, settings)) done += some.length;
+    await leave(pairs, at, settings);
     options.onProgress?.({ done, total, unit: 'chips' });
   }
-  return { chips: done, kept };
+  return { chips: done, kept, failed: settings.failed };
 }
 
-function settingsOf({ encoder = COLOURS_AND_EDGES, reach = 8, matchesLight = true, keepsPictures = false, parts, signal }: DetectOptions): EncodeSettings {
-  if (!(Number.isInteger(reach / 2) && reach >= 0 && reach <= 32)) throw new RangeError(`detectChange requires an even reach of 0 to 32 pixels, got ${reach}`);
-  return { encoder, reach, matchesLight, keepsPictures, parts, signal };
+function checkReach({ reach = 8 }: DetectOptions): void {
+  if (!(Number.isInteger(reach / 2) && reach >= 0 && reach <= 32))
+    throw new RangeError(`detectChange requires an even reach of 0 to 32 pixels, got ${reach}`);
+}
+
+function settingsOf({ ground, failed }: PairedTiles, { encoder = COLOURS_AND_EDGES, reach = 8, matchesLight = true, keepsPictures = false, parts, signal }: DetectOptions): EncodeSettings {
+  return { encoder, reach, matchesLight, keepsPictures, parts, signal, ground, failed: [...failed] };
 } // prettier-ignore
 
 /** The chips of a pair: from its part where there is one, else encoded, and kept where parts are. */
 async function* encodedPair(pair: TilePair, settings: EncodeSettings): AsyncGenerator<EncodedChip[]> {
-  const path = settings.parts && (await changePartPath(settings.parts, pair, settings));
-  const there = path === undefined ? undefined : await readChangePart(path, pair, settings.keepsPictures);
-  if (there) yield there;
-  else yield* path === undefined ? encodePair(pair, settings) : writtenPair(pair, path, settings);
+  const { parts, keepsPictures, ground } = settings;
+  if (!parts) {
+    yield* encodePair(pair, settings);
+    return;
+  }
+  const path = await changePartPath(parts, pair, settings, ground);
+  const there = await loadChangePart(parts, path, pair, keepsPictures);
+  if (there) {
+    await hand(path, settings); // one that could not be put
+    yield there;
+  } else yield* writtenPair(pair, path, settings);
 }
 
 async function* writtenPair(pair: TilePair, path: string, settings: EncodeSettings): AsyncGenerator<EncodedChip[]> {
@@ -180,11 +203,37 @@ async function* writtenPair(pair: TilePair, path: string, settings: EncodeSettin
     yield some;
   }
   await writeChangePart(path, all, settings.keepsPictures);
+  await hand(path, settings);
 }
 
-function collectionFolder(folder: string): string {
-  return existsSync(join(folder, 'ard')) ? join(folder, 'ard') : folder;
+/** Puts a part where parts go. What cannot be put is told, and the others go on. */
+async function hand(path: string, { parts, failed, signal }: EncodeSettings): Promise<void> {
+  await handChangePart(parts!, path).catch((error: unknown) => {
+    signal?.throwIfAborted();
+    failed.push((error as Error).message);
+  });
 }
+
+/** Removes what was brought of a cell when its last pair is done. */
+async function leave(pairs: readonly TilePair[], at: number, { ground }: EncodeSettings): Promise<void> {
+  const { cell } = pairs[at].before;
+  if (pairs[at + 1]?.before.cell.id !== cell.id) await ground.forget(cell);
+}
+
+/** The terms of the imagery, of which a delivery's collections speak. */
+async function licencesOf({ folder }: PairedTiles, catids: ReadonlySet<string>, outbox: Outbox | undefined): Promise<Licence[]> {
+  if (!folder.startsWith('s3://')) return imageryLicences(existsSync(join(folder, 'ard')) ? join(folder, 'ard') : folder, catids);
+  const here = outbox!.at(outbox!.inbox);
+  const above = folder.slice(here.address.length + 1);
+  const base = [...(above === '' ? [] : [above]), ...((await here.folders(above)).includes('ard') ? ['ard'] : [])].join('/');
+  const collections = await here.list(`${base}/acquisition_collections/`);
+  await here.bring([...collections.values()].filter(({ key }) => catids.has(/([^/]+)_collection\.json$/.exec(key)?.[1] ?? '')));
+  try {
+    return await imageryLicences(join(here.root, base), catids);
+  } finally {
+    await rm(join(here.root, base, 'acquisition_collections'), { recursive: true, force: true });
+  }
+} // prettier-ignore
 
 function groupName({ before, after }: TilePair): string {
   return `${before.date} ${before.catid} to ${after.date} ${after.catid}`;
@@ -193,10 +242,13 @@ function groupName({ before, after }: TilePair): string {
 interface EncodeSettings extends PartSettings, Pick<StepOptions, 'signal'> {
   encoder: ChangeEncoder;
   parts: ChangeParts | undefined;
+  ground: Ground;
+  failed: string[];
 }
 
 /** Encodes the chips of a pair of tiles, some at a time. */
 async function* encodePair(pair: TilePair, settings: EncodeSettings): AsyncGenerator<EncodedChip[]> {
+  for (const tile of [pair.before, pair.after]) await settings.ground.bring(tile, ['visual']);
   const { shifts, tables } = await compared(pair, settings);
   let next = 0;
   for await (const images of pairImages(pair, settings.reach)) {

@@ -1,11 +1,13 @@
 import { existsSync, readdirSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type Raster, type Shard, type Tile,
-  CHIPS_PER_SIDE, CHIP_PIXELS, chipIds, chipWindow, dataRoot, isShare, openDelivery, openRaster, paddedZone, shardOf, tilesOf,
+  CHIPS_PER_SIDE, CHIP_PIXELS, SourceError, chipIds, chipWindow, dataRoot, isShare, openDelivery, openRaster, paddedZone, shardOf, tilesOf, zonesOnDisk,
 } from '../../ard/index.ts'; // prettier-ignore
 import { checkPlace, readValidity } from '../../chips/index.ts';
+import { type Ground, type Outbox, groundOf, openGround } from '../../infra/index.ts';
+import { markIn } from './parts.ts';
+import { keepReal, keptReal } from './real.ts';
 
 /** One square of ground in one acquisition. */
 export interface Visit {
@@ -39,16 +41,24 @@ export interface PairOptions {
   after?: string | undefined;
   /** Only the cells that fall to this one of several workers. Default: all. */
   shard?: Shard | undefined;
+  /** Of the bucket that a delivery lies in: its tiles are brought to the outbox's folder. Default: it lies on a disk. */
+  outbox?: Outbox | undefined;
+  /** Stops the reading of masks. */
+  signal?: AbortSignal | undefined;
 }
 
 /** What of a delivery can be compared. */
 export interface PairedTiles {
-  /** Folder that holds the delivery's zones. */
+  /** Folder or s3:// prefix that holds the delivery's zones. */
   folder: string;
+  /** Where its tiles lie. */
+  ground: Ground;
   zone: number;
   pairs: TilePair[];
   /** Tiles that nothing could be compared in, and why. */
   leftOut: string[];
+  /** What the bucket has not taken. */
+  failed: string[];
 }
 
 /**
@@ -59,55 +69,89 @@ export interface PairedTiles {
 export function changeFolder(dataPath: string, isDemo = false): string {
   const root = dataRoot(dataPath);
   const demo = join(root, 'demo-ard');
-  const hasTiles = existsSync(demo) && readdirSync(demo).some((name) => name === 'ard' || /^\d\d$/.test(name));
+  const hasTiles = existsSync(demo) && readdirSync(demo).some(holdsTiles);
   return isDemo && hasTiles ? demo : root;
+}
+
+/**
+ * {@link changeFolder}; where no tile lies there, the prefix of the same in a bucket.
+ *
+ * @param to s3:// prefix
+ */
+export async function changeAddress(dataPath: string, { isDemo = false, zone, outbox }: { isDemo?: boolean | undefined; zone?: number | undefined; outbox?: Outbox | undefined }): Promise<string> {
+  const folder = changeFolder(dataPath, isDemo);
+  if (!outbox || (isDemo && folder !== dataRoot(dataPath))) return folder;
+  if (isDemo && (await outbox.folders('demo-ard')).some(holdsTiles)) return `${outbox.address}/demo-ard`;
+  const zones = await zonesOnDisk(dataPath);
+  return (zone === undefined ? zones.length > 0 : zones.includes(zone)) ? folder : outbox.address;
+} // prettier-ignore
+
+function holdsTiles(name: string): boolean {
+  return name === 'ard' || /^\d\d$/.test(name);
 }
 
 /**
  * Every chip of a delivery's zone that is real in every pixel on two days or more, in its first and its last acquisition.
  *
- * Nothing need have been indexed or cut: what is real is read from the tiles' own masks.
+ * Nothing need have been indexed or cut: what is real is read from the tiles' own masks; of a bucket's once, and kept there beside the parts.
  *
- * @param folder that holds `ard/<zone>/…`, or the zones themselves
+ * @param folder or s3:// prefix that holds `ard/<zone>/…`, or the zones themselves
  * @throws {Error} when there are tiles of one day only, none of a day asked for, or no chip was seen whole twice; one of several workers may have none
  */
 export async function pairedTiles(folder: string, options: PairOptions = {}): Promise<PairedTiles> {
   const { before, after, shard } = options;
   if (before !== undefined && after !== undefined && before >= after)
     throw new RangeError(`the day before, ${before}, is not earlier than the day after, ${after}: give the earlier one first`); // prettier-ignore
-  const { tiles: all, zone } = await tilesOfZone(folder, options.zone);
+  const ground = await groundAt(folder, options);
+  const zone = zoneOf(ground, folder);
+  const all = ground.tiles;
   checkDays(all, zone, [before, after]);
   const leftOut: string[] = [];
   const tiles = all.filter(({ cell, date, catid, files }) => files['visual'] !== undefined || !leftOut.push(`${cell.id} ${date} ${catid}: it has no visual raster`)); // prettier-ignore
   const cells = groupedBy(tiles, ({ cell }) => cell.id);
-  const mine = shard ? await shareOf(cells, shard) : cells;
+  const mine = shard ? await shareOf(cells, shard, ground) : cells;
   const pairs: TilePair[] = [];
-  for (const own of mine) pairs.push(...(await pairsOfCell(own, { before, after }, leftOut)));
+  const masks = { ground, leftOut, failed: [], outbox: options.outbox };
+  for (const own of mine) {
+    options.signal?.throwIfAborted();
+    pairs.push(...(await pairsOfCell(own, { before, after }, (tile) => realChips(tile, masks), leftOut)));
+    await ground.forget(own[0].cell);
+  }
   if (pairs.length === 0 && !isShare(shard))
     throw new Error(`no chip of zone ${zone} in ${folder} was seen whole on both days${leftOut.length > 0 ? ` (left out: ${leftOut[0]})` : ''}: bring tiles of two dates that overlap`); // prettier-ignore
-  return { folder, zone, pairs, leftOut };
+  return { folder, ground, zone, pairs, leftOut, failed: masks.failed };
 }
 
 /** The cells that fall to one worker, by the bytes of their rasters. */
-async function shareOf(cells: Tile[][], shard: Shard): Promise<Tile[][]> {
+async function shareOf(cells: Tile[][], shard: Shard, ground: Ground): Promise<Tile[][]> {
   const bytes = new Map<Tile[], number>();
   for (const own of cells) {
-    const sizes = await Promise.all(own.map(async ({ files: { visual } }) => (await stat(visual)).size));
+    const sizes = await Promise.all(own.map(async ({ files: { visual } }) => (await ground.facts(visual)).bytes));
     bytes.set(own, sizes.reduce((sum, size) => sum + size, 0)); // prettier-ignore
   }
   return shardOf(cells, shard, (own) => bytes.get(own)!);
 }
 
-async function tilesOfZone(folder: string, asked: number | undefined): Promise<{ tiles: Tile[]; zone: number }> {
-  const delivery = await openDelivery(folder, { zone: asked });
+/** The tiles of a folder or prefix. @throws {RangeError} for a prefix without an outbox */
+async function groundAt(folder: string, { zone, outbox, signal }: PairOptions): Promise<Ground> {
+  if (!folder.startsWith('s3://')) return groundOf(await tilesIn(folder, zone));
+  if (!outbox) throw new RangeError(`pairedTiles brings the tiles of ${folder} by way of an outbox: give one`);
+  return openGround(folder, { zone, scratch: join(outbox.inbox, folder.slice(outbox.address.length)), signal });
+}
+
+async function tilesIn(folder: string, zone: number | undefined): Promise<Tile[]> {
+  const delivery = await openDelivery(folder, { zone });
   const { address } = delivery.source;
-  const tiles = (await tilesOf(delivery)).map((tile) => ({
+  return (await tilesOf(delivery)).map((tile) => ({
     ...tile,
     files: Object.fromEntries(Object.entries(tile.files).map(([kind, path]) => [kind, join(address, path)])),
   }));
+}
+
+function zoneOf({ tiles }: Ground, folder: string): number {
   const zones = [...new Set(tiles.map(({ cell }) => cell.zone))];
   if (zones.length > 1) throw new Error(`${folder} holds zones ${zones.join(', ')}: say which with --zone`);
-  return { tiles, zone: zones[0] };
+  return zones[0];
 }
 
 function checkDays(tiles: readonly Tile[], zone: number, asked: readonly (string | undefined)[]): void {
@@ -123,6 +167,7 @@ function checkDays(tiles: readonly Tile[], zone: number, asked: readonly (string
 async function pairsOfCell(
   tiles: readonly Tile[],
   { before, after }: Pick<PairOptions, 'before' | 'after'>,
+  realOf: (tile: Tile) => Promise<Uint8Array | undefined>,
   leftOut: string[],
 ): Promise<TilePair[]> {
   const inOrder = tiles.toSorted((a, b) => (whenOf(a) < whenOf(b) ? -1 : 1));
@@ -130,7 +175,7 @@ async function pairsOfCell(
     leftOut.push(`${tiles[0].cell.id}: seen on ${tiles[0].date} only`);
     return [];
   }
-  const real = await Promise.all(inOrder.map((tile) => realChips(tile, leftOut)));
+  const real = await Promise.all(inOrder.map(realOf));
   const pairs = new Map<string, TilePair>();
   for (let chip = 0; chip < CHIPS_PER_SIDE ** 2; chip++) {
     const seen = inOrder.filter((_, at) => real[at]?.[chip] === 1);
@@ -145,15 +190,33 @@ async function pairsOfCell(
   return [...pairs.values()];
 }
 
-/** Share of real pixels of each chip; nothing where that is not known, which is told. */
-async function realChips(tile: Tile, leftOut: string[]): Promise<Float32Array | undefined> {
-  const raster = await openRaster(tile.files['visual']);
+/** Where masks are read, and what came of it. */
+interface Masks extends Pick<PairedTiles, 'ground' | 'leftOut' | 'failed'>, Pick<PairOptions, 'outbox'> {}
+
+/** Of each chip 1 where every pixel is real; nothing where that is not known, which is told. */
+async function realChips(tile: Tile, { ground, leftOut, failed, outbox }: Masks): Promise<Uint8Array | undefined> {
+  const isFar = ground.addressOf(tile.files['visual']).startsWith('s3://');
+  const mark = await markIn(ground, tile);
+  const kept = isFar ? await keptReal(outbox!, tile, mark) : undefined;
+  if (kept) return kept;
   try {
-    checkPlace(raster, tile);
-    return (await readValidity(raster, tile)).fractions;
+    const real = await readReal(tile, ground);
+    if (isFar) await keepReal(outbox!, tile, mark, real).catch((error: unknown) => failed.push((error as Error).message)); // it is read again then
+    return real;
   } catch (error) {
+    if (error instanceof SourceError) throw error; // the bucket is at fault, not the tile
     leftOut.push((error as Error).message);
     return undefined;
+  }
+} // prettier-ignore
+
+/** From a raster's mask, in a bucket too. */
+async function readReal(tile: Tile, ground: Ground): Promise<Uint8Array> {
+  const raster = await openRaster(ground.addressOf(tile.files['visual']));
+  try {
+    checkPlace(raster, tile);
+    await ground.bring(tile, ['data-mask']);
+    return Uint8Array.from((await readValidity(raster, tile)).fractions, (share) => (share === 1 ? 1 : 0));
   } finally {
     await raster.close();
   }

@@ -1,12 +1,13 @@
 /** What was made of pairs of tiles, kept on disk: a Parquet file a pair, by whichever worker. */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parquetMetadata, parquetReadObjects } from 'hyparquet';
+import { type FileMetaData, parquetMetadata, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { z } from 'zod';
-import { chipIds, paddedZone, writeWhole } from '../../ard/index.ts';
+import { type SourceFile, type Tile, SourceError, chipIds, paddedZone, writeWhole } from '../../ard/index.ts';
+import { type Ground, type Outbox, lentInBucket } from '../../infra/index.ts';
 import type { ChipPair, TilePair } from './pairs.ts';
 import type { Shift } from './shift.ts';
 
@@ -28,6 +29,8 @@ export interface ChangeParts {
   folder: string;
   /** Names the encoder: SHA-256 of its file, say. Parts of another are not taken. */
   encoder: string;
+  /** Bucket that they go to from the folder, which lies below the outbox's. Default: they stay. */
+  outbox?: Outbox | undefined;
 }
 
 /** What a pair is encoded with. */
@@ -46,20 +49,74 @@ const rowSchema = z.object({
 type Row = z.infer<typeof rowSchema>;
 
 const KEY = 'imagesim';
+/** Of a part's end: what it says of itself lies there. */
+const END_BYTES = 1 << 15;
 const NONE = new Uint8Array(0);
 
 /**
- * The file of a pair: `<zone>/<quadkey12>/<digest>.parquet`. Its name says of which two files, which of their chips, and how encoded: of
+ * The file of a pair: `<zone>/<quadkey12>/<digest>-<digest>.parquet`. Its name says of which two files, then which of their chips, and how encoded: of
  * another file there is another part.
  */
-export async function changePartPath({ folder, encoder }: ChangeParts, { before, after, chips }: TilePair, { reach, matchesLight }: PartSettings): Promise<string> {
-  const files = await Promise.all([before, after].map(async ({ catid, date, files: { visual } }) => {
-    const { size, mtimeMs } = await stat(visual);
-    return [catid, date, size, mtimeMs];
-  }));
-  const digest = createHash('sha256').update(JSON.stringify([1, encoder, reach, matchesLight, files, chips])).digest('hex');
-  return join(folder, paddedZone(before.cell.zone), before.cell.quadkey, `${digest.slice(0, 32)}.parquet`);
+export async function changePartPath({ folder, encoder }: ChangeParts, { before, after, chips }: TilePair, { reach, matchesLight }: PartSettings, ground: Ground): Promise<string> {
+  const marks = await Promise.all([before, after].map((tile) => markIn(ground, tile)));
+  const how = digestOf([1, encoder, reach, matchesLight, chips]);
+  return join(folder, paddedZone(before.cell.zone), before.cell.quadkey, `${pairMark(marks[0], marks[1])}-${how}.parquet`);
 } // prettier-ignore
+
+/** By what a tile's raster is known: where it is the same, so is the file. */
+export function tileMark({ catid, date }: Pick<Tile, 'catid' | 'date'>, { bytes, modified }: Pick<SourceFile, 'bytes' | 'modified'>): string {
+  return digestOf([catid, date, bytes, modified.getTime()]);
+} // prettier-ignore
+
+/** How the names of the parts of two tiles begin. */
+export function pairMark(before: string, after: string): string {
+  return digestOf([before, after]);
+}
+
+/** The mark of a tile, wherever it lies. */
+export async function markIn(ground: Ground, tile: Tile): Promise<string> {
+  return tileMark(tile, await ground.facts(tile.files['visual']));
+}
+
+function digestOf(what: unknown): string {
+  return createHash('sha256').update(JSON.stringify(what)).digest('hex').slice(0, 16);
+}
+
+/** Puts a part into the bucket that parts go to, if to one, and removes it here. @throws {Error} naming the object: then it stays here */
+export async function handChangePart({ outbox }: ChangeParts, path: string): Promise<void> {
+  if (outbox && existsSync(path)) await outbox.put({ files: [path], there: await outbox.list(outbox.keyOf(path)) });
+}
+
+/** As {@link readChangePart}, of a part that may lie in a bucket. */
+export async function loadChangePart({ outbox }: ChangeParts, path: string, pair: TilePair, keepsPictures: boolean): Promise<EncodedChip[] | undefined> {
+  const here = await readHere(outbox, path, pair, keepsPictures);
+  const file = here ? undefined : await heldPart(outbox, path);
+  return file ? lentInBucket(outbox!, file).read((brought) => readChangePart(brought, pair, keepsPictures)) : here;
+} // prettier-ignore
+
+/** Whether there is a part with all that is asked for: of one in a bucket no more is read than its end. */
+export async function hasChangePart(parts: ChangeParts, path: string, pair: TilePair, keepsPictures: boolean): Promise<boolean> {
+  if (await readHere(parts.outbox, path, pair, keepsPictures)) return true;
+  const file = await heldPart(parts.outbox, path);
+  if (!file) return false;
+  const metadata = await parquetMetadataAsync(parts.outbox!.buffer(file), { initialFetchSize: END_BYTES }).catch((error: unknown) => {
+    if (error instanceof SourceError) throw error; // else it is damaged, and made again
+  });
+  const { success, data } = factsSchema.safeParse(metadata && JSON.parse(saidIn(metadata)));
+  return success && Number(metadata!.num_rows) === pair.chips.length && (data.hasPictures || !keepsPictures);
+} // prettier-ignore
+
+/** A part that could not be put; one that is of no use is removed, so that it does not take the place of a better one there. */
+async function readHere(outbox: Outbox | undefined, path: string, pair: TilePair, keepsPictures: boolean): Promise<EncodedChip[] | undefined> {
+  const here = await readChangePart(path, pair, keepsPictures);
+  if (outbox && !here) await rm(path, { force: true });
+  return here;
+} // prettier-ignore
+
+async function heldPart(outbox: Outbox | undefined, path: string): Promise<SourceFile | undefined> {
+  const key = outbox?.keyOf(path);
+  return key === undefined ? undefined : (await outbox!.list(key)).get(key);
+}
 
 /** Writes what was made of a pair, whole or not at all. */
 export async function writeChangePart(path: string, chips: readonly EncodedChip[], hasPictures: boolean): Promise<void> {
@@ -105,10 +162,13 @@ function visit(id: string, { catid, date }: TilePair['before']): ChipPair['befor
 
 async function rowsOf(file: ArrayBuffer): Promise<z.infer<typeof factsSchema> & { rows: Row[] }> {
   const metadata = parquetMetadata(file);
-  const said = metadata.key_value_metadata?.find(({ key }) => key === KEY)?.value;
-  const facts = factsSchema.parse(JSON.parse(said ?? 'null'));
+  const facts = factsSchema.parse(JSON.parse(saidIn(metadata)));
   const objects = await parquetReadObjects({ file, metadata, utf8: false });
   return { ...facts, rows: z.array(rowSchema).parse(objects) };
+}
+
+function saidIn({ key_value_metadata: pairs = [] }: FileMetaData): string {
+  return pairs.find(({ key }) => key === KEY)?.value ?? 'null';
 }
 
 function bytesOf(values: Float32Array): Uint8Array {

@@ -3,7 +3,7 @@ import type { Connection, Table } from '@lancedb/lancedb';
 import { type IndexOptions, tendIndex } from './ann.ts';
 import { arrowTable } from './arrow.ts';
 import { type StoreFacts, readFacts, writeFacts } from './facts.ts';
-import { LIVE, checkTableName, connectTo, tableNames, versionsOf } from './place.ts';
+import { LIVE, checkTableName, connectTo, openLatest, tableNames, versionsOf } from './place.ts';
 import type { StoreRow } from './row.ts';
 import { type WriterOptions, forget, oneWriter, prune, standOnLive } from './writer.ts';
 
@@ -57,7 +57,7 @@ export async function changeTable(
   checkTableName(name);
   return oneWriter(place, name, options, async () => {
     const store = await connectTo(place);
-    const table = (await tableNames(place)).includes(name) ? await store.openTable(name) : undefined;
+    const table = (await tableNames(place)).includes(name) ? await openLatest(store, name) : undefined;
     const from = table && (await versionsOf(table)).live;
     if (table && from !== undefined) await table.checkout(LIVE);
     const change = await plan(table && from !== undefined ? await readFacts(table) : undefined);
@@ -68,15 +68,27 @@ export async function changeTable(
       const { table: written, rows } = await writeRows(store, name, base, change);
       if (rows === 0) throw new RangeError(`nothing would be left in table ${name}: deploy cells that have chips`);
       await checkRows(written, rows);
-      if (from !== undefined) await forget(written, (options.keep ?? KEEP_VERSIONS) - 1);
+      if (from !== undefined)
+        await ifAllowed(name, () => forget(written, (options.keep ?? KEEP_VERSIONS) - 1), options);
       const made = new Date().toISOString();
       const tended = await tendIndex(written, { index, rows, width: change.facts.width }, options);
       const facts: StoreFacts = { ...change.facts, format: 1, rows, made, index: tended };
       await writeFacts(written, facts);
       const version = await goLive(written, from, rows);
-      if (options.keep === 1) await prune(written, 1); // what was live until now
+      if (options.keep === 1) await ifAllowed(name, () => prune(written, 1), options); // what was live until now
       return { version, facts };
     });
+  });
+}
+
+/** What LanceDB says where a bucket lets a writer delete nothing. */
+const DENIED = /AccessDenied|lacked the necessary privileges/;
+
+/** Forgets old versions; those that may not be deleted stay, which is told. */
+async function ifAllowed(name: string, work: () => Promise<unknown>, { onNote }: ChangeOptions): Promise<void> {
+  await work().catch((error: unknown) => {
+    if (!DENIED.test(String(error))) throw error;
+    onNote?.(`old versions of table ${name} stay, for nothing may be deleted there: ask for s3:DeleteObject, or give a higher --keep`); // prettier-ignore
   });
 }
 
@@ -111,7 +123,7 @@ async function writeRows(store: Connection, name: string, base: Table | undefine
     if (rows.length === 0) continue;
     const data = arrowTable(rows, values, width);
     if (table) await alone(table, () => table!.add(data));
-    else table = await store.createTable(name, data, { mode: base || (await tableNamed(store, name)) ? 'overwrite' : 'create' });
+    else table = await store.createTable(name, data, { mode: base || (await openLatest(store, name)) ? 'overwrite' : 'create' });
     count += rows.length;
   }
   if (!table) throw new RangeError(`no chip for table ${name}: deploy cells that have chips`);
@@ -133,10 +145,6 @@ async function alone(table: Table, step: () => Promise<unknown>): Promise<void> 
   const before = await table.version();
   await step();
   if ((await table.version()) > before + 1) throw disturbed(table.name);
-}
-
-async function tableNamed(store: Connection, name: string): Promise<boolean> {
-  return store.openTable(name).then(() => true, () => false); // prettier-ignore
 }
 
 /** Names the version that the table is at, and has readers follow it. @returns its tag */

@@ -1,20 +1,16 @@
 /** From a delivery to a store that can be asked: what `imagesim similarity deploy` does. */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
-import {
-  type Bounds, type Cell, type Shard, type StepOptions, type Tile, cellsOnDisk, dataRoot, deliveryAddress, isShare, lonLatBounds, openSource, paddedZone,
-  tilesOf, zonesOnDisk,
-} from '../../ard/index.ts'; // prettier-ignore
+import { join } from 'node:path';
+import { type Bounds, type Cell, type Shard, type StepOptions, type Tile, dataRoot, deliveryAddress, eachUnit, isShare, lonLatBounds, paddedZone } from '../../ard/index.ts'; // prettier-ignore
 import { chipTiles } from '../../chips/index.ts';
-import { syncDelivery, touches } from '../../infra/index.ts';
-import { osmPath } from '../../osm/index.ts';
-import { type ModelCard, type RuntimeOptions, embeddingParts, encodeChips, findModel, readCard, readEmbeddings, readPartFacts } from '../../training/index.ts'; // prettier-ignore
+import { type LentFile, type Outbox, outboxOf, syncDelivery, touches } from '../../infra/index.ts';
+import { type ModelCard, type RuntimeOptions, encodeChips, modelFolder, partPlace, readCard, readEmbeddings } from '../../training/index.ts'; // prettier-ignore
 import { type ChangeOptions, type StoreBatch, changeTable } from './commit.ts';
 import type { IndexFacts } from './facts.ts';
 import { storePlace } from './place.ts';
 import { storeRow } from './row.ts';
+import { type Supply, supplyOf } from './supply.ts';
 import { type Tagger, taggerOf } from './tags.ts';
 
 /** Options of {@link deploy}. */
@@ -29,7 +25,12 @@ export interface DeployOptions extends Omit<StepOptions, 'concurrency'>, Runtime
   bbox?: Bounds | undefined;
   /** Name of the table. Default: the model's. */
   table?: string | undefined;
-  /** Folder or s3:// prefix above `embeddings`, where the tables lie. Default: the data folder. */
+  /**
+   * `s3://` prefix that embeddings go to, a cell at a time, under the same keys; what lies there is not encoded again. Tiles of a zone, maps, chips, a
+   * model and its dataset that the data folder has not are taken from there. Default: the data folder.
+   */
+  to?: string | undefined;
+  /** Folder or s3:// prefix above `embeddings`, where the tables lie. Default: `to`, else the data folder. */
   store?: string | undefined;
   /** Only encodes the cells that fall to this one of several workers; without it, what all have encoded goes into the store. Default: all. */
   shard?: Shard | undefined;
@@ -68,6 +69,8 @@ export interface DeployReport {
 
 /** Rows written at once. */
 const BATCH = 65_536;
+/** Parts that are asked at once what they are of. */
+const PARTS_AT_ONCE = 16;
 
 /**
  * Puts the chips of a delivery into the similarity store, by a model's embeddings: a row for each acquisition of each real chip.
@@ -80,30 +83,34 @@ const BATCH = 65_536;
  * store, once and whole. What a worker has not done is done then.
  *
  * @throws {Error} when there is no such model, no tile in the zone and box, or the table is being written by another process
- * @throws {RangeError} when one of several workers is to bring a delivery: they deal out what is there
+ * With `to` no disk is shared, and little of it is needed: tiles, maps and embeddings are brought a cell at a time, and removed.
+ *
+ * @throws {RangeError} when one of several workers is to bring a delivery: they deal out what is there; or one is to be brought to a bucket
  */
 export async function deploy(dataPath: string, options: DeployOptions): Promise<DeployReport> {
   const start = performance.now();
-  const folder = await findModel(dataPath, options.model);
+  const outbox = outboxOf(dataPath, options.to, options.signal);
+  checkDelivery(dataPath, options);
+  const folder = await modelFolder(dataPath, options.model, outbox);
   const card = await readCard(folder);
-  const place = storePlace(options.store ?? dataPath);
+  const work: Work = { dataPath, folder, card, outbox, supply: supplyOf(dataPath, outbox) };
+  const place = storePlace(options.store ?? options.to ?? dataPath);
   const { table = card.name } = options;
   const report: DeployReport = {
     place, table, model: `${card.name}@${card.version}`, rows: 0, written: 0, cells: 0, changed: 0, kept: 0, withdrawn: 0, replaced: false,
     encoded: 0, seconds: 0, leftOut: [], failed: [],
   }; // prettier-ignore
-  if (isShare(options.shard)) return encodeShare(dataPath, folder, card, options, report).then(() => timed(report, start));
-  const { cells, bare } = await partsOf(dataPath, folder, card, options, report);
-  const tagger = await taggerOf(dataPath, card);
-  const digests = new Map<CellPart, string>();
-  for (const cell of cells) digests.set(cell, await digestOf(dataPath, cell, tagger));
+  if (isShare(options.shard)) return encodeShare(work, options, report).then(() => timed(report, start));
+  const { cells, bare } = await partsOf(work, options, report);
+  const tagger = await taggerOf(dataPath, card, outbox);
+  const digests = new Map(cells.map((cell) => [cell, digestOf(cell, tagger)]));
   const changed = await changeTable(place, table, async (live) => {
     report.replaced = live !== undefined && (live.model !== report.model || live.width !== card.embeddingWidth);
     const base = report.replaced || !live ? undefined : live;
     const due = cells.filter((cell) => base?.cells[cell.cell.id] !== digests.get(cell));
     const gone = bare.filter((id) => base && id in base.cells);
     report.leftOut.push(...bare.map((id) => (gone.includes(id) ? `${id} has no tile any more: its chips went from the store` : bareLine(id))));
-    if (cells.length + gone.length === 0) throw nothingToDeploy(dataPath, options, report.leftOut[0]);
+    if (cells.length + gone.length === 0) throw nothingToDeploy(work, options, report.leftOut[0]);
     Object.assign(report, { cells: cells.length + gone.length, changed: due.length, kept: cells.length - due.length, withdrawn: gone.length, rows: base?.rows ?? 0 });
     if (due.length + gone.length === 0) return undefined;
     const known = { ...base?.cells, ...Object.fromEntries(due.map((cell) => [cell.cell.id, digests.get(cell)!])) };
@@ -125,39 +132,62 @@ function timed(report: DeployReport, start: number): DeployReport {
   return { ...report, seconds: (performance.now() - start) / 1000 };
 }
 
-/** A cell with the file of its embeddings, and the tiles that they are of. */
-interface CellPart {
-  cell: Cell;
-  part: string;
-  tiles: Tile[];
+/** What all of a deploy goes by. */
+interface Work {
+  dataPath: string;
+  /** Of the model. */
+  folder: string;
+  card: ModelCard;
+  /** Of the bucket that parts go to, if they go to one. */
+  outbox: Outbox | undefined;
+  supply: Supply;
 }
 
+/** A cell with its embeddings, its map, and the tiles that both are of. */
+interface CellPart {
+  cell: Cell;
+  part: LentFile;
+  map: LentFile | undefined;
+  tiles: Tile[];
+  items: [name: string, mark: string][];
+}
+
+/** Whether a delivery is to be brought that is not the data folder's own. */
+function isElsewhere(dataPath: string, ard: string | undefined): ard is string {
+  return ard !== undefined && deliveryAddress(ard).address !== dataRoot(dataPath);
+}
+
+function checkDelivery(dataPath: string, { ard, shard, to }: DeployOptions): void {
+  if (!isElsewhere(dataPath, ard)) return;
+  if (to !== undefined) throw new RangeError(`${ard} is not brought to ${to} by deploy: run imagesim sync ${ard} ${to} first, and deploy without --ard`);
+  if (isShare(shard)) throw new RangeError(`${ard} cannot be brought by one of ${shard.count} workers, for they deal out the tiles that are there: run imagesim sync first, and deploy without --ard`);
+} // prettier-ignore
+
 /** Encodes the cells of one of several workers. In each zone another begins the dealing: of many small zones not all heaviest cells are the first one's. */
-async function encodeShare(dataPath: string, folder: string, card: ModelCard, options: DeployOptions & { shard?: Shard | undefined }, report: DeployReport): Promise<void> {
-  const { ard, shard } = options;
-  if (ard !== undefined && deliveryAddress(ard).address !== dataRoot(dataPath))
-    throw new RangeError(`${ard} cannot be brought by one of ${shard!.count} workers, for they deal out the tiles that are there: run imagesim sync first, and deploy without --ard`);
-  const zones = await wantedCells(dataPath, options);
-  if (zones.size === 0) throw nothingToDeploy(dataPath, options);
+async function encodeShare(work: Work, options: DeployOptions & { shard?: Shard | undefined }, report: DeployReport): Promise<void> {
+  const { shard } = options;
+  const zones = await wantedCells(work, options);
+  if (zones.size === 0) throw nothingToDeploy(work, options);
   for (const [turn, [zone, wanted]] of [...zones].entries()) {
     const own = { index: (shard!.index + turn) % shard!.count, count: shard!.count };
-    await encoded(dataPath, folder, card, { ...options, zone, shard: own }, wanted, report);
+    await encode(work, { ...options, zone, shard: own }, wanted, report);
   }
 } // prettier-ignore
 
 /** The cells asked for that have a folder, by zone. */
-async function wantedCells(dataPath: string, { zone, bbox }: Pick<DeployOptions, 'zone' | 'bbox'>): Promise<Map<number, Cell[]>> {
+async function wantedCells({ supply }: Work, { zone, bbox }: Pick<DeployOptions, 'zone' | 'bbox'>): Promise<Map<number, Cell[]>> {
   const zones = new Map<number, Cell[]>();
-  for (const each of zone === undefined ? await zonesOnDisk(dataPath) : [zone]) {
-    const wanted = (await cellsOnDisk(dataPath, each)).filter((cell) => !bbox || touches(lonLatBounds(cell), bbox));
+  for (const each of zone === undefined ? await supply.zones() : [zone]) {
+    const wanted = (await supply.cells(each)).filter((cell) => !bbox || touches(lonLatBounds(cell), bbox));
     if (wanted.length > 0) zones.set(each, wanted);
   }
   return zones;
 } // prettier-ignore
 
-function nothingToDeploy(dataPath: string, { zone, bbox }: Pick<DeployOptions, 'zone' | 'bbox'>, why?: string): Error {
+function nothingToDeploy({ supply, outbox }: Work, { zone, bbox }: Pick<DeployOptions, 'zone' | 'bbox'>, why?: string): Error {
   const where = [zone === undefined ? '' : ` of zone ${zone}`, bbox ? ` in ${bbox.join(',')}` : ''].join('');
-  return new Error(`no cell${where} in ${dataRoot(dataPath)}/ard that can be deployed${why ? ` (${why})` : ''}: bring tiles with imagesim sync, or name a delivery with --ard`);
+  const remedy = outbox ? `bring tiles there with imagesim sync s3://… ${outbox.address}` : 'bring tiles with imagesim sync, or name a delivery with --ard';
+  return new Error(`no cell${where} in ${supply.address} that can be deployed${why ? ` (${why})` : ''}: ${remedy}`);
 } // prettier-ignore
 
 function bareLine(id: string): string {
@@ -165,77 +195,68 @@ function bareLine(id: string): string {
 }
 
 /** The cells that are to be in the store, encoded; and the ids of those that have no tile or no embeddings. */
-async function partsOf(dataPath: string, folder: string, card: ModelCard, options: DeployOptions, report: DeployReport): Promise<{ cells: CellPart[]; bare: string[] }> {
+async function partsOf(work: Work, options: DeployOptions, report: DeployReport): Promise<{ cells: CellPart[]; bare: string[] }> {
   const { ard, bbox, signal, onProgress } = options;
+  const { dataPath, card, outbox, supply } = work;
   const zone = options.zone ?? (ard === undefined ? undefined : deliveryAddress(ard).zone);
-  if (ard !== undefined && deliveryAddress(ard).address !== dataRoot(dataPath)) await syncDelivery(ard, dataPath, { zone, bbox, signal, onProgress });
+  if (isElsewhere(dataPath, ard)) await syncDelivery(ard, dataPath, { zone, bbox, signal, onProgress });
   const [found, bare]: [CellPart[], string[]] = [[], []];
-  for (const [each, wanted] of await wantedCells(dataPath, { zone, bbox })) {
-    const tiles = await tilesIn(dataPath, each, wanted);
+  for (const [each, wanted] of await wantedCells(work, { zone, bbox })) {
+    const tiles = await supply.tiles(each, wanted);
     const held = wanted.filter(({ id }) => tiles.has(id));
-    const parts = held.length === 0 ? undefined : await encoded(dataPath, folder, card, { ...options, zone: each }, held, report);
+    if (held.length > 0) await encode(work, { ...options, zone: each }, held, report);
+    const parts = await partPlace(dataPath, { model: card.name, version: card.version }, each, outbox);
     for (const cell of wanted) {
-      const [part, own] = [parts?.get(cell.quadkey), tiles.get(cell.id)];
-      if (part !== undefined && own) found.push({ cell, part, tiles: own });
+      const [part, own] = [await parts.lent(cell.quadkey), tiles.get(cell.id)];
+      if (part !== undefined && own) found.push({ cell, part, map: await supply.map(cell), ...own });
       else bare.push(cell.id);
     }
   }
-  if (found.length + bare.length === 0) throw nothingToDeploy(dataPath, { zone, bbox });
+  if (found.length + bare.length === 0) throw nothingToDeploy(work, { zone, bbox });
   return { cells: found, bare };
 } // prettier-ignore
 
 /**
- * Parts by quadkey. What is not encoded yet, or of chips or tiles that have changed, is encoded: from chips on disk where the part is of such, else straight
- * from the tiles. One of several workers encodes those that fall to it.
+ * Encodes what is not encoded yet, or is of chips or tiles that have changed: from chips where the part is of such, else straight from the tiles. One of
+ * several workers encodes those that fall to it.
  */
-async function encoded(dataPath: string, model: string, card: ModelCard, options: DeployOptions & { zone: number }, wanted: readonly Cell[], report: DeployReport): Promise<Map<string, string>> {
-  const { zone, bbox, shard, signal, onProgress, threads, load } = options;
-  const named = { model: card.name, version: card.version };
-  const ofChips = new Set<string>(await cutCells(dataPath, named, zone));
+async function encode(work: Work, options: DeployOptions & { zone: number }, wanted: readonly Cell[], report: DeployReport): Promise<void> {
+  const { dataPath, folder: model, outbox } = work;
+  const { zone, bbox, shard, to, signal, onProgress, threads, load } = options;
+  const ofChips = await cutCells(work, zone);
   for (const from of ['chips', 'ard'] as const) {
     const all: string[] = wanted.map(({ quadkey }) => quadkey).filter((quadkey) => ofChips.has(quadkey) === (from === 'chips'));
     if (all.length === 0) continue;
-    const indexed = from === 'ard' ? await chipTiles({ dataPath, zone, bbox, shard, indexOnly: true, signal, onProgress }) : undefined;
+    const indexed = from === 'ard' ? await chipTiles({ dataPath, zone, bbox, shard, to, indexOnly: true, signal, onProgress }) : undefined;
     const share = indexed && isShare(shard) ? { quadkeys: indexed.quadkeys.filter((quadkey) => all.includes(quadkey)) } : { quadkeys: all, shard }; // dealt out once
-    const done = await encodeChips(dataPath, { model, zone, from, ...share, threads, load, signal, onProgress });
+    const done = await encodeChips(dataPath, { model, zone, from, ...share, to, threads, load, signal, onProgress });
     report.cells += isShare(shard) ? done.cells : 0;
     report.encoded += done.chips;
     report.leftOut.push(...done.leftOut);
-    report.failed.push(...done.failed);
+    report.failed.push(...(outbox && indexed ? indexed.failed : []), ...done.failed); // records that could not be put
   }
-  const parts = await embeddingParts(dataPath, named, zone).catch(() => []); // says only that there are none: no chip is real, or they are others'
-  return new Map(parts.map((path) => [quadkeyOf(path), path]));
 } // prettier-ignore
 
-/** Cells whose part is of chips that lie on disk. */
-async function cutCells(dataPath: string, named: { model: string; version: string }, zone: number): Promise<string[]> {
-  if (!existsSync(join(dataRoot(dataPath), 'chips', paddedZone(zone)))) return [];
-  const parts = await embeddingParts(dataPath, named, zone).catch(() => []); // says only that there are none
-  const origins = await Promise.all(parts.map((part) => readPartFacts(part).then(({ chips }) => chips, () => 'damaged'))); // such a one is made again
-  return parts.filter((_, at) => origins[at].startsWith('chips')).map(quadkeyOf);
+/** Quadkeys of cells whose part is of chips. */
+async function cutCells({ dataPath, card, outbox }: Work, zone: number): Promise<Set<string>> {
+  if (!(await hasChips(dataPath, zone, outbox))) return new Set();
+  const parts = await partPlace(dataPath, { model: card.name, version: card.version }, zone, outbox);
+  const quadkeys = await parts.quadkeys();
+  const isOfChips = async (quadkey: string): Promise<boolean> => (await parts.facts(quadkey))?.chips.startsWith('chips') ?? false;
+  const isCut = await eachUnit(quadkeys, 'parts', isOfChips, { concurrency: PARTS_AT_ONCE });
+  return new Set(quadkeys.filter((_, at) => isCut[at]));
 } // prettier-ignore
 
-function quadkeyOf(part: string): string {
-  return basename(part, '.parquet');
+async function hasChips(dataPath: string, zone: number, outbox: Outbox | undefined): Promise<boolean> {
+  const key = `chips/${paddedZone(zone)}`;
+  return existsSync(join(dataRoot(dataPath), key)) || (outbox !== undefined && (await outbox.folders(key)).length > 0);
 }
 
-/** Tiles of some cells by cell id, with what their STAC items say. */
-async function tilesIn(dataPath: string, zone: number, cells: readonly Cell[]): Promise<Map<string, Tile[]>> {
-  const root = dataRoot(dataPath);
-  const source = openSource(root);
-  const files = (await Promise.all(cells.map(({ quadkey }) => source.list(`ard/${paddedZone(zone)}/${quadkey}/`)))).flat();
-  const tiles = await tilesOf({ source, prefix: 'ard/', files });
-  const perCell = new Map<string, Tile[]>();
-  for (const tile of tiles) perCell.set(tile.cell.id, [...(perCell.get(tile.cell.id) ?? []), tile]);
-  return perCell;
-} // prettier-ignore
-
 /** What the rows of a cell follow from: its part, its map and its STAC items by size and time, and the rule for tags. */
-async function digestOf(dataPath: string, { cell, part, tiles }: CellPart, { rule }: Tagger): Promise<string> {
-  const items = tiles.flatMap(({ files: { item } }) => (item === undefined ? [] : [join(dataRoot(dataPath), item)]));
+function digestOf({ cell, part, map, items }: CellPart, { rule }: Tagger): string {
   const hash = createHash('sha256').update(rule);
-  for (const path of [part, osmPath(dataPath, cell), ...items])
-    hash.update(`\n${basename(path)} ${await stat(path).then(({ size, mtimeMs }) => `${size} ${mtimeMs}`, () => 'none')}`);
+  const files = [[`${cell.quadkey}.parquet`, part.mark], ['osm_data.json', map?.mark ?? 'none'], ...items];
+  for (const [name, mark] of files) hash.update(`\n${name} ${mark}`);
   return hash.digest('hex').slice(0, 16);
 } // prettier-ignore
 
@@ -253,9 +274,9 @@ async function* batchesOf(cells: readonly CellPart[], tagger: Tagger, report: De
   }
 } // prettier-ignore
 
-async function rowsOf({ cell, part, tiles }: CellPart, tagger: Tagger, report: DeployReport): Promise<StoreBatch> {
-  const { rows, values } = await readEmbeddings(part, { model: report.model });
-  const tags = await tagger.tagsOf(cell);
+async function rowsOf({ cell, part, map, tiles }: CellPart, tagger: Tagger, report: DeployReport): Promise<StoreBatch> {
+  const { rows, values } = await part.read((path) => readEmbeddings(path, { model: report.model }));
+  const tags = await map?.read((_, root) => tagger.tagsOf(root, cell));
   if (!tags) report.leftOut.push(`${cell.id} has no osm_data.json: its chips are in the store without tags; run imagesim osm --zone ${cell.zone}`);
   const known = new Map(tiles.map(({ date, catid, metadata }) => [`${date} ${catid}`, metadata]));
   const whole = rows.map(({ id, catid, date }) => {

@@ -53,6 +53,14 @@ async function allNames(store: Connection): Promise<string[]> {
   }
 }
 
+/** Opens a table at its latest version; nothing where a deploy that died has left files and no version. */
+export async function openLatest(store: Connection, table: string): Promise<Table | undefined> {
+  return store.openTable(table).catch((error: unknown) => {
+    if (isGone(error)) return undefined;
+    throw error;
+  });
+}
+
 /**
  * Opens a version of a table for reading.
  *
@@ -63,9 +71,9 @@ export async function openTable(place: string, table: string, version: string = 
   const names = await tableNames(place);
   if (!names.includes(table))
     throw new Error(`no table ${table} in ${place} (it holds ${names.join(', ') || 'none'}): run imagesim similarity deploy, or notebook 07-similarity`); // prettier-ignore
-  const opened = await (await connectTo(place)).openTable(table);
-  const { live, named } = await versionsOf(opened);
-  if (version === LIVE ? live !== undefined : named.has(version)) {
+  const opened = await openLatest(await connectTo(place), table);
+  const { live, named } = opened ? await versionsOf(opened) : { live: undefined, named: new Map<string, number>() };
+  if (opened && (version === LIVE ? live !== undefined : named.has(version))) {
     await opened.checkout(version);
     return opened;
   }

@@ -1,9 +1,9 @@
 /** What the map has in the chips of a cell, as tags to search by. */
-import { existsSync } from 'node:fs';
 import { type Cell, chipIds } from '../../ard/index.ts';
-import { labelChips, listDatasets, parseDataset, readDataset } from '../../datasets/index.ts';
-import { type Element, chipCoverage, elements, osmPath, primaryKey, readOsm } from '../../osm/index.ts';
-import { type ChipTag, type LabelSchema, type NearPoints, chipTags } from '../../statistics/index.ts';
+import { labelChips, listDatasets } from '../../datasets/index.ts';
+import { type Outbox, lentInBucket } from '../../infra/index.ts';
+import { type Element, chipCoverage, elements, primaryKey, readOsm } from '../../osm/index.ts';
+import { type ChipTag, type LabelSchema, nearPoints } from '../../statistics/index.ts';
 import type { ModelCard } from '../../training/index.ts';
 
 /** Tags of the chips of a cell by chip id; chips that have none are not there. */
@@ -13,44 +13,46 @@ export type CellTags = ReadonlyMap<string, string[]>;
 export interface Tagger {
   /** In a few words; where it is the same, and the map is, so are the tags. */
   rule: string;
-  /** Tags of a cell; `undefined` where it has no `osm_data.json`. */
-  tagsOf(cell: Cell): Promise<CellTags | undefined>;
+  /** Tags of a cell, from its `osm_data.json`. @param root data folder that it lies in */
+  tagsOf(root: string, cell: Cell): Promise<CellTags>;
 }
 
 /**
  * Tags as the model knows them: the labels of the dataset that it was trained on, by that one's schema. Where the dataset is not there, what the mapped
  * things are, `building=house` say: of each the tag of its primary key, however little of it lies in the chip.
+ *
+ * @param outbox of a bucket, where the dataset is looked for that the data folder has not
  */
-export async function taggerOf(dataPath: string, { datasetVersion }: Pick<ModelCard, 'datasetVersion'>): Promise<Tagger> {
-  const schema = await schemaOf(dataPath, datasetVersion);
-  const perZone = new Map<number, Promise<NearPoints[]>>();
-  const near = (zone: number): Promise<NearPoints[]> => {
-    const known = perZone.get(zone) ?? chipTags(dataPath, zone).then((found) => found.near);
-    perZone.set(zone, known);
-    return known;
-  };
+export async function taggerOf(dataPath: string, { datasetVersion }: Pick<ModelCard, 'datasetVersion'>, outbox?: Outbox): Promise<Tagger> {
+  const schema = (await schemaOf(dataPath, datasetVersion)) ?? (outbox && (await heldSchema(outbox, datasetVersion)));
   const usesNear = schema?.labels.some(({ measure }) => measure === 'near') ?? false;
   return {
     rule: schema ? `labels of ${datasetVersion}` : 'primary tags',
-    tagsOf: async (cell) => {
-      if (!existsSync(osmPath(dataPath, cell))) return undefined;
-      const { elements: found } = elements(await readOsm(dataPath, cell));
+    tagsOf: async (root, cell) => {
+      const { elements: found } = elements(await readOsm(root, cell));
       if (!schema) return primaryTags(found, cell);
       const rows = coveredTags(found, cell);
-      const labelled = labelChips(chipIds(cell), rows, schema, { near: usesNear ? await near(cell.zone) : [] });
+      const labelled = labelChips(chipIds(cell), rows, schema, { near: usesNear ? nearPoints(found, cell) : [] });
       const present = [...labelled].map(([id, { labels }]) => [id, Object.keys(labels).filter((label) => labels[label] === 1)] as const);
       return new Map(present.filter(([, tags]) => tags.length > 0));
     },
   };
 } // prettier-ignore
 
-/** The label schema of a dataset version; none where that is not in the data folder. */
+/** The label schema of a dataset version; none where that is not in the data folder. @throws {Error} naming a manifest that is damaged */
 async function schemaOf(dataPath: string, datasetVersion: string): Promise<LabelSchema | undefined> {
   const [name, version] = datasetVersion.split('@');
-  const listed = await listDatasets(dataPath);
-  if (!listed.some((each) => each.name === name && each.version === version)) return undefined;
-  const wanted = parseDataset(datasetVersion);
-  return (await readDataset(dataPath, wanted.name, wanted.version)).manifest.schema;
+  const listed = (await listDatasets(dataPath)).find((each) => each.name === name && each.version === version);
+  if (listed?.fault !== undefined) throw new Error(listed.fault);
+  return listed?.manifest?.schema;
+}
+
+/** The same of one that a bucket holds, of which the manifest alone is brought. */
+async function heldSchema(outbox: Outbox, datasetVersion: string): Promise<LabelSchema | undefined> {
+  const here = outbox.at(outbox.inbox);
+  const key = `datasets/${datasetVersion.replace('@', '/')}/manifest.json`;
+  const file = (await here.list(key)).get(key);
+  return file && lentInBucket(outbox, file).read((_, root) => schemaOf(root, datasetVersion));
 }
 
 function primaryTags(found: readonly Element[], cell: Cell): CellTags {

@@ -1,7 +1,7 @@
 /** Versions of the store's tables: list them, go back to one, forget the oldest. */
 import type { Table } from '@lancedb/lancedb';
 import { type StoreFacts, readFacts } from './facts.ts';
-import { LIVE, connectTo, isGone, openTable, storePlace, tableNames, versionsOf } from './place.ts';
+import { LIVE, connectTo, isGone, openLatest, openTable, storePlace, tableNames, versionsOf } from './place.ts';
 import { oneWriter, prune } from './writer.ts';
 
 /** A version of a table. */
@@ -24,8 +24,8 @@ export async function listStores(dataPath: string, table?: string): Promise<List
   const names = table === undefined ? await tableNames(place) : [table];
   const listed: ListedStore[] = [];
   for (const name of names) {
-    const opened = table === undefined ? await (await connectTo(place)).openTable(name) : await openTable(place, name);
-    listed.push(...(await listedOf(opened)));
+    const opened = table === undefined ? await openLatest(await connectTo(place), name) : await openTable(place, name);
+    if (opened) listed.push(...(await listedOf(opened)));
   }
   return listed;
 }
@@ -48,8 +48,8 @@ export async function listTables(dataPath: string): Promise<string[]> {
   const place = storePlace(dataPath);
   const finished: string[] = [];
   for (const name of await tableNames(place)) {
-    const { live } = await versionsOf(await (await connectTo(place)).openTable(name));
-    if (live !== undefined) finished.push(name);
+    const opened = await openLatest(await connectTo(place), name);
+    if (opened && (await versionsOf(opened)).live !== undefined) finished.push(name);
   }
   return finished;
 }
