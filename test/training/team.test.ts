@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Worker } from 'node:worker_threads';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { type Seat, trainingBackend } from 'imagesim/training';
 import { freshState } from '../../kernel-lib/dist/training/checkpoint.js'; // what is built, for members are started from there
 import { type LossName, targetsOf, totalLoss } from '../../kernel-lib/dist/training/losses.js';
-import { type Shard, setWeightValues, weightValues } from '../../kernel-lib/dist/training/replica.js';
+import { type Shard, openReplica, setWeightValues, weightValues } from '../../kernel-lib/dist/training/replica.js';
 import { type Batch, trainStep } from '../../kernel-lib/dist/training/step.js';
 import { type Team, openTeam } from '../../kernel-lib/dist/training/team.js';
 import { networkOf, chain } from './networks.ts';
@@ -140,6 +142,41 @@ describe('training: team', () => {
     await assert.rejects(team.setWeights(new Float32Array(1)), named, 'and again, whatever is asked');
     await team.close();
     assert.deepEqual(children(), []);
+  });
+
+  it('takes again the idle threads of a team that was closed, for two seconds, and gives their memory back', async () => {
+    const begun: Worker[] = [];
+    const onWorker = (worker: Worker): number => begun.push(worker);
+    await pause(2500); // what other tests have left is gone
+    process.on('worker', onWorker);
+    try {
+      const open = (): Promise<Team> => openTeam([seat('thread', 'wasm')], topologyOf(model));
+      const [batch, some] = [batchOf([6, 6]), { contrastive: 1 }];
+      const first = await open();
+      const expected = await gradientOf(first, model, batch, some);
+      await first.close();
+      await assert.rejects(first.setWeights(new Float32Array(1)), /training member 1 of 1 .* has left its team/);
+      const second = await open();
+      assert.deepEqual(await gradientOf(second, model, batch, some), expected);
+      assert.equal(begun.length, 1);
+      const asked = second.outputs(batch.shards, false);
+      await second.close(); // busy: it is ended
+      await asked.catch(() => undefined);
+      const third = await open();
+      assert.equal(begun.length, 2);
+      await third.close();
+      assert.ok(begun[1].threadId > 0);
+      await pause(2500);
+      assert.deepEqual(begun.map(({ threadId }) => threadId), [-1, -1]); // prettier-ignore
+    } finally {
+      process.off('worker', onWorker);
+    }
+    const { numTensors } = tf.memory();
+    const replica = await openReplica(topologyOf(model));
+    replica.setWeights(await weightValues(model));
+    await replica.gradients(batchOf([12]).shards[0], { outputs: [n * 7, n * classes, n * 5].map((count) => wave(count, 1)) }); // prettier-ignore
+    replica.dispose();
+    assert.equal(tf.memory().numTensors, numTensors);
   });
 
   it('says which member failed, and why, when a network cannot be built there', async () => {
