@@ -113,35 +113,38 @@ describe('training: team', () => {
     });
   }
 
-  it('comes to the same gradients in processes of their own, on plain JavaScript and on wasm', async () => {
-    const some = { entropy: 1, contrastive: 1 };
-    const expected = await gradientOf(threads, model, batchOf([6, 6]), some);
-    for (const backend of ['wasm', 'cpu'] as const) {
-      const team = await openTeam([seat('process', backend), seat('process', backend)], topologyOf(model));
+  describe('in processes of their own', () => {
+    let plain: Team;
+    before(async () => (plain = await openTeam([seat('process', 'cpu'), seat('process', 'cpu')], topologyOf(model))));
+    after(() => plain.close());
+
+    it('comes to the same gradients, on plain JavaScript and on wasm', async () => {
+      const some = { entropy: 1, contrastive: 1 };
+      const expected = await gradientOf(threads, model, batchOf([6, 6]), some);
+      const found = await gradientOf(plain, model, batchOf([6, 6]), some);
+      near(found.gradient, expected.gradient, 1e-4, Math.max(...expected.gradient.map(Math.abs)));
+      const team = await openTeam([seat('process', 'wasm')], topologyOf(model));
       try {
-        const found = await gradientOf(team, model, batchOf([6, 6]), some);
-        if (backend === 'wasm') assert.deepEqual(found, expected);
-        near(found.gradient, expected.gradient, 1e-4, Math.max(...expected.gradient.map(Math.abs)));
+        assert.deepEqual(await gradientOf(team, model, batchOf([6, 6]), some), expected);
       } finally {
         await team.close();
       }
-    }
-  });
+    });
 
-  it('leaves no process behind when it is closed, and names one that is killed', async () => {
-    const children = (): string[] =>
-      execFileSync('ps', ['--ppid', `${process.pid}`, '-o', 'pid=,args='], { encoding: 'utf8' }).split('\n').filter((line) => line.includes('member.js')).map((line) => line.trim().split(' ')[0]); // prettier-ignore
-    const team = await openTeam([seat('process', 'cpu'), seat('process', 'cpu')], topologyOf(model));
-    const [first, ...others] = children();
-    assert.equal(others.length, 1);
-    const asked = team.outputs(batchOf([6, 6]).shards, false);
-    process.kill(Number(first), 'SIGKILL');
-    await asked.catch(() => undefined); // it may have answered before
-    const named = /^Error: training member [12] of 2 \(cpu, a process\) ended: SIGKILL; give it a smaller batch/;
-    await assert.rejects(team.outputs(batchOf([6, 6]).shards, false), named);
-    await assert.rejects(team.setWeights(new Float32Array(1)), named, 'and again, whatever is asked');
-    await team.close();
-    assert.deepEqual(children(), []);
+    it('leaves none behind when it is closed, and names one that is killed', async () => {
+      const children = (): string[] =>
+        execFileSync('ps', ['--ppid', `${process.pid}`, '-o', 'pid=,args='], { encoding: 'utf8' }).split('\n').filter((line) => line.includes('member.js')).map((line) => line.trim().split(' ')[0]); // prettier-ignore
+      const [first, ...others] = children();
+      assert.equal(others.length, 1);
+      const asked = plain.outputs(batchOf([6, 6]).shards, false);
+      process.kill(Number(first), 'SIGKILL');
+      await asked.catch(() => undefined); // it may have answered before
+      const named = /^Error: training member [12] of 2 \(cpu, a process\) ended: SIGKILL; give it a smaller batch/;
+      await assert.rejects(plain.outputs(batchOf([6, 6]).shards, false), named);
+      await assert.rejects(plain.setWeights(new Float32Array(1)), named, 'and again, whatever is asked');
+      await plain.close();
+      assert.deepEqual(children(), []);
+    });
   });
 
   it('takes again the idle threads of a team that was closed, for two seconds, and gives their memory back', async () => {
