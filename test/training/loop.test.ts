@@ -250,14 +250,15 @@ describe('training: loop', () => {
 
   it('names a member that dies, and can be run again to the result of a run without a break', async () => {
     const checkpointPath = join(folder, 'died.bin');
-    const asked = new Set<Worker>();
-    const { postMessage } = Worker.prototype;
-    Worker.prototype.postMessage = function (this: Worker, ...words) {
-      asked.add(this);
-      return postMessage.apply(this, words);
+    const opened: Worker[] = [];
+    const kind = Worker.prototype as { postMessage: (this: Worker, ...words: unknown[]) => void };
+    const own = kind.postMessage;
+    kind.postMessage = function (...words) {
+      if ((words[0] as { request?: { ask: string } }).request?.ask === 'open') opened.push(this);
+      own.apply(this, words);
     };
     const onProgress: TrainOptions['onProgress'] = ({ note = '' }) => {
-      if (note.startsWith('epoch 2, batch 1')) void [...asked][1].terminate();
+      if (note.startsWith('epoch 2, batch 1')) void opened[1].terminate();
     };
     try {
       await assert.rejects(
@@ -265,7 +266,7 @@ describe('training: loop', () => {
         /^Error: training member 2 of 2 \(wasm, a thread\) ended: exit code 1; give it a smaller batch or fewer members, and run again/,
       );
     } finally {
-      Worker.prototype.postMessage = postMessage;
+      kind.postMessage = own;
     }
     assert.deepEqual(await runOf({ checkpointPath }), await runOf());
   });
