@@ -9,7 +9,8 @@ export type Request =
   | { ask: 'open'; topology: string; backend: BackendName }
   | { ask: 'weights'; values: Float32Array }
   | { ask: 'outputs'; shard: Shard; training: boolean }
-  | { ask: 'gradients'; shard: Shard; objective: Objective };
+  | { ask: 'gradients'; shard: Shard; objective: Objective }
+  | { ask: 'close' };
 
 /** A numbered request: its answer carries the same number. */
 export interface Envelope {
@@ -28,6 +29,7 @@ async function answer(request: Request): Promise<unknown> {
     replica = await openReplica(request.topology);
     return undefined;
   }
+  if (request.ask === 'close') return replica?.dispose();
   await readyBackend();
   if (request.ask === 'weights') return replica!.setWeights(request.values);
   if (request.ask === 'outputs') return replica!.outputs(request.shard, request.training);

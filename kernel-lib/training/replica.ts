@@ -45,6 +45,8 @@ export interface Replica {
   /** Each output for a shard. @param training with the statistics of the shard itself; without, as it will encode */
   outputs(shard: Shard, training: boolean): Promise<Float32Array[]>;
   gradients(shard: Shard, objective: Objective): Promise<ShardGradients>;
+  /** Gives back its memory; it is of no use afterwards. */
+  dispose(): void;
 }
 
 /** Builds a replica. @param topology the layers as JSON, without weights */
@@ -99,6 +101,7 @@ function replicaOf(model: tfl.LayersModel): Replica {
         loss: 'present' in objective ? loss : 0,
       };
     },
+    dispose: () => void model.dispose(),
   };
 }
 

@@ -1,10 +1,11 @@
 /** Members that train one network together, each on shards of the batch: worker threads, or a process for each GPU. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { Worker } from 'node:worker_threads';
+import type { BackendName } from './backend.ts';
 import type { Envelope, Reply, Request } from './member.ts';
 import type { Objective, Shard, ShardGradients } from './replica.ts';
 import type { Seat } from './seats.ts';
+import { keepThread, takeThread } from './thread.ts';
 
 /** Members with replicas of one network. */
 export interface Team {
@@ -59,43 +60,60 @@ interface Line {
   onReply(listener: (reply: Reply) => void): void;
   onEnd(listener: (reason: string) => void): void;
   end(): Promise<unknown>;
+  /** Leaves it, sound and idle, to the next team; not there: it can only be ended. */
+  keep?(): void;
 }
 
 function memberAt(seat: Seat, name: string): Member {
-  const line = seat.kind === 'thread' ? threadLine() : processLine(seat.env);
+  const line = seat.kind === 'thread' ? threadLine(seat.backend) : processLine(seat.env);
   const waiting = new Map<number, { resolve(answer: unknown): void; reject(error: Error): void }>();
   let next = 0;
   let death: Error | undefined;
+  let isSound = true;
   line.onReply((reply) => {
     const asked = waiting.get(reply.id);
     waiting.delete(reply.id);
     if ('answer' in reply) asked?.resolve(reply.answer);
-    else asked?.reject(new Error(`${name}: ${reply.error}`));
+    else {
+      isSound = false;
+      asked?.reject(new Error(`${name}: ${reply.error}`));
+    }
   });
   line.onEnd((reason) => {
     death ??= new Error(`${name} ended: ${reason}; give it a smaller batch or fewer members, and run again to go on`);
     for (const asked of waiting.values()) asked.reject(death);
     waiting.clear();
   });
+  const ask = (request: Request): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      if (death) return reject(death);
+      waiting.set(next, { resolve, reject });
+      line.post({ id: next++, request });
+    });
   return {
-    ask: (request) =>
-      new Promise((resolve, reject) => {
-        if (death) return reject(death);
-        waiting.set(next, { resolve, reject });
-        line.post({ id: next++, request });
-      }),
-    end: async () => void (await line.end()),
+    ask,
+    async end() {
+      if (line.keep && isSound && !death && waiting.size === 0 && (await isEmptied(ask))) line.keep();
+      else await line.end();
+      death ??= new Error(`${name} has left its team, which is closed`);
+    },
   };
 }
 
-function threadLine(): Line {
-  const worker = new Worker(new URL('./member.js', import.meta.url), { execArgv: [] }); // what the process was started with would be loaded again
+/** Whether a member has given back the memory of its replica. */
+function isEmptied(ask: Member['ask']): Promise<boolean> {
+  return ask({ ask: 'close' }).then(() => true, () => false); // prettier-ignore
+}
+
+function threadLine(backend: BackendName): Line {
+  const worker = takeThread(backend);
   return {
     post: (envelope) => worker.postMessage(envelope, []),
     onReply: (listener) => worker.on('message', listener),
     onEnd: (listener) =>
       worker.on('error', (error) => listener(error.message)).on('exit', (code) => listener(`exit code ${code}`)),
     end: () => worker.terminate(),
+    keep: () => keepThread(worker, backend),
   };
 }
 

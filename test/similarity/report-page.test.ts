@@ -14,7 +14,9 @@ import { type Browser, type Page, chromium } from 'playwright-core';
 import sharp from 'sharp';
 import { facts, writeChip } from '../datasets/chips.ts';
 import { schema } from '../datasets/ground.ts';
+import { reportVerbs } from '../../kernel-lib/dist/cli/report.js';
 import { emptyFolder, shared } from '../delivery.ts';
+import { faultOf } from '../faults.ts';
 import { randomVectors, rowAt, vectorsOf } from './rows.ts';
 
 const cli = fileURLToPath(new URL('../../kernel-lib/bin/imagesim.js', import.meta.url));
@@ -173,9 +175,7 @@ describe('a report', () => {
     assert.match(out, /^embedding +mAP +by shared tags .*\nsmall +0\.\d{3} \(0\.\d{3}–\d\.\d{3}\).*\ncolour histogram .*\n.*by command\.html\n$/); // prettier-ignore
     assert.match(err, /All chips lie in one cell/);
     assert.equal(await readFile(to, 'utf8').then((html) => html.length), page.length);
-    const missing = await run('--model', 'large');
-    assert.deepEqual([missing.code, missing.out], [1, '']);
-    assert.match(missing.err, /^imagesim: no model large in /);
+    assert.match((await faultOf(reportVerbs, folder, ['report', '--model', 'large']))!, /^no model large in /);
   });
 
   describe('in a browser', () => {

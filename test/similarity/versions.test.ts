@@ -197,7 +197,7 @@ describe('versions of the similarity store', () => {
     await begun(child);
     const seen = new Set<string>();
     try {
-      for (let time = 0; time < 40; time++) {
+      for (let time = 0; time < 20; time++) {
         const store = await openStore(folder, 't');
         const { columns } = await store.load();
         const generation = columns.catids[0];
@@ -215,7 +215,7 @@ describe('versions of the similarity store', () => {
 
   it('stay in force when the one who deploys is killed', async () => {
     const folder = await emptyFolder();
-    const times = process.env.IMAGESIM_PROOF ? 200 : 3;
+    const times = process.env.IMAGESIM_PROOF ? 200 : 2;
     let generation = 1;
     for (let time = 0; time < times; time++) {
       const child = spawn(process.execPath, ['--input-type=module', '-e', deployer, folder, String(generation)], { stdio: ['ignore', 'pipe', 'inherit'] }); // prettier-ignore

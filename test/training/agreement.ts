@@ -13,15 +13,15 @@ import {
 } from 'imagesim/training';
 import { textureCount, texturedScenes } from './scenes.ts';
 
-const SIZE = 64;
-const scenes = texturedScenes(16, SIZE, 'agreement');
+const SIZE = 32;
+const scenes = texturedScenes(8, SIZE, 'agreement');
 
-/** A network of the default widths, trained a little on wasm so that its batch statistics are not the initial ones, in a model's folder. */
-async function trainedModel(folder: string): Promise<void> {
+/** A network trained a little on wasm so that its batch statistics are not the initial ones, in a model's folder. */
+async function trainedModel(folder: string, widths: readonly number[] | undefined): Promise<void> {
   await trainingBackend({ name: 'wasm' });
   const classes = Array.from({ length: textureCount }, (_, i) => `texture ${i}`);
-  const network = await buildNetwork({ inputSize: SIZE, classes });
-  await train(network, scenes, { epochs: 2, batchSize: 8 });
+  const network = await buildNetwork({ inputSize: SIZE, classes, widths });
+  await train(network, scenes, { epochs: 2, batchSize: 8, members: 1 }); // one thread starts sooner
   await saveModel(folder, network, {
     name: 'agreement',
     version: '1',
@@ -43,11 +43,11 @@ async function embeddingsOn(name: BackendName, folder: string): Promise<Float32A
   return embeddings;
 }
 
-/** Largest difference of any value of any embedding on a backend from plain JavaScript's. */
-export async function largestDifference(name: BackendName): Promise<number> {
+/** Largest difference of any value of any embedding on a backend from plain JavaScript's. @param widths of the network. Default: as networks have them */
+export async function largestDifference(name: BackendName, widths?: readonly number[]): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'imagesim-agreement-'));
   try {
-    await trainedModel(join(folder, 'model'));
+    await trainedModel(join(folder, 'model'), widths);
     const expected = await embeddingsOn('cpu', join(folder, 'model'));
     const found = await embeddingsOn(name, join(folder, 'model'));
     return Math.max(...expected.map((value, i) => Math.abs(value - found[i])));

@@ -65,23 +65,6 @@ describe('training: choice of a backend', () => {
     assert.match(backend.why, /tfjs-node-gpu does not load: libtensorflow\.so\.2: cannot open;/);
   });
 
-  it('draws no warning from native packages that register their kernels and then miss their binary', async () => {
-    const warned = await inFreshProcess(`
-      const tf = await import('@tensorflow/tfjs-core');
-      const { trainingBackend } = await import('imagesim/training');
-      const lines = [];
-      console.warn = (line) => lines.push(line);
-      const load = async (name) => {
-        if (name.includes('wasm')) return import(name);
-        if (name === 'webgpu') throw new Error('no binary');
-        for (const kernelName of ['Abs', 'Add']) tf.registerKernel({ kernelName, backendName: 'tensorflow', kernelFunc() {} });
-        throw new Error('no binary');
-      };
-      for (let i = 0; i < 2; i++) await trainingBackend({ load });
-      console.log(JSON.stringify(lines));`);
-    assert.deepEqual(JSON.parse(warned), []);
-  });
-
   it('loads no second native package where the first runs, but not as insisted on', async () => {
     const loaded: string[] = [];
     const load = async (name: string): Promise<object> => {
@@ -144,12 +127,33 @@ describe('training: choice of a backend', () => {
     );
   });
 
-  it('adds no listener that would end the process at a rejected promise', async () => {
-    const count = await inFreshProcess(`
-      const { trainingBackend } = await import('imagesim/training');
-      const { name } = await trainingBackend({ name: 'wasm' });
-      console.log(name, process.listenerCount('unhandledRejection'), process.listenerCount('uncaughtException'));`);
-    assert.equal(count, 'wasm 0 0');
+  describe('in a fresh process', () => {
+    let found: { first: string; listeners: number[]; warnings: string[] };
+    before(async () => {
+      found = JSON.parse(await inFreshProcess(`
+        const tf = await import('@tensorflow/tfjs-core');
+        const { trainingBackend } = await import('imagesim/training');
+        const { name: first } = await trainingBackend({ name: 'wasm' });
+        const listeners = ['unhandledRejection', 'uncaughtException'].map((event) => process.listenerCount(event));
+        const warnings = [];
+        console.warn = (line) => warnings.push(line);
+        const load = async (name) => {
+          if (name.includes('wasm')) return import(name);
+          if (name === 'webgpu') throw new Error('no binary');
+          for (const kernelName of ['Abs', 'Add']) tf.registerKernel({ kernelName, backendName: 'tensorflow', kernelFunc() {} });
+          throw new Error('no binary');
+        };
+        for (let i = 0; i < 2; i++) await trainingBackend({ load });
+        console.log(JSON.stringify({ first, listeners, warnings }));`)) as typeof found;
+    }); // prettier-ignore
+
+    it('adds no listener that would end the process at a rejected promise', () => {
+      assert.deepEqual([found.first, found.listeners], ['wasm', [0, 0]]);
+    });
+
+    it('draws no warning from native packages that register their kernels and then miss their binary', () => {
+      assert.deepEqual(found.warnings, []);
+    });
   });
 
   for (const [when, order] of [
@@ -170,7 +174,7 @@ describe('training: choice of a backend', () => {
           const { buildNetwork, train } = await import('imagesim/training');
           const network = await buildNetwork({ inputSize: 16, classes: ['a'], widths: [4, 8] });
           const set = { images: Uint8Array.from({ length: 8 * 768 }, (_, i) => (i * 37) % 251), labels: Float32Array.from([1, 0, 1, 0, 1, 0, 1, 0]) };
-          losses = (await train(network, set, { epochs: 2 })).map(({ loss }) => loss.toFixed(5));
+          losses = (await train(network, set, { epochs: 2, members: 1 })).map(({ loss }) => loss.toFixed(5));
         };
         for (const step of [${order.join(', ')}, ${order.join(', ')}]) await step();
         console.log(JSON.stringify({ frame, losses: losses.length }));`);
@@ -179,7 +183,19 @@ describe('training: choice of a backend', () => {
   }
 });
 
-/** Makes the real package's adapter give itself out for an NVIDIA GPU. */
+const training = `
+  const tf = await import('@tensorflow/tfjs-core');
+  const { trainingBackend } = await import('imagesim/training');
+  const sum = async () => (await tf.sum(tf.square(tf.ones([100, 100]))).data())[0];
+  const said = async (work) => { try { return await work(); } catch (error) { return error.message; } };`;
+
+/** Chooses among what is there. */
+const choices = `
+  const load = (name) => name.includes('tfjs-node') ? Promise.reject(new Error('not here')) : import(name);
+  console.log(JSON.stringify([await trainingBackend({ load }), await trainingBackend({ name: 'webgpu' }), await trainingBackend({ load })]
+    .map(({ name, why }) => ({ name, why }))));`;
+
+/** Makes the real package's adapter give itself out for an NVIDIA GPU, and computes there. */
 const disguised = `
   const missing = (name) => Promise.reject(Object.assign(new Error(\`Cannot find package '\${name}'\`), { code: 'ERR_MODULE_NOT_FOUND' }));
   const info = { vendor: 'nvidia', architecture: 'ampere', device: 'NVIDIA A10', description: '', isFallbackAdapter: false };
@@ -192,33 +208,43 @@ const disguised = `
       const gpu = module.create(flags);
       return { requestAdapter: async (options) => as(await gpu.requestAdapter(options)) };
     } };
-  };`;
+  };
+  const { name, why, faster } = await trainingBackend({ load });
+  const taken = [name, why, faster, tf.getBackend(), await sum()];
+  const atOnce = await said(() => tf.square(tf.ones([100, 100])).dataSync());
+  console.log(JSON.stringify({ taken, atOnce, navigator: 'navigator' in globalThis }));`;
 
-const training = `
-  const tf = await import('@tensorflow/tfjs-core');
-  const { trainingBackend } = await import('imagesim/training');
-  const sum = async () => (await tf.sum(tf.square(tf.ones([100, 100]))).data())[0];
-  const said = async (work) => { try { return await work(); } catch (error) { return error.message; } };`;
+/** Lets the GPU fail in every way. */
+const failures = `
+  await trainingBackend({ name: 'webgpu' });
+  tf.backend().device.createBuffer({ size: 4, usage: 3 });
+  const failed = [await said(sum), await said(sum)];
+  await trainingBackend({ name: 'webgpu' });
+  failed.push(await said(sum));
+  const values = tf.square(tf.ones([100, 100]));
+  tf.backend().device.destroy();
+  failed.push(await said(() => values.data()));
+  await trainingBackend({ name: 'webgpu' });
+  failed.push(await said(sum), await said(() => tf.tile(tf.ones([1, 1024]), [2 ** 20, 1]).data()));
+  console.log(JSON.stringify(failed));`;
 
 describe('training: WebGPU, on the processor’s Vulkan', () => {
   let env: Record<string, string>;
+  const results = async (code: string): Promise<unknown> => JSON.parse(await inFreshProcess(training + code, env));
+  let found: { taken: unknown[]; atOnce: string; navigator: boolean }; // prettier-ignore
 
-  before(function () {
+  before(async function () {
     const vulkan = vulkanOnProcessor();
-    if ('env' in vulkan) ({ env } = vulkan);
-    else {
+    if ('missing' in vulkan) {
       console.log(`      skipped: ${vulkan.missing}`);
       this.skip();
     }
+    ({ env } = vulkan);
+    found = (await results(disguised)) as typeof found;
   });
 
-  const results = async (code: string): Promise<unknown> => JSON.parse(await inFreshProcess(training + code, env));
-
   it('passes over an adapter that computes on the processor, unless insisted on', async () => {
-    const [first, second, third] = (await results(`
-      const load = (name) => name.includes('tfjs-node') ? Promise.reject(new Error('not here')) : import(name);
-      console.log(JSON.stringify([await trainingBackend({ load }), await trainingBackend({ name: 'webgpu' }), await trainingBackend({ load })]
-        .map(({ name, why }) => ({ name, why }))));`)) as { name: string; why: string }[];
+    const [first, second, third] = (await results(choices)) as { name: string; why: string }[];
     assert.equal(first.name, 'wasm');
     assert.match(first.why, /; webgpu finds only .*, which computes on the processor$/);
     assert.deepEqual(third, first);
@@ -226,27 +252,13 @@ describe('training: WebGPU, on the processor’s Vulkan', () => {
     assert.match(second.why, /^webgpu runs on .*(SwiftShader|llvmpipe)/);
   });
 
-  it('is taken before wasm where a GPU answers', async () => {
-    const found = await results(`${disguised}
-      const { name, why, faster } = await trainingBackend({ load });
-      console.log(JSON.stringify([name, why, faster, tf.getBackend(), await sum()]));`);
+  it('is taken before wasm where a GPU answers', () => {
     const why = 'webgpu runs on NVIDIA A10; @tensorflow/tfjs-node-gpu is not installed; tfjs-node-native is not installed'; // prettier-ignore
-    assert.deepEqual(found, ['webgpu', why, '', 'webgpu', 10_000]);
+    assert.deepEqual(found.taken, ['webgpu', why, '', 'webgpu', 10_000]);
   });
 
   it('throws from the call what went wrong on the GPU, until it is started anew', async () => {
-    const [failed, again, anew, lost, after, full] = (await results(`
-      await trainingBackend({ name: 'webgpu' });
-      tf.backend().device.createBuffer({ size: 4, usage: 3 });
-      const failed = [await said(sum), await said(sum)];
-      await trainingBackend({ name: 'webgpu' });
-      failed.push(await said(sum));
-      const values = tf.square(tf.ones([100, 100]));
-      tf.backend().device.destroy();
-      failed.push(await said(() => values.data()));
-      await trainingBackend({ name: 'webgpu' });
-      failed.push(await said(sum), await said(() => tf.tile(tf.ones([1, 1024]), [2 ** 20, 1]).data()));
-      console.log(JSON.stringify(failed));`)) as unknown[];
+    const [failed, again, anew, lost, after, full] = (await results(failures)) as unknown[];
     assert.match(String(failed), /^the GPU failed \(Buffer usages .*\): what it computed is not to be trusted; go on from the last checkpoint, in a new process/); // prettier-ignore
     assert.equal(again, failed);
     assert.match(String(lost), /^the GPU was lost \(.*destroyed.*\): .* go on from the last checkpoint/);
@@ -254,27 +266,28 @@ describe('training: WebGPU, on the processor’s Vulkan', () => {
     assert.deepEqual([anew, after], [10_000, 10_000]);
   });
 
-  it('says how to read values where they are asked for at once', async () => {
-    const message = await results(`
-      await trainingBackend({ name: 'webgpu' });
-      console.log(JSON.stringify(await said(() => tf.square(tf.ones([100, 100])).dataSync())));`);
-    assert.equal(message, 'values on a GPU cannot be read with dataSync or arraySync: use await data() or array()');
+  it('says how to read values where they are asked for at once', () => {
+    assert.equal(
+      found.atOnce,
+      'values on a GPU cannot be read with dataSync or arraySync: use await data() or array()',
+    );
+  });
+
+  it('leaves no navigator behind in a process, which ends by itself with 0', () => {
+    assert.equal(found.navigator, 'navigator' in globalThis); // that it ended so, it was read by
   });
 
   for (const [where, start] of [
-    ['a process', ''],
     ['a worker thread', `new (await import('node:worker_threads')).Worker(code, { eval: true, workerData: {} })`],
     ['a child process', `(await import('node:child_process')).spawn(process.execPath, ['--eval', code], { stdio: 'inherit' })`], // prettier-ignore
   ]) {
-    it(`runs in ${where}, which ends by itself with 0 and leaves no navigator behind`, async () => {
-      const work = `${training} await trainingBackend({ name: 'webgpu' }); console.log(await sum(), 'navigator' in globalThis);`;
+    it(`runs in ${where}, which ends by itself with 0`, async () => {
+      const work = `${training} await trainingBackend({ name: 'webgpu' }); console.log(await sum());`;
       const outer = `
         const code = ${JSON.stringify(`(async () => {${work}})()`)};
         const [code1] = await (await import('node:events')).once(${start}, 'exit');
         console.log('exit', code1);`;
-      const isOwn = start === '';
-      const last = await inFreshProcess(isOwn ? work : outer, env);
-      assert.equal(last, isOwn ? `10000 ${'navigator' in globalThis}` : 'exit 0');
+      assert.equal(await inFreshProcess(outer, env), 'exit 0');
     });
   }
 });

@@ -93,7 +93,7 @@ describe('training: gradient kernels of the wasm backend', () => {
   });
 });
 
-/** A processor takes a minute for all, and half of one to train: the long form does, the short one takes every twentieth and trains nothing. */
+/** A processor takes a minute for all, and half of one to train: the long form does, the short one takes every twentieth, a small network, and trains nothing. */
 const isLong = process.env.IMAGESIM_PROOF !== undefined;
 const every = isLong ? 1 : 20;
 
@@ -106,7 +106,13 @@ describe('training: gradients on WebGPU', () => {
       this.skip();
     }
     const script = join(import.meta.dirname, 'gpu.ts');
-    const parts = ['gradients', 'embeddings', ...(isLong ? ['losses'] : []), '--every', String(every)];
+    const parts = [
+      'gradients',
+      'embeddings',
+      ...(isLong ? ['losses'] : ['--widths', '8,16']),
+      '--every',
+      String(every),
+    ];
     const checked = Math.ceil(cases.length / every);
     const env = { ...process.env, ...vulkan.env };
     const run = promisify(execFile)(process.execPath, ['--import', 'tsx', script, ...parts], { env });

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import * as web from 'onnxruntime-web';
@@ -96,7 +97,9 @@ export function predicted(model: tfl.LayersModel, bytes: Uint8Array): Float32Arr
 
 /** What onnxruntime-web makes of bytes: WebAssembly, one thread, as in a browser. */
 export async function onWeb(model: Uint8Array, bytes: Uint8Array): Promise<Float32Array> {
+  for (const flag of ['--liftoff', '--no-wasm-tier-up']) setFlagsFromString(flag); // its ten megabytes compiled well take ten seconds
   const session = await web.InferenceSession.create(model, { executionProviders: ['wasm'] });
+  for (const flag of ['--no-liftoff', '--wasm-tier-up']) setFlagsFromString(flag); // as the wasm backend has set them
   const [input] = session.inputMetadata;
   if (!input.isTensor) throw new Error(`${input.name} is no tensor`);
   const [, ...shape] = input.shape as number[];

