@@ -228,10 +228,9 @@ for ring in json.loads(sys.argv[1]):
     });
     const gardens = centres.map(([x, y]) => [x + 11.5, y + 2]);
     const code = `d = rasterio.open(sys.argv[1])
-m = d.dataset_mask()
 def green(places):
-    some = [(x, y) for x, y in places if m[d.index(x, y)] > 0]
-    values = np.array([[int(v) for v in s] for s in d.sample(some)])
+    seen = [s for s in d.sample(places, masked=True) if not np.ma.getmaskarray(s).any()]
+    values = np.array([[int(v) for v in s] for s in seen])
     return float(((values[:, 1] > values[:, 0]) & (values[:, 1] > values[:, 2] + 8)).mean())
 out = [green(json.loads(a)) for a in sys.argv[2:4]]`;
     const [roofs, lawns] = await python<[number, number]>(
