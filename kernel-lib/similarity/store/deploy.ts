@@ -82,9 +82,9 @@ const PARTS_AT_ONCE = 16;
  * One of several workers encodes its cells and leaves the store as it is: once all have ended, `deploy` without `shard` finds every part and writes the
  * store, once and whole. What a worker has not done is done then.
  *
- * @throws {Error} when there is no such model, no tile in the zone and box, or the table is being written by another process
  * With `to` no disk is shared, and little of it is needed: tiles, maps and embeddings are brought a cell at a time, and removed.
  *
+ * @throws {Error} when there is no such model, no tile in the zone and box, or the table is being written by another process
  * @throws {RangeError} when one of several workers is to bring a delivery: they deal out what is there; or one is to be brought to a bucket
  */
 export async function deploy(dataPath: string, options: DeployOptions): Promise<DeployReport> {
