@@ -8,8 +8,6 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { CHIPS_PER_SIDE, cellOf, chipIdAt } from 'imagesim/ard';
-import { type Chip, readChips } from 'imagesim/chips';
-import { type ChipLabels, type DatasetRow, hashChips, writeDataset } from 'imagesim/datasets';
 import { type Absent, type Bench, type BenchOptions, type Contest, type Peer, type Round, rateOf } from './measure.ts';
 
 const CELL_CHIPS = CHIPS_PER_SIDE ** 2;
@@ -18,7 +16,6 @@ const CHIP_BYTES = 4000;
 const PEER_CELLS = 7;
 /** Memory, where the system lends it as a folder: a disk's own pace is not what is measured. */
 const ROOM = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
-const LABELS = Array.from({ length: 10 }, (_, k) => `label ${k}`);
 
 /** Whether all is versioned for the first time, nothing known of any file; or again, one file changed. */
 type Turn = 'first' | 'again';
@@ -36,52 +33,20 @@ async function open(turn: Turn, { scale }: BenchOptions): Promise<Contest> {
   };
   if (turn === 'again') await version(folder, 'first');
   const peer = await openGit(folder, turn, change);
-  const note = `${count} chips of ${CHIP_BYTES} bytes, git ${PEER_CELLS * 2 * CELL_CHIPS} of them; ${LABELS.length} labels: hashes, rows, table, manifest; finding the chips and labelling are not part of it`;
+  const note = `${count} chips of ${CHIP_BYTES} bytes, git ${PEER_CELLS * 2 * CELL_CHIPS} of them; 10 labels: hashes, rows, table, manifest; finding the chips and labelling are not part of it`;
   return { ours, peer, note, close: () => rm(folder, { recursive: true, force: true }) };
 }
 
-/** A version of the chips on disk, rows made while the chips are hashed, as `makeDataset` makes them. Chips and labels are there before the clock starts. */
+/** A version of the chips on disk, made by a program that begins with it, as `git add` does. */
 async function version(folder: string, turn: Turn): Promise<Round> {
-  const chipDir = join(folder, 'chips/33');
-  const chips = await readChips(chipDir);
-  const labelled = labelsOf(chips);
-  const rules = LABELS.map((label) => ({ label, tags: [`tag=${label}`], measure: 'area' as const, atLeast: 0.05 }));
-  const facts = { name: 'bench', zone: 33, schema: { version: 1 as const, labels: rules }, split: { seed: 1 }, licences: [] }; // prettier-ignore
-  let read = 0;
-  const rate = await rateOf(chips.length, async () => {
-    const hashing = hashChips(chipDir, chips, { again: turn === 'first' });
-    const rows = chips.map((chip, k) => rowOf(chip, labelled.get(chip.id)!, k));
-    await writeDataset(folder, facts, rows, hashing);
-    ({ read } = await hashing);
-  });
-  return { rate, found: foundOf(read, chips.length) };
+  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', join(import.meta.dirname, 'version.ts'), folder, turn]); // prettier-ignore
+  const { rate, read, count } = JSON.parse(stdout) as { rate: number; read: number; count: number };
+  return { rate, found: foundOf(read, count) };
 }
 
 /** In the same words for both sides, however many chips each has. */
 function foundOf(read: number, count: number): string {
   return read === count ? 'every chip read' : `chips read: ${read}`;
-}
-
-/** By square, as both its dates have them. */
-function labelsOf(chips: readonly Chip[]): Map<string, ChipLabels> {
-  const ids = [...new Set(chips.map(({ id }) => id))];
-  const values = [0, 1, null] as const;
-  return new Map(ids.map((id, k) => [id, { weight: k % 3 === 0 ? 0.5 : 1, labels: Object.fromEntries(LABELS.map((label, at) => [label, values[(k * 7 + at * 3 + (k >> 4)) % 3]])) }])); // prettier-ignore
-}
-
-function rowOf({ id, catid, date }: Chip, { labels, weight }: ChipLabels, k: number): DatasetRow {
-  const split = (['train', 'validation', 'test', 'buffer'] as const)[(k >> 8) % 4];
-  return {
-    offNadir: 12.3,
-    gsd: 0.46,
-    gapDays: date < '2023' ? 352 : 11,
-    id,
-    catid,
-    date,
-    split,
-    weight,
-    labels,
-  };
 }
 
 /** `git add` of the first cells' files into a repository of its own, without packing the pixels. */

@@ -1,10 +1,12 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Piscina } from 'piscina';
-import { type StepOptions, WriteError, eachUnit, writeWhole } from '../ard/index.ts';
+import { type StepOptions, WriteError, eachUnit, partName, writeWhole } from '../ard/index.ts';
+import { knownSince, lookKnown } from './hashcache.ts';
 import type { HashAnswer, HashTask } from './hasher.ts';
 import type { DatasetRow } from './row.ts';
 import { BLOCK } from './table.ts';
+import { type KnownFolder, touchedFolders } from './touched.ts';
 
 /** Hashes of chips, and what it took. */
 export interface HashedChips {
@@ -22,7 +24,8 @@ let threads: Piscina | undefined;
  * SHA-256 of the files of chips, a cell at a time.
  *
  * What is read is kept in `hashes.bin` in the cell's own folder of chips, by path, size and time of writing; a file that
- * still has both is not read again. The cache only saves time: damaged or not to be written, it is done without.
+ * still has both is not read again, and where nothing in a cell was touched since, its files are not even asked after one by one.
+ * The cache only saves time: damaged or not to be written, it is done without.
  *
  * @param chipDir `chips/33` in the data folder, say
  * @param again read every file, whatever is known of it. Default: only what has changed
@@ -34,36 +37,88 @@ export async function hashChips(
 ): Promise<HashedChips> {
   const sha256: (string | undefined)[] = Array.from({ length: chips.length });
   let read = 0;
-  const work = async ([quadkey, places]: [string, number[]]): Promise<void> => {
-    const folder = join(chipDir, quadkey);
+  const cells = cellsOf(chipDir, chips);
+  const touched = again ? undefined : touchedFolders(cells.flatMap(knownFolders), options);
+  const work = async (cell: Cell): Promise<void> => {
+    const { folder, places, days } = cell;
+    const isKnown = touched !== undefined && putKnown(sha256, cell, chips); // while `find` looks for what was touched
+    if (isKnown && !holdsAny(await touched, days)) return;
     const stems: string[] = [];
     for (let start = 0; start < places.length; start += BLOCK)
       stems.push(places.slice(start, start + BLOCK).map((place) => stemOf(chips[place])).join('\n')); // prettier-ignore
-    const answer = (await pool().run({ folder, stems, again } satisfies HashTask)) as HashAnswer;
-    if (answer.cache) await writeCache(join(folder, 'hashes.bin'), answer.cache);
+    const part = partName(cacheIn(folder));
+    const answer = (await pool().run({ folder, stems, again, part } satisfies HashTask)) as HashAnswer;
+    if (answer.cache) await writeCache(cacheIn(folder), answer.cache);
     const found = answer.hashes.flatMap((lines) => lines.split('\n'));
     for (let index = 0; index < found.length; index++) sha256[places[index]] = found[index] || undefined;
     read += answer.read;
   };
-  const cells = [...byCell(chips)];
   await eachUnit(cells, 'cells of chips', work, { concurrency: cells.length, ...options });
   return { sha256, read };
+}
+
+/** Chips of one cell. */
+interface Cell {
+  /** `chips/33/<quadkey>`. */
+  folder: string;
+  /** Which of the chips asked for they are. */
+  places: number[];
+  /** The folders, one a day, that they lie in. */
+  days: Set<string>;
+}
+
+function cellsOf(chipDir: string, chips: readonly ChipName[]): Cell[] {
+  const cells = new Map<string, Cell>();
+  for (const [place, { id, date }] of chips.entries()) {
+    const quadkey = id.slice(4, 16);
+    const cell = cells.get(quadkey) ?? { folder: join(chipDir, quadkey), places: [], days: new Set<string>() };
+    if (cell.places.length === 0) cells.set(quadkey, cell);
+    cell.places.push(place);
+    if (date !== chips[cell.places.at(-2) ?? -1]?.date) cell.days.add(join(cell.folder, date));
+  }
+  return [...cells.values()];
+}
+
+function cacheIn(folder: string): string {
+  return join(folder, 'hashes.bin');
+}
+
+function knownFolders({ folder, days }: Cell): KnownFolder[] {
+  const since = knownSince(cacheIn(folder));
+  return Array.from(days, (day) => ({ folder: day, since }));
+}
+
+/** Puts what is known of a cell's chips into their places. @returns whether these chips are known, in this order, and no others */
+function putKnown(sha256: (string | undefined)[], { folder, places }: Cell, chips: readonly ChipName[]): boolean {
+  const known = lookKnown(cacheIn(folder));
+  if (!known || known.hashes.length !== 32 * places.length) return false;
+  let index = 0;
+  for (const lines of known.texts)
+    for (let start = 0; start < lines.length; start = lines.indexOf('\n', start) + 1 || lines.length) {
+      const place = places[index];
+      if (!hasStem(lines, start, chips[place])) return false;
+      sha256[place] = known.hashes.toString('hex', 32 * index, 32 * index + 32);
+      index++;
+    }
+  return true;
+}
+
+/** Whether a line of text that begins at `start` is {@link stemOf} a chip, without making that: there may be half a million. */
+function hasStem(text: string, start: number, { id, catid, date }: ChipName): boolean {
+  const [idAt, catidAt] = [start + date.length + 1, start + date.length + id.length + 2];
+  const isLine = text.startsWith(date, start) && text.startsWith(id, idAt) && text.startsWith(catid, catidAt);
+  const next = text[catidAt + catid.length];
+  return isLine && (next === '\n' || next === undefined);
+}
+
+function holdsAny(all: ReadonlySet<string>, some: Iterable<string>): boolean {
+  for (const one of some) if (all.has(one)) return true;
+  return false;
 }
 
 /** Where a chip lies in its cell's folder, without the ending. */
 function stemOf({ id, catid, date }: ChipName): string {
   return `${date}/${id}_${catid}`;
-}
-
-function byCell(chips: readonly ChipName[]): Map<string, number[]> {
-  const cells = new Map<string, number[]>();
-  for (const [place, { id }] of chips.entries()) {
-    const quadkey = id.slice(4, 16);
-    const places = cells.get(quadkey);
-    if (places) places.push(place);
-    else cells.set(quadkey, [place]);
-  }
-  return cells;
 }
 
 /** Threads wait for the disk as much as they compute: two to a core. */

@@ -1,21 +1,21 @@
-import { type ColumnMetaData, type Encoding, type PageHeader, parquetReadObjects } from 'hyparquet';
+import { type ColumnChunk, type ColumnMetaData, type Encoding, type PageHeader, parquetReadObjects } from 'hyparquet';
 import { ByteWriter, ParquetWriter, schemaFromColumnData } from 'hyparquet-writer';
 import { writePageHeader } from 'hyparquet-writer/src/datapage.js';
 import { deltaBinaryPack } from 'hyparquet-writer/src/delta.js';
 import { writeRleBitPackedHybrid } from 'hyparquet-writer/src/encoding.js';
 import { writePlain } from 'hyparquet-writer/src/plain.js';
-import { type DatasetRow, FACTS, LABEL, columnsOf } from './row.ts';
+import { type Column, type DatasetRow, FACTS, LABEL, columnsOf } from './row.ts';
 import { type Coded, type Table, BLOCK, linesOf } from './table.ts';
 
-/** Rows in a page of codes; the arrays of a longer one are new memory each time, see {@link BLOCK}. */
+/** Rows in a page of codes. */
 const PAGE_ROWS = 16_384;
-/** Bytes that are handed on at a time. */
+/** Bytes that are handed on at a time. All that is written here is written out of the same few arrays: see {@link Table}. */
 const PIECE = 1 << 20;
 const LINE_FEED = 10;
 const PHYSICAL = { text: 'BYTE_ARRAY', number: 'DOUBLE', label: 'INT32' } as const;
 
 type Physical = (typeof PHYSICAL)[keyof typeof PHYSICAL];
-/** What was written of a column: how, and how many bytes. */
+/** What was written of a column: how, and how many bytes; offsets are from its own first. */
 type Chunk = Pick<ColumnMetaData, 'encodings' | 'codec' | 'total_uncompressed_size' | 'data_page_offset' | 'dictionary_page_offset'>; // prettier-ignore
 
 /** Hands on what is written to it, a piece at a time, out of the same memory: new memory would cost more than what is written. */
@@ -38,50 +38,82 @@ class PieceWriter extends ByteWriter {
   }
 }
 
+/** A column before it is known where in the file it will lie. */
+interface EncodedColumn {
+  pieces: Uint8Array[];
+  chunk: Chunk;
+}
+
 /**
  * Rows as a Parquet file, in one row group.
  *
  * The pages are made here: hyparquet-writer takes a column value by value, several seconds for half a million rows. A column
  * that the table has in codes is written as they are, with its values as the dictionary.
  *
- * @param take given the file's bytes, piece after piece, each only for as long as it runs
+ * @returns what hands on the file's bytes, piece after piece, each only for as long as `take` runs; the rows need their chips' hashes
+ *   only then
  * @see https://parquet.apache.org/docs/file-format/data-pages/encodings/
  */
-export function encodeParquet(
-  { rows, texts, numbers }: Table,
-  labels: readonly string[],
-  take: (piece: Uint8Array) => void,
-): void {
-  const { length } = rows;
+export function encodeParquet(table: Table, labels: readonly string[]): (take: (piece: Uint8Array) => void) => void {
   const columns = columnsOf(labels);
-  const types = { text: 'STRING', number: 'DOUBLE', label: 'INT32' } as const;
-  const schema = schemaFromColumnData({ columnData: columns.map(({ name, type }) => ({ name, data: [], type: types[type], nullable: name !== 'weight' })) }); // prettier-ignore
-  const writer = new PieceWriter(take);
-  const file = new ParquetWriter({ writer, schema });
-  const written = columns.map(({ name, type }) => {
-    const start = writer.offset;
-    const column = texts[name as keyof typeof texts] ?? numbers.get(name)!;
-    const chunk = name === 'id' || name === 'sha256' ? writeLines(writer, linesOf(rows, name), length) : writeCodes(writer, column, PHYSICAL[type], name !== 'weight'); // prettier-ignore
-    const meta_data: ColumnMetaData = { ...chunk, type: PHYSICAL[type], path_in_schema: [name], num_values: BigInt(length), total_compressed_size: BigInt(writer.offset - start) }; // prettier-ignore
-    return { file_offset: BigInt(start), meta_data };
+  const early = encodeColumns(table, columns.filter(({ name }) => name !== 'sha256')); // prettier-ignore
+  return (take) => {
+    const types = { text: 'STRING', number: 'DOUBLE', label: 'INT32' } as const;
+    const schema = schemaFromColumnData({ columnData: columns.map(({ name, type }) => ({ name, data: [], type: types[type], nullable: name !== 'weight' })) });
+    const writer = new PieceWriter(take);
+    const file = new ParquetWriter({ writer, schema });
+    const written = columns.map((column) => {
+      const start = BigInt(writer.offset);
+      const { pieces, chunk } = early.get(column.name) ?? { pieces: [], chunk: writeColumn(writer, table, column) };
+      for (const piece of pieces) writer.appendBytes(piece);
+      return metaOf(column, chunk, start, BigInt(writer.offset) - start, table.rows.length);
+    });
+    const total_byte_size = written.reduce((sum, { meta_data }) => sum + meta_data.total_uncompressed_size, 0n);
+    file.row_groups.push({ columns: written, total_byte_size, num_rows: BigInt(table.rows.length) });
+    file.num_rows = BigInt(table.rows.length);
+    void file.finish(); // at once, as the writer's own finish is
+  };
+} // prettier-ignore
+
+/** Encodes columns, all out of the same room. */
+function encodeColumns(table: Table, columns: readonly Column[]): Map<string, EncodedColumn> {
+  let pieces: Uint8Array[] = [];
+  const writer = new PieceWriter((piece) => void pieces.push(Uint8Array.from(piece)));
+  const encoded = columns.map((column): [string, EncodedColumn] => {
+    pieces = [];
+    const chunk = writeColumn(writer, table, column);
+    writer.finish();
+    return [column.name, { pieces, chunk }];
   });
-  const total_byte_size = written.reduce((sum, { meta_data }) => sum + meta_data.total_uncompressed_size, 0n);
-  file.row_groups.push({ columns: written, total_byte_size, num_rows: BigInt(length) });
-  file.num_rows = BigInt(length);
-  void file.finish(); // at once, as the writer's own finish is
+  return new Map(encoded);
 }
+
+function writeColumn(writer: ByteWriter, { rows, texts, numbers }: Table, { name, type }: Column): Chunk {
+  if (name === 'id' || name === 'sha256') return writeLines(writer, linesOf(rows, name), rows.length);
+  return writeCodes(writer, texts[name as keyof typeof texts] ?? numbers.get(name)!, PHYSICAL[type], name !== 'weight');
+}
+
+function metaOf({ name, type }: Column, chunk: Chunk, start: bigint, size: bigint, rows: number): ColumnChunk & { meta_data: ColumnMetaData } {
+  const { data_page_offset, dictionary_page_offset } = chunk;
+  const dictionary = dictionary_page_offset === undefined ? {} : { dictionary_page_offset: start + dictionary_page_offset };
+  const offsets = { data_page_offset: start + data_page_offset, ...dictionary };
+  const meta_data = { ...chunk, ...offsets, type: PHYSICAL[type], path_in_schema: [name], num_values: BigInt(rows), total_compressed_size: size };
+  return { file_offset: start, meta_data };
+} // prettier-ignore
 
 /** A column of codes: its values as a dictionary, then which of them each row has; plain and empty where nothing is known. */
 function writeCodes(writer: ByteWriter, { values, codes }: Coded, type: Physical, nullable: boolean): Chunk {
   const isKnown = values.length > 0;
   const encoding = isKnown ? 'RLE_DICTIONARY' : 'PLAIN';
   const bits = isKnown ? Math.ceil(Math.log2(values.length)) : 0;
-  const dictionary = isKnown ? { dictionary_page_offset: BigInt(writer.offset) } : {};
+  const dictionary = isKnown ? { dictionary_page_offset: 0n } : {};
   let size = isKnown ? writeDictionary(writer, values, type) : 0;
-  const data_page_offset = BigInt(writer.offset);
+  const data_page_offset = BigInt(size);
+  const room: KnownCodes = { levels: new Int32Array(PAGE_ROWS), known: new Int32Array(PAGE_ROWS) };
+  const page = new ByteWriter();
   for (let start = 0; start < codes.length; start += PAGE_ROWS) {
-    const { levels, known } = knownOf(codes.subarray(start, start + PAGE_ROWS));
-    const page = new ByteWriter();
+    const { levels, known } = knownOf(codes.subarray(start, start + PAGE_ROWS), room);
+    page.index = page.offset = 0;
     if (isKnown) page.appendUint8(bits);
     writeRleBitPackedHybrid(page, known, bits);
     size += writePage(writer, { levels: nullable ? levels : levels.subarray(0, 0), bytes: page.getBytes(), rows: levels.length, nulls: levels.length - known.length, encoding }); // prettier-ignore
@@ -90,17 +122,21 @@ function writeCodes(writer: ByteWriter, { values, codes }: Coded, type: Physical
   return { encodings, codec: 'UNCOMPRESSED', total_uncompressed_size: BigInt(size), data_page_offset, ...dictionary };
 }
 
-/** Of each row whether it is known, 1 or 0, and the codes of those that are. */
-function knownOf(codes: Coded['codes']): { levels: Int32Array; known: Int32Array } {
-  const levels = new Int32Array(codes.length);
-  const known = new Int32Array(codes.length);
+interface KnownCodes {
+  /** Of each row whether it is known, 1 or 0. */
+  levels: Int32Array;
+  /** The codes of those that are. */
+  known: Int32Array;
+}
+
+/** @param room arrays that are filled from their beginning, and handed back so far */
+function knownOf(codes: Coded['codes'], { levels, known }: KnownCodes): KnownCodes {
   let count = 0;
   for (let row = 0; row < codes.length; row++) {
-    if (codes[row] < 0) continue;
-    levels[row] = 1;
-    known[count++] = codes[row];
+    levels[row] = codes[row] < 0 ? 0 : 1;
+    if (codes[row] >= 0) known[count++] = codes[row];
   }
-  return { levels, known: known.subarray(0, count) };
+  return { levels: levels.subarray(0, codes.length), known: known.subarray(0, count) };
 }
 
 function writeDictionary(writer: ByteWriter, values: Coded['values'], type: Physical): number {
@@ -114,24 +150,26 @@ function writeDictionary(writer: ByteWriter, values: Coded['values'], type: Phys
 
 /** A column of lines, a page a block, each line as what it shares with the one before it and what it does not. */
 function writeLines(writer: ByteWriter, blocks: Iterable<string>, length: number): Chunk {
-  const data_page_offset = BigInt(writer.offset);
   let size = 0;
   let left = length;
   const page = new ByteWriter();
+  const levels = new Int32Array(BLOCK).fill(1);
+  let room = Buffer.of();
+  let rest = Buffer.of();
   for (const block of blocks) {
     const rows = Math.min(BLOCK, left);
     left -= rows;
     page.index = page.offset = 0;
-    writeDeltas(page, Buffer.from(block), rows);
-    size += writePage(writer, { levels: new Int32Array(rows).fill(1), bytes: page.getBytes(), rows, nulls: 0, encoding: 'DELTA_BYTE_ARRAY' }); // prettier-ignore
+    if (room.length < 3 * block.length) [room, rest] = [Buffer.alloc(4 * block.length), Buffer.alloc(4 * block.length)]; // in UTF-8
+    writeDeltas(page, room.subarray(0, room.write(block)), rows, rest);
+    size += writePage(writer, { levels: levels.subarray(0, rows), bytes: page.getBytes(), rows, nulls: 0, encoding: 'DELTA_BYTE_ARRAY' }); // prettier-ignore
   }
-  return { encodings: ['DELTA_BYTE_ARRAY'], codec: 'UNCOMPRESSED', total_uncompressed_size: BigInt(size), data_page_offset }; // prettier-ignore
+  return { encodings: ['DELTA_BYTE_ARRAY'], codec: 'UNCOMPRESSED', total_uncompressed_size: BigInt(size), data_page_offset: 0n }; // prettier-ignore
 }
 
-/** Of each line how many bytes it has in common with the one before it, how many more it has, then those. */
-function writeDeltas(page: ByteWriter, lines: Uint8Array, rows: number): void {
+/** Of each line how many bytes it has in common with the one before it, how many more it has, then those. @param rest room for those */
+function writeDeltas(page: ByteWriter, lines: Uint8Array, rows: number, rest: Uint8Array): void {
   const [prefixes, suffixes] = [new Int32Array(rows), new Int32Array(rows)];
-  const rest = new Uint8Array(lines.length);
   let size = 0;
   let before = lines.length - 1; // the last line feed: the first line has nothing in common with it
   let start = 0;

@@ -5,7 +5,7 @@ import { type DatasetRow, FACTS, LABEL } from './row.ts';
 export interface Coded<Value extends string | number = string | number> {
   values: Value[];
   /** Places in `values`; -1 where a row's value is unknown. */
-  codes: Int32Array | Int8Array;
+  codes: Int32Array | Int16Array | Int8Array;
 }
 
 /**
@@ -26,6 +26,9 @@ export interface Table {
  * words make a text below 128 kB. V8 asks the system for the memory of each longer one, which takes ten times as long.
  */
 export const BLOCK = 1024;
+
+/** The number of values that 16 bits can tell apart, -1 beside them. */
+const MOST = 1 << 15;
 
 /** Rows by column. @param rows in order, each with its chip's hash */
 export function tableOf(rows: readonly DatasetRow[], labels: readonly string[]): Table {
@@ -63,12 +66,13 @@ interface Coder<Value extends string | number> {
 /** Values in the order in which they come first. */
 function coder<Value extends string | number>(length: number, valueOf: (row: DatasetRow) => Value | undefined): Coder<Value> {
   const places = new Map<Value, number>();
-  const codes = new Int32Array(length);
+  let codes: Int16Array | Int32Array = new Int16Array(length);
   const add = (block: readonly DatasetRow[], start: number): void => {
     for (let index = 0; index < block.length; index++) {
       const value = valueOf(block[index]);
       const place = value === undefined ? -1 : (places.get(value) ?? places.size);
       if (place === places.size) places.set(value!, place);
+      if (place === MOST) codes = Int32Array.from(codes);
       codes[start + index] = place;
     }
   };
@@ -88,8 +92,10 @@ function labelCoder(length: number, label: string): Coder<number> {
  * SHA-256 of what rows say: column after column, whatever program writes them into whichever file.
  *
  * Of a column of text the lines, of numbers and labels the 64-bit floats, little-endian, NaN where a value is unknown.
+ *
+ * @returns what ends it, and needs their chips' hashes in the rows only then
  */
-export function hashRows({ rows, texts, numbers }: Table, labels: readonly string[]): string {
+export function hashRows({ rows, texts, numbers }: Table, labels: readonly string[]): () => string {
   const { length } = rows;
   const hash = createHash('sha256').update(`${length} ${JSON.stringify(labels)}`);
   for (const block of linesOf(rows, 'id')) hash.update(block);
@@ -98,11 +104,13 @@ export function hashRows({ rows, texts, numbers }: Table, labels: readonly strin
     for (let start = 0; start < length; start += BLOCK)
       hash.update(Array.from(column.codes.subarray(start, start + BLOCK), (code) => words[code]).join(''));
   }
-  for (const block of linesOf(rows, 'sha256')) hash.update(block);
-  const floats = new Float64Array(length);
-  for (const { values, codes } of numbers.values()) {
-    for (let index = 0; index < length; index++) floats[index] = codes[index] < 0 ? Number.NaN : values[codes[index]];
-    hash.update(floats);
-  }
-  return hash.digest('hex');
+  return () => {
+    for (const block of linesOf(rows, 'sha256')) hash.update(block);
+    const floats = new Float64Array(length);
+    for (const { values, codes } of numbers.values()) {
+      for (let index = 0; index < length; index++) floats[index] = codes[index] < 0 ? Number.NaN : values[codes[index]];
+      hash.update(floats);
+    }
+    return hash.digest('hex');
+  };
 }

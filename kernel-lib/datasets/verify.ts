@@ -66,7 +66,7 @@ function faultsOf(folder: string, manifest: DatasetManifest, rows: readonly Data
   const counts = countSplits(rows);
   const checks: [string, boolean][] = [
     ['labels', manifest.labels.join('\n') === manifest.schema.labels.map(({ label }) => label).join('\n')],
-    ['rows', manifest.rows === hashRows(tableOf(rows, manifest.labels), manifest.labels)],
+    ['rows', manifest.rows === hashRows(tableOf(rows, manifest.labels), manifest.labels)()],
     ['counts', Object.entries(counts).every(([split, count]) => manifest.counts[split as keyof typeof counts] === count)],
     ['version', manifest.version === versionId(manifest) && folder.endsWith(manifest.version)],
     ['name', basename(dirname(folder)) === manifest.name],

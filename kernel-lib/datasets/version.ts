@@ -11,7 +11,7 @@ import { checkName, datasetHome, findVersion, latestOf } from './name.ts';
 import { encodeParquet, rowsOfParquet } from './parquet.ts';
 import { type DatasetRow, compareRows, keyOf } from './row.ts';
 import type { Split } from './splits.ts';
-import { type Table, hashRows, tableOf } from './table.ts';
+import { hashRows, tableOf } from './table.ts';
 
 /** A dataset version on disk or just made. */
 export interface DatasetVersion {
@@ -52,9 +52,9 @@ export async function writeDataset(
   const sorted = sortedRows(facts.name, rows);
   const labels = facts.schema.labels.map(({ label }) => label);
   const table = tableOf(sorted, labels);
-  for (const [index, sha256] of (await hashing)?.sha256.entries() ?? []) rows[index].sha256 = sha256;
-  checkHashes(rows);
-  const inputs = { ...facts, osmDates, rows: hashRows(table, labels) };
+  const [endHash, writeParquet] = [hashRows(table, labels), encodeParquet(table, labels)];
+  putHashes(rows, (await hashing)?.sha256);
+  const inputs = { ...facts, osmDates, rows: endHash() };
   const version = versionId(inputs);
   const home = datasetHome(dataPath, facts.name);
   const folder = join(home, version);
@@ -63,7 +63,7 @@ export async function writeDataset(
     if (!existsSync(folder)) {
       await sweepFolders(home);
       await makeFolder(part);
-      const sha256 = writeTable(join(part, 'chips.parquet'), table, labels);
+      const sha256 = writeTable(join(part, 'chips.parquet'), writeParquet);
       const manifest = { ...inputs, format: 3, version, labels, counts: countSplits(sorted), nodataIndex, sha256, codeVersion } as const; // prettier-ignore
       await publish(folder, part, (newest) => ({ ...manifest, parent: parent === undefined ? newest : parent }));
     } else {
@@ -79,11 +79,11 @@ export async function writeDataset(
 }
 
 /** @returns SHA-256 of the file */
-function writeTable(path: string, table: Table, labels: readonly string[]): string {
+function writeTable(path: string, writeParquet: ReturnType<typeof encodeParquet>): string {
   const hash = createHash('sha256');
   const file = openSync(path, 'w');
   try {
-    encodeParquet(table, labels, (piece) => {
+    writeParquet((piece) => {
       hash.update(piece);
       writeFileSync(file, piece);
     });
@@ -128,10 +128,13 @@ async function sweepFolders(home: string): Promise<void> {
   await Promise.all(stale.map(({ path }) => rm(path, { recursive: true, force: true })));
 }
 
-function checkHashes(rows: readonly DatasetRow[]): void {
-  const hashless = rows.find(({ sha256 }) => !isHash(sha256));
-  if (hashless)
-    throw new RangeError(`the chip ${keyOf(hashless)} has no SHA-256: hash the chips first, with hashChips`);
+/** Gives each row its hash where they come apart, and checks that each has one. */
+function putHashes(rows: readonly DatasetRow[], hashes: HashedChips['sha256'] | undefined): void {
+  for (const [index, row] of rows.entries()) {
+    if (hashes) row.sha256 = hashes[index];
+    if (!isHash(row.sha256))
+      throw new RangeError(`the chip ${keyOf(row)} has no SHA-256: hash the chips first, with hashChips`);
+  }
 }
 
 function sortedRows(name: string, rows: readonly DatasetRow[]): DatasetRow[] {

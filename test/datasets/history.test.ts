@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
-import { execFile, execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { execFile } from 'node:child_process';
 import { mkdir, readFile, readdir, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { DuckDBInstance } from '@duckdb/node-api';
-import { type DatasetRow, countGaps, diffDatasets, findVersion, hashChips, listDatasets, parseDataset, readDataset, rowPath, verifyDataset, writeDataset } from 'imagesim/datasets'; // prettier-ignore
+import { type DatasetRow, countGaps, diffDatasets, findVersion, listDatasets, parseDataset, readDataset, rowPath, verifyDataset, writeDataset } from 'imagesim/datasets'; // prettier-ignore
 import { emptyFolder } from '../delivery.ts';
-import { facts, groundRows, groundVersion, sealed, spoilManifest, writeChip } from './chips.ts';
+import { facts, groundVersion, sealed, spoilManifest, writeChip } from './chips.ts';
 import { datasetRows, schema } from './ground.ts';
 
 const [house] = schema.labels.map(({ label }) => label);
@@ -159,45 +158,6 @@ describe('the name of a version', () => {
     assert.deepEqual(parseDataset('zone33@4f0c'), { name: 'zone33', version: '4f0c' });
     assert.deepEqual(parseDataset('zone33'), { name: 'zone33', version: undefined });
     assert.throws(() => parseDataset('zone/33@4f'), /"zone\/33" cannot be a dataset's name/);
-  });
-});
-
-describe('hashChips', () => {
-  it('hashes as sha256sum does, and reads a chip again only when it was written again', async () => {
-    const folder = await emptyFolder();
-    const made = await groundRows(folder, 12);
-    const chipDir = join(folder, 'chips/33');
-    for (const row of made) assert.equal(row.sha256, execFileSync('sha256sum', [rowPath(folder, row)]).toString().split(' ')[0]); // prettier-ignore
-    assert.equal((await hashChips(chipDir, made)).read, 0);
-    await writeChip(rowPath(folder, made[5]), 255);
-    const again = await hashChips(chipDir, made.toReversed());
-    assert.equal(again.read, 1);
-    const changed = again.sha256.toReversed().flatMap((sha256, k) => (sha256 === made[k].sha256 ? [] : [k]));
-    assert.deepEqual(changed, [5]);
-    assert.equal((await hashChips(chipDir, made, { again: true })).read, 12);
-  });
-
-  it('says which chips are not there, and does without a cache that is damaged', async () => {
-    const folder = await emptyFolder();
-    const made = await groundRows(folder, 6);
-    await rm(rowPath(folder, made[2]));
-    const cache = join(dirname(dirname(rowPath(folder, made[0]))), 'hashes.bin');
-    for (const bytes of [500, 39, 0]) {
-      await truncate(cache, Math.min(bytes, (await stat(cache)).size - 1)).catch(() => writeFile(cache, ''));
-      const { sha256, read } = await hashChips(join(folder, 'chips/33'), made);
-      assert.deepEqual(sha256, made.map((row, k) => (k === 2 ? undefined : row.sha256))); // prettier-ignore
-      assert.equal(read, 5);
-    }
-  });
-
-  it('reads again what was written just now, however often: the disk’s clock may not tell', async () => {
-    const folder = await emptyFolder();
-    const [row] = await groundRows(folder, 1);
-    await writeFile(rowPath(folder, row), 'one');
-    assert.equal((await hashChips(join(folder, 'chips/33'), [row])).read, 1);
-    await writeFile(rowPath(folder, row), 'two');
-    const { sha256 } = await hashChips(join(folder, 'chips/33'), [row]);
-    assert.equal(sha256[0], createHash('sha256').update('two').digest('hex'));
   });
 });
 

@@ -49,6 +49,13 @@ describe('dataset version', () => {
     for (const { labels } of read.rows) assert.deepEqual(labels, { [first]: null, [second]: 0 });
   });
 
+  it('keeps a column of more values than 16 bits can tell apart', async () => {
+    const many = Array.from({ length: (1 << 15) + 2 }, (_, k) => ({ ...rows[0], catid: `CATALOGUE${k}` }));
+    const { manifest } = await writeDataset(folder, { ...facts, name: 'many' }, many);
+    const found = await readDataset(folder, 'many', manifest.version);
+    assert.deepEqual(new Set(found.rows.map(({ catid }) => catid)), new Set(many.map(({ catid }) => catid)));
+  });
+
   it('has the same number and the same bytes for the same rows in another order, on another disk', async () => {
     const other = await writeDataset(await emptyFolder(), facts, rows.toReversed());
     assert.equal(other.manifest.version, written.manifest.version);
