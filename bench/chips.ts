@@ -1,10 +1,9 @@
 // The no-data index and the cutting of one tile, beside rasterio and Pillow.
-import { mkdtemp, rm, statfs } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CHIPS_PER_SIDE, openRaster } from 'imagesim/ard';
 import { cutTile, validFractions } from 'imagesim/chips';
-import { type Bench, type BenchOptions, type Contest, openPeer, rateOf } from './measure.ts';
+import { type Bench, type BenchOptions, type Contest, memoryFolder, openPeer, rateOf } from './measure.ts';
 import { type BenchTile, benchTile } from './tile.ts';
 
 const QUALITY = 90;
@@ -34,7 +33,7 @@ async function realChips({ tile }: BenchTile): Promise<number[]> {
 async function openCut({ scale }: BenchOptions): Promise<Contest> {
   const bench = await benchTile(scale);
   const chips = await realChips(bench);
-  const scratch = await mkdtemp(join(await memoryFolder(), 'imagesim-bench-cut-'));
+  const scratch = await mkdtemp(join(await memoryFolder(2 ** 30), 'imagesim-bench-cut-'));
   const ours = async (): Promise<{ rate: number; found: string }> => {
     const folder = join(scratch, 'ours');
     let cut = 0;
@@ -50,12 +49,6 @@ async function openCut({ scale }: BenchOptions): Promise<Contest> {
     note: `chips are written to ${scratch}`,
     close: () => rm(scratch, { recursive: true, force: true }),
   };
-}
-
-/** Where files cost least: ext4 searches long for an inode after thousands of files were removed, in this run or the last. */
-async function memoryFolder(): Promise<string> {
-  const free = await statfs('/dev/shm').then(({ bavail, bsize }) => bavail * bsize, () => 0); // prettier-ignore
-  return free > 2 ** 30 ? '/dev/shm' : tmpdir();
 }
 
 async function cutInto({ tile }: BenchTile, chips: readonly number[], folder: string): Promise<number> {

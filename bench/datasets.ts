@@ -1,28 +1,34 @@
 // A dataset's first version and the next one after one chip was changed, beside git, which hashes and stores the same files.
 import { execFile, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { CHIPS_PER_SIDE, cellOf, chipIdAt } from 'imagesim/ard';
-import { type Absent, type Bench, type BenchOptions, type Contest, type Peer, type Round, rateOf } from './measure.ts';
+import {
+  type Absent,
+  type Bench,
+  type BenchOptions,
+  type Contest,
+  type Peer,
+  type Round,
+  memoryFolder,
+  rateOf,
+} from './measure.ts';
 
 const CELL_CHIPS = CHIPS_PER_SIDE ** 2;
 const CHIP_BYTES = 4000;
 /** Cells of which git is given the chips: rates are by chip, and with 600,000 files it did not end. */
 const PEER_CELLS = 7;
-/** Memory, where the system lends it as a folder: a disk's own pace is not what is measured. */
-const ROOM = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 
 /** Whether all is versioned for the first time, nothing known of any file; or again, one file changed. */
 type Turn = 'first' | 'again';
 
 async function open(turn: Turn, { scale }: BenchOptions): Promise<Contest> {
   const count = process.env.IMAGESIM_PROOF || scale === 'full' ? 600_000 : 60_000;
-  const folder = await mkdtemp(join(ROOM, 'imagesim-bench-'));
+  const folder = await mkdtemp(join(await memoryFolder(2 * CHIP_BYTES * count), 'imagesim-bench-'));
   const changed = fill(join(folder, 'chips/33'), count);
   await setTimeout(2500); // what was written this moment would be read again next time
   const change = (): Promise<void> => writeFile(changed, randomBytes(CHIP_BYTES));

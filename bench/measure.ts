@@ -1,5 +1,7 @@
 // How a row is measured: ours and the peer's rounds in turn within one run, warm-ups of each first, then medians and their spread.
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { statfs } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { SampleScale } from 'imagesim/sample';
@@ -67,6 +69,15 @@ export interface Measured {
   /** The peer's name, or why there is none. */
   peerName: string;
   notes: string[];
+}
+
+/**
+ * Where files cost least: memory, when the system lends as much of it as a folder. A disk's own pace is not what is measured, and ext4
+ * searches long for an inode after thousands of files were removed, in this run or the last.
+ */
+export async function memoryFolder(bytes: number): Promise<string> {
+  const free = await statfs('/dev/shm').then(({ bavail, bsize }) => bavail * bsize, () => 0); // prettier-ignore
+  return free > bytes ? '/dev/shm' : tmpdir();
 }
 
 /**

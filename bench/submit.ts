@@ -1,14 +1,14 @@
 // Workers beside each other: the same cells cut by two processes of one core each, and by one. Twice the rate is all there is; 1.7 of it is an efficiency of 0.85.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, symlink } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { cellOf } from 'imagesim/ard';
 import { writeSmallTile } from '../test/chips/small.ts';
-import type { Bench, Contest, Round } from './measure.ts';
+import { type Bench, type Contest, type Round, memoryFolder } from './measure.ts';
 
 const cli = fileURLToPath(new URL('../kernel-lib/bin/imagesim.js', import.meta.url));
 /** Cells, and blocks a side of each that hold pixels: 1,024 chips a cell. Work for half a minute, so that the start of the program, a second, weighs as little as in a shard of the real thing. */
@@ -28,13 +28,15 @@ export async function onCore(core: number, words: readonly string[], data: strin
   return { line: stdout.trimEnd().split('\n').at(-1)!, seconds: Number(spent) };
 } // prettier-ignore
 
-/** Cuts all cells by so many workers, each on a core of its own. @returns chips a second, starts of the program included */
-async function cutBy(workers: number, data: string): Promise<Round & { spent: number }> {
-  for (const made of ['chips', 'nodata-index.json', 'nodata-index.parts']) await rm(join(data, made), { recursive: true, force: true }); // prettier-ignore
+/** Cuts all cells under `ard` by so many workers, each on a core of its own. @returns chips a second, starts of the program included */
+async function cutBy(workers: number, ard: string): Promise<Round & { spent: number }> {
+  const data = await mkdtemp(join(await memoryFolder(2 ** 30), 'imagesim-bench-submit-'));
+  await symlink(ard, join(data, 'ard'));
   const start = performance.now();
   const cores = Array.from({ length: workers }, (_, core) => core);
   const said = await Promise.all(cores.map((core) => onCore(core, ['chip', '--zone', '33', '--shard', `${core}/${workers}`], data))); // prettier-ignore
   const seconds = (performance.now() - start) / 1000;
+  await rm(data, { recursive: true, force: true });
   const cut = said.reduce((sum, { line }) => sum + Number(/^(\d+) chips/.exec(line)?.[1]), 0);
   const spent = said.reduce((sum, one) => sum + one.seconds, 0);
   return { rate: cut / seconds, found: `${cut} chips cut`, spent };
@@ -48,9 +50,14 @@ async function open(): Promise<Contest> {
     const inside = (at: number): boolean => at >= 5 && at < 5 + BLOCKS;
     await writeSmallTile(join(data, 'ard/33', cell.quadkey, '2023-05-17/1030010000000001-visual.tif'), cell, (column, row) => (inside(column) && inside(row) ? () => true : undefined)); // prettier-ignore
   }
+  const ard = join(data, 'ard');
   return {
-    ours: () => cutBy(2, data),
-    peer: { name: 'one worker; half the ratio is the efficiency', round: () => cutBy(1, data), close: () => undefined },
+    ours: () => cutBy(2, ard),
+    peer: {
+      name: 'one worker; half the ratio is the efficiency',
+      round: () => cutBy(1, ard),
+      close: () => undefined,
+    },
     note: `${CELLS} cells, each worker on a core of its own, start and merge of the index within the time`,
     close: () => rm(data, { recursive: true, force: true }),
   };

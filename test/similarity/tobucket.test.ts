@@ -213,7 +213,9 @@ describe('a store that workers who share no disk deploy', () => {
 
   it('takes a delivery from the bucket alone, and says how one comes there', async () => {
     const address = await begin();
-    await assert.rejects(deployTo(address, { ard: folder }), /^RangeError: \S+ is not brought to s3:\S+ by deploy: run imagesim sync \S+ s3:\S+ first, and deploy without --ard$/); // prettier-ignore
+    const told = (ard: string, sync: string): RegExp => new RegExp(`^RangeError: ${ard} is not brought to ${address} by deploy: run imagesim sync ${sync} first, and deploy without --ard$`); // prettier-ignore
+    await assert.rejects(deployTo(address, { ard: folder }), told(folder, folder));
+    await assert.rejects(deployTo(address, { ard: 's3://elsewhere/ard' }), told('s3://elsewhere/ard', `s3://elsewhere/ard ${address}`)); // prettier-ignore
     await assert.rejects(deployTo(address, { zone: 34 }), /^Error: no cell of zone 34 in s3:\/\/\S+\/ard that can be deployed: bring tiles there with imagesim sync s3:\/\/… s3:/); // prettier-ignore
     await assert.rejects(deployTo(address, { model: 'large' }), /^Error: no model large in \S+, nor in s3:/);
   });

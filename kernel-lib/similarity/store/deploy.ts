@@ -159,7 +159,10 @@ function isElsewhere(dataPath: string, ard: string | undefined): ard is string {
 
 function checkDelivery(dataPath: string, { ard, shard, to }: DeployOptions): void {
   if (!isElsewhere(dataPath, ard)) return;
-  if (to !== undefined) throw new RangeError(`${ard} is not brought to ${to} by deploy: run imagesim sync ${ard} ${to} first, and deploy without --ard`);
+  if (to !== undefined) {
+    const sync = ard.startsWith('s3://') ? `imagesim sync ${ard} ${to}` : `imagesim sync ${ard}`; // a folder goes into the data folder, whose tiles are taken then
+    throw new RangeError(`${ard} is not brought to ${to} by deploy: run ${sync} first, and deploy without --ard`);
+  }
   if (isShare(shard)) throw new RangeError(`${ard} cannot be brought by one of ${shard.count} workers, for they deal out the tiles that are there: run imagesim sync first, and deploy without --ard`);
 } // prettier-ignore
 
