@@ -131,6 +131,20 @@ describe('change of workers who share no disk', () => {
     await assert.rejects(change(own, '--to', `${address}/list.geojson`), /^RangeError: --to is s3:\S+list\.geojson: of a bucket name the prefix/); // prettier-ignore
   });
 
+  it('makes a part again whose own words are damaged, and reads again what is real where that is: as they were', async () => {
+    const address = await bucket.begin(delivery);
+    const shard = ['--to', address, '--shard', '0/2'];
+    await change(await emptyFolder(), ...shard);
+    const whole = await made(address);
+    const damaged = [...whole].map(([key, bytes]) => [key, bytes.toString('latin1').replace('{"format":1', '["format":1')] as const); // prettier-ignore
+    for (const [key, text] of damaged) await bucket.upload(`${address.slice('s3://imagesim-storage/'.length)}/${key}`, Buffer.from(text, 'latin1')); // prettier-ignore
+    assert.ok(damaged.every(([key, text]) => text !== whole.get(key)!.toString('latin1')));
+    bucket.watch();
+    const { stdout, stderr } = await change(await emptyFolder(), ...shard);
+    assert.match(stdout, /^shard 0\/2: 8 chips seen twice, 0 of them encoded before/);
+    assert.deepEqual([stderr, bucket.puts().toSorted(), await made(address)], ['', [...whole.keys()].toSorted(), whole]); // prettier-ignore
+  });
+
   it(`is the same list, and nothing put twice, after the command was killed at each of its first ${KILLS} objects and begun again on an empty disk`, async function () {
     if (!process.env.IMAGESIM_PROOF) this.skip(); // throws
     const whole = await bucket.begin(delivery);
