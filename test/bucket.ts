@@ -50,9 +50,23 @@ export interface Bucket {
   upload: (key: string, body: Uint8Array | string) => Promise<unknown>;
   /** Uploads a folder under a prefix of its own. @returns its address */
   put: (folder: string) => Promise<string>;
+  /** A new address, which holds what a folder does, or nothing; from then on it is watched. */
+  begin: (folder?: string) => Promise<string>;
+  /** From now on what is put is noted and deletes are refused; nothing else stands between than what is given. */
+  watch: (over?: Watch) => void;
+  /** Keys that were put whole since the last `watch`, below their address, in order. */
+  puts: () => string[];
   /** From now on this stands between; `undefined`: nothing does. */
   between: (middleware: Middleware | undefined) => void;
   close: () => Promise<void>;
+}
+
+/** What stands between while it is noted what is put. */
+export interface Watch {
+  /** Paths of the objects that nobody may put. Default: none. */
+  refused?: RegExp;
+  /** Stands before the server; its `next` goes on there. Default: nothing does. */
+  before?: Middleware;
 }
 
 /** The keys that the server knows. */
@@ -68,7 +82,7 @@ let prefixes = 0;
 export async function openBucket(folder?: string): Promise<Bucket> {
   const directory = folder ?? (await emptyFolder());
   const server = new S3rver({ port: 0, address: '127.0.0.1', silent: true, directory, configureBuckets: [{ name: 'imagesim-storage' }] }); // prettier-ignore
-  let [pages, between] = [0, undefined as Middleware | undefined];
+  let [pages, between, puts] = [0, undefined as Middleware | undefined, [] as string[]];
   server.middleware.unshift(
     (context, next) => (between ? between(context, next) : next()),
     async (context, next) => {
@@ -82,6 +96,13 @@ export async function openBucket(folder?: string): Promise<Bucket> {
   const client = new S3Client({ region: 'us-west-2', forcePathStyle: true, endpoint });
   const upload = (Key: string, Body: Uint8Array | string): Promise<unknown> =>
     client.send(new PutObjectCommand({ Bucket: 'imagesim-storage', Key, Body }));
+  const put = async (files?: string): Promise<string> => {
+    const prefix = `orders/${prefixes++}`;
+    for (const key of files === undefined ? [] : await filesUnder(files))
+      await upload(`${prefix}/${key}`, await readFile(join(files!, key)));
+    return `s3://imagesim-storage/${prefix}`;
+  };
+  const watch = (over: Watch = {}): void => void (between = noting((puts = []), over));
   return {
     endpoint,
     env,
@@ -89,12 +110,15 @@ export async function openBucket(folder?: string): Promise<Bucket> {
     pages: () => pages,
     pathOf: (address, key) => join(directory, `${address.slice('s3://'.length)}/${key}._S3rver_object`),
     upload,
-    put: async (delivery) => {
-      const prefix = `orders/${prefixes++}`;
-      for (const key of await filesUnder(delivery))
-        await upload(`${prefix}/${key}`, await readFile(join(delivery, key)));
-      return `s3://imagesim-storage/${prefix}`;
+    put,
+    begin: async (files) => {
+      between = undefined;
+      const address = await put(files);
+      watch();
+      return address;
     },
+    watch,
+    puts: () => puts,
     between: (middleware) => (between = middleware),
     close: async () => {
       restore();
@@ -103,6 +127,20 @@ export async function openBucket(folder?: string): Promise<Bucket> {
     },
   };
 }
+
+/** Notes the key of each object that is put whole, of one in several parts when they are put together. Nobody may delete, as the machines' roles may not. */
+function noting(puts: string[], { refused, before = (_, next) => next() }: Watch): Middleware {
+  return async (context, next) => {
+    const { method, path, query } = context;
+    const isPut = method === 'PUT' || (method === 'POST' && 'uploadId' in query);
+    const isDelete = (method === 'DELETE' && !('uploadId' in query)) || 'delete' in query;
+    await before(context, async () => {
+      if (isDelete || (isPut && refused?.test(path))) refuse(context, 403, 'AccessDenied');
+      else await next();
+    });
+    if (isPut && context.status === 200 && !('partNumber' in query)) puts.push(/\/orders\/\d+\/(.*)$/.exec(path)?.[1] ?? path);
+  };
+} // prettier-ignore
 
 async function pageByMarker(context: Context, next: () => Promise<void>): Promise<void> {
   const asked = context.query;

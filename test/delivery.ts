@@ -1,9 +1,10 @@
-// The sample delivery, made once for all suites of a run; and the real data, where they are there.
-import { cp, mkdtemp } from 'node:fs/promises';
+// The sample delivery, made once for all suites of a run, and the real data, where they are there.
+import { cp, mkdtemp, rename } from 'node:fs/promises';
 import { existsSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { partName, withLock } from 'imagesim/ard';
 import { fetchOsmByQuadkey, serveOverpass } from 'imagesim/osm';
 import { makeSample } from 'imagesim/sample';
 
@@ -25,13 +26,20 @@ export async function emptyFolder(): Promise<string> {
 
 let sample: Promise<string> | undefined;
 
-/** The tiny sample delivery. Read it, do not write into it. */
+/** The tiny sample delivery, made by whichever worker of the run needs it first. Read it, do not write into it. */
 export function sampleDelivery(): Promise<string> {
-  sample ??= emptyFolder().then(async (folder) => {
-    await makeSample(folder, { scale: 'tiny' });
-    return folder;
-  });
+  sample ??= sharedSample(join(process.env['MOCHA_RUN_FOLDER']!, 'sample'));
   return sample;
+}
+
+async function sharedSample(folder: string): Promise<string> {
+  await withLock(folder, async () => {
+    if (existsSync(folder)) return;
+    const part = partName(folder);
+    await makeSample(part, { scale: 'tiny' });
+    await rename(part, folder);
+  });
+  return folder;
 }
 
 /** A data folder of one's own that holds a copy of a delivery's `ard`. */

@@ -148,6 +148,15 @@ export function cannotWrite(path: string, part: string, error: unknown): unknown
     : error;
 }
 
+/** What a JSON text says; `undefined` of one that is no JSON: a schema then says what is missing, and its caller in which file. */
+export function jsonOf(text: string | Uint8Array): unknown {
+  try {
+    return JSON.parse(typeof text === 'string' ? text : Buffer.from(text).toString());
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * Reads a JSON file.
  *

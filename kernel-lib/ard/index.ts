@@ -34,7 +34,7 @@ export type { Traffic } from './remote.ts';
 export { blockBytes, unpackBlock } from './block.ts';
 export { type BlockTable, type Raster, type RasterLevel, openObject, openRaster } from './raster.ts';
 export type { JpegTables } from './window.ts';
-export { type StalePart, WriteError, cannotWrite, laidDown, makeFolder, partName, readJson, replaceWhole, staleParts, sweepParts, writeWhole } from './files.ts'; // prettier-ignore
+export { type StalePart, WriteError, cannotWrite, jsonOf, laidDown, makeFolder, partName, readJson, replaceWhole, staleParts, sweepParts, writeWhole } from './files.ts'; // prettier-ignore
 export { atWork, withLock } from './lock.ts';
 export { type Shard, environmentShard, isShare, parseShard, shardOf } from './shard.ts';
 export { type Progress, type StepOptions, eachUnit } from './step.ts';

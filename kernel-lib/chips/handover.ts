@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { type Cell, type SourceFile, type Tile, eachUnit, makeFolder, paddedZone } from '../ard/index.ts';
 import { type Outbox, filesBelow } from '../infra/index.ts';
 import { type Chip, type Cut, agreeOnCut, chipNamed, cutFrom, writeCut } from './cut.ts';
@@ -93,13 +94,23 @@ export class Handover {
    * Merges the records that the bucket holds into its index, and lists the zone's chips in its `index.parquet`; each is put whole. What
    * is the same as before is not put again.
    *
+   * Of several that merge at once, of other zones too, one may put an index that is older than what it is put over. So each looks
+   * afterwards whether there are other records than it knew, and merges again: the last to put knows them all.
+   *
    * @throws {Error} naming the index or record that is damaged
    */
   async merge(signal: AbortSignal | undefined): Promise<void> {
+    for (let isLast = false; !isLast;) isLast = await this.#mergeKnown(signal);
+  }
+
+  /** @returns whether no record is there that it did not know */
+  async #mergeKnown(signal: AbortSignal | undefined): Promise<boolean> {
+    const folder = `${this.#outbox.keyOf(recordFolder(this.#filename))}/`;
     await makeFolder(this.#outbox.root);
     const root = await mkdtemp(join(this.#outbox.root, 'merge-'));
     try {
-      await this.#mergeIn(root, signal);
+      const records = await this.#mergeIn(root, signal);
+      return isDeepStrictEqual(await this.#outbox.list(folder), records);
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       throw new Error(error.message.replaceAll(`${root}/`, `${this.#outbox.address}/`), { cause: error });
@@ -108,20 +119,22 @@ export class Handover {
     }
   }
 
-  async #mergeIn(root: string, signal: AbortSignal | undefined): Promise<void> {
+  /** @returns the records as they were listed */
+  async #mergeIn(root: string, signal: AbortSignal | undefined): Promise<Map<string, SourceFile>> {
     const here = this.#outbox.at(root);
     const inRoot = (path: string): string => join(root, this.#outbox.keyOf(path));
     const [filename, chipDir] = [inRoot(this.#filename), inRoot(this.#chipDir)];
     const table = join(chipDir, 'index.parquet');
     const results = [filename, table].map((path) => here.keyOf(path));
-    const lists = await Promise.all(
+    const [records, ...lists] = await Promise.all(
       [`${here.keyOf(recordFolder(filename))}/`, ...results].map((key) => here.list(key)),
     );
-    const there = new Map(lists.flatMap((list) => [...list]));
+    const there = new Map([records, ...lists].flatMap((list) => [...list]));
     await here.bring([...there.values()]);
     const hasChips = (await here.folders(here.keyOf(chipDir))).length > 0;
     await mergeRecords(filename, hasChips ? chipDir : undefined, { signal, chips: () => chipsIn(here, chipDir) });
     await here.put({ files: [filename, table].filter((path) => existsSync(path)), there });
+    return records;
   }
 
   #keyOfChips(quadkey: string): string {

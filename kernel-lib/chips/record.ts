@@ -7,6 +7,7 @@ import {
   type TileMetadata,
   CHIPS_PER_SIDE,
   chipIds,
+  jsonOf,
   parseCell,
   readJson,
   writeWhole,
@@ -87,14 +88,6 @@ export async function readRecord(indexPath: string, cell: string): Promise<CellR
 export function recordFrom(bytes: Uint8Array, cell: string): CellRecord {
   const { success, data } = schema.safeParse(jsonOf(bytes));
   return success && data.cell === cell ? data : { cell, tiles: [] };
-}
-
-function jsonOf(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(bytes).toString());
-  } catch {
-    return undefined; // no JSON is no record either
-  }
 }
 
 /** Every record of an index, in order of cell. @throws {Error} naming the file that is damaged */

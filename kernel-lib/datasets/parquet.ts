@@ -129,7 +129,7 @@ interface KnownCodes {
   known: Int32Array;
 }
 
-/** @param room arrays that are filled from their beginning, and handed back so far */
+/** Which codes are known: `levels` and `known` are filled from their beginning, and handed back so far. */
 function knownOf(codes: Coded['codes'], { levels, known }: KnownCodes): KnownCodes {
   let count = 0;
   for (let row = 0; row < codes.length; row++) {

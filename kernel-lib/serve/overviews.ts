@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { z } from 'zod';
-import { type StepOptions, type Tile, eachUnit, replaceWhole } from '../ard/index.ts';
+import { type StepOptions, type Tile, eachUnit, jsonOf, replaceWhole } from '../ard/index.ts';
 import type { Window } from './canvas.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { Rasters } from './rasters.ts';
@@ -184,7 +184,7 @@ async function readList(handle: FileHandle, path: string): Promise<string[]> {
   const length = Number(tail.readBigUInt64LE(0));
   const start = size - tail.length - length;
   if (!(start >= 0)) throw damaged(`a list of ${length} bytes`);
-  const list = z.array(z.string()).safeParse(JSON.parse((await readAt(handle, start, length)).toString()));
+  const list = z.array(z.string()).safeParse(jsonOf(await readAt(handle, start, length)));
   if (!list.success || list.data.length * (LARGE + SMALL) !== start) throw damaged('another list than its records');
   return list.data;
 }

@@ -12,7 +12,7 @@ import {
 } from 'hyparquet';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { z } from 'zod';
-import { type SourceFile, SourceError, dataRoot, paddedZone, writeWhole } from '../ard/index.ts';
+import { type SourceFile, SourceError, dataRoot, jsonOf, paddedZone, writeWhole } from '../ard/index.ts';
 import type { Licence } from '../datasets/index.ts';
 import type { Outbox } from '../infra/index.ts';
 import { type CodeKind, type Codes, codeBytes, codesFrom, packCodes, unpackCodes } from './codes.ts';
@@ -197,14 +197,6 @@ function factsOf({ key_value_metadata: pairs = [] }: FileMetaData, path: string)
   if (success) return data;
   const [issue] = error.issues;
   throw new Error(`${path} is damaged (${issue.path.join('.') || KEY}: ${issue.message}): encode its cell again`);
-}
-
-function jsonOf(value: string): unknown {
-  try {
-    return JSON.parse(value);
-  } catch {
-    return undefined; // the schema says what is missing
-  }
 }
 
 /** The vectors of all rows, one after another. @throws {RangeError} naming the row that has not the width */

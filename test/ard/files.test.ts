@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync } from 'node:fs';
 import { mkdir, readFile, readdir, writeFile, utimes } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { WriteError, makeFolder, partName, readJson, replaceWhole, staleParts, writeWhole } from 'imagesim/ard';
+import { WriteError, jsonOf, makeFolder, partName, readJson, replaceWhole, staleParts, writeWhole } from 'imagesim/ard';
 import { emptyFolder } from '../delivery.ts';
 
 describe('files', () => {
@@ -139,5 +139,11 @@ describe('files', () => {
     );
     await writeFile(path, ' {"a": [1, null]}\n');
     assert.deepEqual(await readJson(path), { a: [1, null] });
+  });
+
+  it('takes what is said of JSON text or bytes, and nothing of what is no JSON: a schema tells of it', () => {
+    assert.deepEqual(jsonOf('{"a": "é"}'), { a: 'é' });
+    assert.deepEqual(jsonOf(Buffer.from('{"a": "é"}')), { a: 'é' });
+    assert.deepEqual(['', '{"a": ', '<html>'].map(jsonOf), [undefined, undefined, undefined]);
   });
 });

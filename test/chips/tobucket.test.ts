@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ChipOptions, type ChipReport, chipTiles } from 'imagesim/chips';
 import { syncDelivery } from 'imagesim/infra';
-import { type Bucket, type Context, type Middleware, filesUnder, objectsAt, openBucket, refuse } from '../bucket.ts';
+import { type Bucket, filesUnder, objectsAt, openBucket, refuse } from '../bucket.ts';
 import { emptyFolder } from '../delivery.ts';
 import { smallDelivery, startChip } from './small.ts';
 
@@ -18,9 +18,6 @@ describe('chips of workers who share no disk', () => {
   let delivery: string;
   /** What a run into a folder makes of the same tiles, by key. */
   let expected: Map<string, Buffer>;
-  /** Keys that were put whole, in order. */
-  let put: string[] = [];
-  let places = 0;
 
   before(async () => {
     bucket = await openBucket();
@@ -33,23 +30,6 @@ describe('chips of workers who share no disk', () => {
     expected = new Map(await Promise.all(names.map(async (key) => [key, await readFile(join(folder, key))] as const)));
   });
   after(() => bucket.close());
-
-  /** @returns an address where nothing is yet */
-  function begin(): string {
-    put = [];
-    watch();
-    return `s3://imagesim-storage/made/${places++}`;
-  }
-
-  /** Notes what is put; a middleware may stand before the server. */
-  function watch(before: Middleware = (_, next) => next()): void {
-    bucket.between(async (context, next) => {
-      await before(context, next);
-      if (context.method === 'PUT' && context.status === 200) put.push(keyOf(context));
-    });
-  }
-
-  const keyOf = ({ path }: Context): string => /\/(?:made|orders)\/\d+\/(.*)$/.exec(path)![1];
 
   const made = (address: string): Promise<Map<string, Buffer>> => objectsAt(bucket, address);
 
@@ -70,14 +50,15 @@ describe('chips of workers who share no disk', () => {
   }
 
   it(`lie in the bucket byte for byte as in a folder, tiles out of it too, and nothing of them is left, though it answers 500 for ${AWAY_MS / 1000} s`, async () => {
-    begin();
     let [since, refused] = [Infinity, 0];
-    watch(async (context, next) => {
-      if (put.length >= 5) since = Math.min(since, performance.now());
-      const away = performance.now() - since;
-      if (!(away >= 0 && away < AWAY_MS)) return next();
-      refused++;
-      return refuse(context, 500, 'InternalError');
+    bucket.watch({
+      before: async (context, next) => {
+        if (bucket.puts().length >= 5) since = Math.min(since, performance.now());
+        const away = performance.now() - since;
+        if (!(away >= 0 && away < AWAY_MS)) return next();
+        refused++;
+        return refuse(context, 500, 'InternalError');
+      },
     });
     const address = delivery;
     for (const index of [0, 1]) {
@@ -91,22 +72,40 @@ describe('chips of workers who share no disk', () => {
     assert.deepEqual({ cut, chips, merged, left }, { cut: 0, chips: CELLS * 15, merged: true, left: [] });
     assert.equal(filename, `${address}/nodata-index.json`);
     assert.deepEqual(await made(address), expected);
-    assert.deepEqual(put.toSorted(), [...expected.keys()].toSorted(), 'each object is put once');
+    assert.deepEqual(bucket.puts().toSorted(), [...expected.keys()].toSorted(), 'each object is put once');
   });
 
   it('are merged again without a byte that is put, and as an index alone too', async () => {
-    begin();
+    bucket.watch();
     assert.equal((await chipTo(delivery, { ard: undefined })).merged, true);
     assert.equal((await chipTo(delivery, { indexOnly: true })).merged, true);
-    assert.deepEqual(put, []);
+    assert.deepEqual(bucket.puts(), []);
     assert.deepEqual(await made(delivery), expected);
   });
 
+  it('are merged once more where another zone’s record came while they were, lest the older index stays', async () => {
+    const address = await bucket.begin();
+    const [key, bytes] = [...expected].find(([name]) => name.startsWith('nodata-index.parts/'))!;
+    const other = key.slice('nodata-index.parts/'.length, -'.json'.length).replace('Z33', 'Z34');
+    const late = JSON.stringify({ ...(JSON.parse(bytes.toString()) as object), cell: other });
+    let indexes = 0;
+    bucket.watch({
+      before: async ({ method, path }, next) => {
+        const isIndex = method === 'PUT' && path.endsWith('nodata-index.json');
+        if (isIndex && ++indexes === 1) await bucket.upload(`${address.slice('s3://imagesim-storage/'.length)}/nodata-index.parts/${other}.json`, late); // prettier-ignore
+        await next();
+      },
+    });
+    await chipTo(address);
+    const index = (await made(address)).get('nodata-index.json')!.toString();
+    assert.deepEqual([indexes, index.includes(`"${other}`)], [2, true]);
+  });
+
   it('are refused where those in the bucket were cut otherwise, and only told of by a dry run', async () => {
-    const address = begin();
+    const address = await bucket.begin();
     const { cut, chipDir, left } = await chipTo(address, { dryRun: true });
     assert.deepEqual(
-      { cut, chipDir, left, put },
+      { cut, chipDir, left, put: bucket.puts() },
       { cut: CELLS * 15, chipDir: `${address}/chips/33`, left: [], put: [] },
     );
     assert.equal((await chipTo(delivery, { dryRun: true })).cut, 0);
@@ -123,41 +122,46 @@ describe('chips of workers who share no disk', () => {
 
   it(`are all there, none put twice and no record before its chips, after ${KILLS} kill(s), each time on an empty disk`, async () => {
     for (let kill = 0; kill < KILLS; kill++) {
-      const address = begin();
+      const address = await bucket.begin();
       const after = KILLS === 1 ? 19 : 1 + kill;
       const child = startChip(await emptyFolder(), ['--zone', '33', '--ard-dir', delivery, '--to', address]);
       const ended = once(child, 'close');
-      watch(async (context, next) => {
-        if (context.method === 'PUT' && put.length >= after) child.kill('SIGKILL');
-        else await next();
+      bucket.watch({
+        before: async (context, next) => {
+          if (context.method === 'PUT' && bucket.puts().length >= after) child.kill('SIGKILL');
+          else await next();
+        },
       });
       await ended;
-      assert.ok(put.length >= after || KILLS > 1, `${put.length} objects before it was killed`);
+      assert.ok(bucket.puts().length >= after || KILLS > 1, `${bucket.puts().length} objects before it was killed`);
       await assertNoEarlyRecord(address);
-      watch();
+      bucket.watch();
       const { failed, merged } = await chipTo(address);
       assert.deepEqual({ failed, merged }, { failed: [], merged: true });
       assert.deepEqual(await made(address), expected);
       assert.equal(
-        new Set(put).size,
-        put.length,
-        `put twice: ${put.filter((key, at) => put.indexOf(key) !== at).join(', ')}`,
+        new Set(bucket.puts()).size,
+        bucket.puts().length,
+        `put twice: ${bucket
+          .puts()
+          .filter((key, at, all) => all.indexOf(key) !== at)
+          .join(', ')}`,
       );
     }
   });
 
   it('of a cell that the bucket refuses are named with object and remedy, stay here without a record there, and go there later uncut', async () => {
-    const address = begin();
+    const address = await bucket.begin();
     const dataPath = await emptyFolder();
-    watch((context, next) => (/000001_|000001\/.*\.jpg/.test(context.path) && context.method === 'PUT' ? refuse(context, 403, 'AccessDenied') : next())); // prettier-ignore
+    bucket.watch({ refused: /000001_|000001\/.*\.jpg/ });
     const { failed, cut, left } = await chipTo(address, { dataPath });
     assert.equal(cut, CELLS * 15);
     assert.equal(failed.length, 1);
-    assert.match(failed[0], /^cannot write s3:\/\/imagesim-storage\/made\/\d+\/chips\/33\/031133000001\/2023-05-17\/\S+: access is denied: ask for .*s3:PutObject/); // prettier-ignore
+    assert.match(failed[0], /^cannot write s3:\/\/imagesim-storage\/orders\/\d+\/chips\/33\/031133000001\/2023-05-17\/\S+: access is denied: ask for .*s3:PutObject/); // prettier-ignore
     assert.equal(left.filter((path) => path.endsWith('.jpg')).length, 15);
     const there = await made(address);
     assert.equal([...there.keys()].filter((key) => key.startsWith('nodata-index.parts')).length, CELLS - 1);
-    watch();
+    bucket.watch();
     const again = await chipTo(address, { dataPath });
     assert.deepEqual([again.failed, again.cut, again.left], [[], 0, []]);
     assert.deepEqual(await made(address), expected);

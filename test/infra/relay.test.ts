@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cellOf, lonLatBounds } from 'imagesim/ard';
 import { type SyncOptions, type SyncReport, relayDelivery, syncDelivery } from 'imagesim/infra';
-import { type Bucket, type Context, filesUnder, openBucket, refuse } from '../bucket.ts';
+import { type Bucket, filesUnder, openBucket } from '../bucket.ts';
 import { emptyFolder } from '../delivery.ts';
 
 const cli = fileURLToPath(new URL('../../kernel-lib/bin/imagesim.js', import.meta.url));
@@ -40,8 +40,6 @@ describe('a delivery from bucket to bucket', () => {
   let delivery: string;
   /** Its address. */
   let from: string;
-  let put: string[] = [];
-  let places = 0;
 
   before(async () => {
     bucket = await openBucket();
@@ -50,25 +48,6 @@ describe('a delivery from bucket to bucket', () => {
     from = await bucket.put(delivery);
   });
   after(() => bucket.close());
-
-  /** @returns an address where nothing is yet */
-  function begin(): string {
-    watch();
-    return `s3://imagesim-storage/made/${places++}`;
-  }
-
-  /** Notes what is put; keys of a form are refused. @param ask called at every request */
-  function watch(refused?: RegExp, ask?: (context: Context) => Promise<void> | void): void {
-    put = [];
-    bucket.between(async (context, next) => {
-      await ask?.(context);
-      const isPut = context.method === 'PUT' || (context.method === 'POST' && 'uploadId' in context.query);
-      if (isPut && refused?.test(context.path)) return refuse(context, 403, 'AccessDenied');
-      await next();
-      const key = /\/made\/\d+\/(.*)$/.exec(context.path)?.[1];
-      if (isPut && context.status === 200 && key && !('partNumber' in context.query)) put.push(key);
-    });
-  }
 
   const relay = async (to: string, options: SyncOptions = {}, dataPath?: string): Promise<SyncReport> =>
     relayDelivery(`${from}/ard/33`, dataPath ?? (await emptyFolder()), to, options);
@@ -88,12 +67,17 @@ describe('a delivery from bucket to bucket', () => {
   }
 
   it('lies there as a sync into a folder lays it down, of two workers whose disks hold two tiles at most, each raster last; again nothing is moved', async () => {
-    const to = begin();
+    const to = await bucket.begin();
     const disks = [await emptyFolder(), await emptyFolder()];
     let most = 0;
-    watch(undefined, async () => {
-      const rasters = (await Promise.all(disks.map(filesUnder))).flat().filter((path) => path.endsWith('-visual.tif'));
-      most = Math.max(most, rasters.length);
+    bucket.watch({
+      before: async (_, next) => {
+        const rasters = (await Promise.all(disks.map(filesUnder)))
+          .flat()
+          .filter((path) => path.endsWith('-visual.tif'));
+        most = Math.max(most, rasters.length);
+        await next();
+      },
     });
     for (const [index, disk] of disks.entries()) {
       const { tiles, moved, files } = await relay(to, { shard: { index, count: 2 } }, disk);
@@ -102,18 +86,20 @@ describe('a delivery from bucket to bucket', () => {
     }
     assert.deepEqual(await held(to), await laid());
     assert.ok(most > 0 && most <= 2, `${most} rasters lay here at once`);
-    assert.equal(new Set(put).size, put.length);
-    for (const key of put.filter((name) => name.endsWith('-visual.tif'))) assert.ok(put.indexOf(key.replace('-visual.tif', '.json')) < put.indexOf(key)); // prettier-ignore
-    watch();
+    assert.equal(new Set(bucket.puts()).size, bucket.puts().length);
+    for (const [at, key] of bucket.puts().entries())
+      if (key.endsWith('-visual.tif'))
+        assert.ok(bucket.puts().lastIndexOf(key.replace('-visual.tif', '.json'), at) >= 0, key);
+    bucket.watch();
     const again = await relay(to);
-    assert.deepEqual([again.moved, again.files, put], [0, (await held(to)).size, []]);
-    const told = await relay(begin(), { dryRun: true });
-    assert.deepEqual([told.moved, told.plan.missing, put], [again.files, again.files, []]);
+    assert.deepEqual([again.moved, again.files, bucket.puts()], [0, (await held(to)).size, []]);
+    const told = await relay(await bucket.begin(), { dryRun: true });
+    assert.deepEqual([told.moved, told.plan.missing, bucket.puts()], [again.files, again.files, []]);
     assert.ok(told.plan.cost.requests > 0);
   });
 
   it('heeds every filter, brings what differs, and keeps a map that is newer there', async () => {
-    const to = begin();
+    const to = await bucket.begin();
     const [west, south, east, north] = lonLatBounds(cellOf(33, QUADKEYS[1]));
     const inner: [number, number, number, number] = [west + 0.02, south + 0.02, east - 0.02, north - 0.02];
     const options = { bbox: inner, maxCloudPercent: 5, products: ['visual', 'ms'] };
@@ -123,24 +109,32 @@ describe('a delivery from bucket to bucket', () => {
     const [map, raster] = [`ard/33/${QUADKEYS[1]}/osm_data.json`, `ard/33/${QUADKEYS[1]}/${DAYS[0]}/1040010000000001-visual.tif`]; // prettier-ignore
     await bucket.upload(`${place}/${map}`, '{"made": 9}');
     await bucket.upload(`${place}/${raster}`, 'x'.repeat(5001));
-    watch();
+    bucket.watch();
     const { kept, moved } = await relay(to, options);
-    assert.deepEqual([kept, moved, put], [[map], 1, [raster]]);
+    assert.deepEqual([kept, moved, bucket.puts()], [[map], 1, [raster]]);
     assert.equal((await relay(to, { ...options, again: true })).kept.length, 0);
     assert.deepEqual(await held(to), await laid(options));
   });
 
   it('is refused where the zone would mix with the sample; a refused PUT is named, and what it was about stays here for the next run', async () => {
-    const to = begin();
+    const to = await bucket.begin();
     const sample = await emptyFolder();
     await makeDelivery(sample, true);
     const synthetic = await bucket.put(sample);
     const own = await emptyFolder();
-    watch(new RegExp(`${QUADKEYS[1]}/${DAYS[1]}.*-visual`));
+    bucket.watch({ refused: new RegExp(`${QUADKEYS[1]}/${DAYS[1]}.*-visual`) });
     await assert.rejects(relay(to, { quadkey: QUADKEYS[1] }, own), /^SourceError: cannot write s3:\/\/\S+\/031133012201\/2023-06-01\/\S+-visual\.tif: access is denied: ask for .*s3:PutObject/); // prettier-ignore
     assert.ok((await filesUnder(own)).some((path) => path.endsWith(`${QUADKEYS[1]}/${DAYS[1]}/1040010000000001-visual.tif`))); // prettier-ignore
     let asked = 0;
-    watch(undefined, ({ method, path }) => void (asked += method === 'GET' && /\/orders\/.*2023-06-01\/.*-visual/.test(path) ? 1 : 0)); // prettier-ignore
+    bucket.watch({
+      before: ({ method, path }, next) => {
+        asked +=
+          method === 'GET' && path.includes(`${from.slice('s3:/'.length)}/`) && /2023-06-01\/.*-visual/.test(path)
+            ? 1
+            : 0;
+        return next();
+      },
+    });
     await relay(to, { quadkey: QUADKEYS[1] }, own);
     assert.deepEqual([asked, await filesUnder(own)], [0, []], 'it is not brought again');
     assert.deepEqual(await held(to), await laid({ quadkey: QUADKEYS[1] }));
@@ -149,25 +143,24 @@ describe('a delivery from bucket to bucket', () => {
   });
 
   it(`is whole, and nothing of it put twice, after the command was killed ${KILLS} time(s), each time on an empty disk`, async () => {
-    const to = begin();
+    const to = await bucket.begin();
+    const early: string[] = [];
     for (let kill = 1; kill <= KILLS; kill++) {
       const env = { ...process.env, IMAGESIM_DATA: await emptyFolder() };
       const child = spawn(process.execPath, [cli, 'sync', `${from}/ard/33`, to], { env, stdio: 'ignore' });
       const ended = once(child, 'close');
-      const before = put.length;
-      bucket.between(async (context, next) => {
-        if (context.method === 'PUT' && put.length > before) child.kill('SIGKILL');
-        else await next();
-        const key = /\/made\/\d+\/(.*)$/.exec(context.path)?.[1];
-        if (context.method === 'PUT' && context.status === 200 && key && !('partNumber' in context.query))
-          put.push(key);
+      bucket.watch({
+        before: async ({ method }, next) => {
+          if (method === 'PUT' && bucket.puts().length > 0) child.kill('SIGKILL');
+          else await next();
+        },
       });
       await ended;
+      early.push(...bucket.puts());
     }
-    const early = put;
-    watch();
+    bucket.watch();
     await relay(to);
-    const all = [...early, ...put];
+    const all = [...early, ...bucket.puts()];
     assert.equal(new Set(all).size, all.length);
     assert.deepEqual(await held(to), await laid());
   });

@@ -3,46 +3,30 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { cellOf, lonLatBounds } from 'imagesim/ard';
 import { type FetchOsmOptions, type OsmMeta, type ZoneTags, fetchOsmByQuadkey } from 'imagesim/osm';
-import { type Bucket, filesUnder, objectsAt, openBucket, refuse } from '../bucket.ts';
-import { emptyFolder } from '../delivery.ts';
+import { type Bucket, filesUnder, objectsAt, openBucket } from '../bucket.ts';
+import { dataFolder, emptyFolder } from '../delivery.ts';
 
 const CELLS = ['031133012202', '031133012203', '031133012212'].map((quadkey) => cellOf(33, quadkey));
 
 describe('maps of workers who share no disk', () => {
   let bucket: Bucket;
   let source: string;
-  /** Keys that were put whole, in order. */
-  let put: string[] = [];
-  let places = 0;
+  /** Holds tiles of three cells, of unequal size. */
+  let tiles: string;
 
   before(async () => {
     bucket = await openBucket();
+    tiles = await emptyFolder();
+    for (const [at, { quadkey }] of CELLS.entries()) {
+      const path = join(tiles, 'ard/33', quadkey, '2023-05-17/1030010000000001-visual.tif');
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, 'x'.repeat(at + 1));
+    }
     source = join(await emptyFolder(), 'made.osm');
     const nodes = CELLS.map((cell, at) => [lonLatBounds(cell), at] as const).map(([[west, south, east, north], at]) => `<node id="${at + 1}" version="1" lon="${(west + east) / 2}" lat="${(south + north) / 2}"><tag k="natural" v="tree"/></node>`); // prettier-ignore
     await writeFile(source, `<osm version="0.6"><bounds minlon="-180" minlat="-85" maxlon="180" maxlat="85"/>${nodes.join('')}</osm>`); // prettier-ignore
   });
   after(() => bucket.close());
-
-  /** @returns address of tiles of three cells, of unequal size */
-  async function begin(): Promise<string> {
-    bucket.between(undefined);
-    const folder = `made/${places++}`;
-    for (const [at, { quadkey }] of CELLS.entries())
-      await bucket.upload(`${folder}/ard/33/${quadkey}/2023-05-17/1030010000000001-visual.tif`, 'x'.repeat(at + 1));
-    put = [];
-    watch();
-    return `s3://imagesim-storage/${folder}`;
-  }
-
-  /** Notes what is put; keys of a form are refused. */
-  function watch(refused?: RegExp): void {
-    bucket.between(async (context, next) => {
-      const isPut = context.method === 'PUT';
-      if (isPut && refused?.test(context.path)) return refuse(context, 403, 'AccessDenied');
-      await next();
-      if (isPut && context.status === 200) put.push(/\/made\/\d+\/(.*)$/.exec(context.path)![1]);
-    });
-  }
 
   const fetchTo = (to: string, options: FetchOsmOptions = {}, dataPath?: string): Promise<ZoneTags> =>
     Promise.resolve(dataPath ?? emptyFolder()).then((folder) => fetchOsmByQuadkey(33, folder, { source, to, ...options })); // prettier-ignore
@@ -57,12 +41,7 @@ describe('maps of workers who share no disk', () => {
 
   /** What a run into a folder makes, and its tags. */
   async function inFolder(): Promise<{ files: Record<string, unknown>; tags: ZoneTags }> {
-    const folder = await emptyFolder();
-    for (const { quadkey } of CELLS) {
-      const path = join(folder, 'ard/33', quadkey, '2023-05-17/1030010000000001-visual.tif');
-      await mkdir(dirname(path), { recursive: true });
-      await writeFile(path, 'x');
-    }
+    const folder = await dataFolder(tiles);
     const tags = await fetchOsmByQuadkey(33, folder, { source });
     const names = (await filesUnder(folder)).filter((name) => name.endsWith('.json'));
     const files = await Promise.all(names.map(async (name) => [name, await readFile(join(folder, name))] as const));
@@ -70,7 +49,7 @@ describe('maps of workers who share no disk', () => {
   }
 
   it('lie in the bucket as in a folder, the map after its origin, and are not fetched again on an empty disk', async () => {
-    const address = await begin();
+    const address = await bucket.begin(tiles);
     const { files, tags } = await inFolder();
     const shards = [0, 1].map((index) => ({ index, count: 2 }));
     const folder = await emptyFolder();
@@ -78,38 +57,41 @@ describe('maps of workers who share no disk', () => {
     assert.deepEqual(await made(address), files);
     assert.deepEqual(await filesUnder(folder), [], 'nothing is left here');
     for (const { quadkey } of CELLS) {
-      const own = put.filter((key) => key.includes(quadkey)).map((key) => key.split('/').at(-1));
+      const own = bucket
+        .puts()
+        .filter((key) => key.includes(quadkey))
+        .map((key) => key.split('/').at(-1));
       assert.deepEqual(own, ['osm_data.meta.json', 'osm_data.json']);
     }
-    put = [];
+    bucket.watch();
     const told: [string, OsmMeta['counts']][] = [];
     assert.deepEqual(await fetchTo(address, { onCell: ({ id }, { counts }) => void told.push([id, counts]) }), tags);
     assert.deepEqual(told, CELLS.map(({ id }) => [id, { nodes: 1, ways: 0, relations: 0 }])); // prettier-ignore
-    assert.deepEqual(put, []);
+    assert.deepEqual(bucket.puts(), []);
   });
 
   it('are fetched again where a worker died between the origin and the map', async () => {
-    const address = await begin();
+    const address = await bucket.begin(tiles);
     await fetchTo(address);
     const [key, bytes] = [...(await objectsAt(bucket, address))].find(([name]) => name.endsWith('meta.json'))!;
     const newer = String(bytes).replace('"nodes": 1', '"nodes": 2');
     await bucket.upload(`${address.slice('s3://imagesim-storage/'.length)}/${key}`, newer);
-    put = [];
+    bucket.watch();
     await fetchTo(address);
-    assert.deepEqual(put, [key]);
+    assert.deepEqual(bucket.puts(), [key]);
     assert.deepEqual(await made(address), (await inFolder()).files);
   });
 
   it('stay here where the bucket refuses them, named with object and remedy; those of other cells go there', async () => {
-    const [address, folder] = [await begin(), await emptyFolder()];
-    watch(new RegExp(`${CELLS[1].quadkey}/osm_data.json`));
+    const [address, folder] = [await bucket.begin(tiles), await emptyFolder()];
+    bucket.watch({ refused: new RegExp(`${CELLS[1].quadkey}/osm_data.json`) });
     await assert.rejects(fetchTo(address, {}, folder), /^Error: cannot write s3:\/\/\S+031133012203\/osm_data\.json: access is denied: .*; the maps stay in \S+, for the same command again$/); // prettier-ignore
     assert.equal(
       [...(await objectsAt(bucket, address)).keys()].filter((key) => key.endsWith('osm_data.json')).length,
       2,
     );
     assert.ok((await filesUnder(folder)).some((path) => path.endsWith(`${CELLS[1].quadkey}/osm_data.json`)));
-    watch();
+    bucket.watch();
     await fetchTo(address, {}, folder);
     assert.deepEqual(await made(address), (await inFolder()).files);
     assert.deepEqual(await filesUnder(folder), []);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { open, readdir, truncate } from 'node:fs/promises';
+import { open, readdir, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Cell, METRES_PER_PIXEL, cellAt, openRaster, readTiles, realBounds, toLonLat, toUtm } from 'imagesim/ard';
 import { type MapTile, type Mosaic, type Selection, encode, lonLatIn, mapTileAt, mapTileBounds, openMosaic, toMercator, viewOf } from 'imagesim/serve'; // prettier-ignore
@@ -227,7 +227,16 @@ describe('overviews', () => {
     const old = await again.render(tile, { select: 'oldest' });
     assert.ok(old.filled.some((value, at) => value && is(old.pixels, at, RED)));
     await again.close();
-    await truncate(join(dataPath, 'serve', name), 1000);
+    const path = join(dataPath, 'serve', name);
+    const { size } = await stat(path);
+    const handle = await open(path, 'r+');
+    await handle.write('x', size - 'imagesim-overviews-2'.length - 8 - 1); // the list's last bracket
+    await handle.close();
+    await assert.rejects(
+      openMosaic(folder, { dataPath }),
+      /is no file of overviews \(another list than its records\): remove it/,
+    );
+    await truncate(path, 1000);
     await assert.rejects(openMosaic(folder, { dataPath }), /is no file of overviews \(another ending\): remove it/);
   });
 

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { cellOf, lonLatBounds } from 'imagesim/ard';
 import { syncDelivery } from 'imagesim/infra';
 import { changeVerbs } from '../../kernel-lib/dist/cli/change.js'; // the verb, without a process of its own for each run
-import { type Bucket, type Context, filesUnder, objectsAt, openBucket, refuse, setEnv } from '../bucket.ts';
+import { type Bucket, filesUnder, objectsAt, openBucket, setEnv } from '../bucket.ts';
 import { type Real, writeSmallTile } from '../chips/small.ts';
 import { emptyFolder } from '../delivery.ts';
 
@@ -64,8 +64,6 @@ async function change(data: string, ...args: string[]): Promise<{ stdout: string
 describe('change of workers who share no disk', () => {
   let bucket: Bucket;
   let delivery: string;
-  /** Keys that were put whole, in order. */
-  let put: string[] = [];
 
   before(async () => {
     bucket = await openBucket();
@@ -74,36 +72,19 @@ describe('change of workers who share no disk', () => {
   });
   after(() => bucket.close());
 
-  /** @returns an address that holds the delivery */
-  async function begin(): Promise<string> {
-    bucket.between(undefined);
-    const address = await bucket.put(delivery);
-    watch();
-    return address;
-  }
-
-  /** Notes what is put; keys of a form are refused. @param ask called at every request */
-  function watch(refused?: RegExp, ask?: (context: Context) => Promise<void>): void {
-    put = [];
-    bucket.between(async (context, next) => {
-      await ask?.(context);
-      const isPut = context.method === 'PUT';
-      if (isPut && refused?.test(context.path)) return refuse(context, 403, 'AccessDenied');
-      await next();
-      if (isPut && context.status === 200) put.push(/\/orders\/\d+\/(.*)$/.exec(context.path)![1]);
-    });
-  }
-
   const made = async (address: string): Promise<Map<string, Buffer>> =>
     new Map([...(await objectsAt(bucket, address))].filter(([key]) => key.startsWith('embeddings/')));
 
   it('is told as in a folder, byte for byte, scores and all, of two workers and a merge on empty disks; again nothing is put', async () => {
-    const address = await begin();
+    const address = await bucket.begin(delivery);
     let own = '';
     let most = 0;
-    watch(undefined, async () => {
-      const big = existsSync(own) ? (await filesUnder(own)).filter((path) => /\.(tif|parquet)$/.test(path)) : [];
-      most = Math.max(most, big.length);
+    bucket.watch({
+      before: async (_, next) => {
+        const big = existsSync(own) ? (await filesUnder(own)).filter((path) => /\.(tif|parquet)$/.test(path)) : [];
+        most = Math.max(most, big.length);
+        await next();
+      },
     });
     for (const index of [0, 1]) {
       own = await emptyFolder();
@@ -112,8 +93,8 @@ describe('change of workers who share no disk', () => {
       assert.deepEqual([stderr, code], ['', undefined]);
       assert.deepEqual(await filesUnder(own), [], 'nothing is left here');
     }
-    assert.equal(put.filter((key) => /real-[0-9a-f]{16}\.json$/.test(key)).length, 2 * QUADKEYS.length);
-    assert.equal(put.filter((key) => key.endsWith('.parquet')).length, QUADKEYS.length);
+    assert.equal(bucket.puts().filter((key) => /real-[0-9a-f]{16}\.json$/.test(key)).length, 2 * QUADKEYS.length);
+    assert.equal(bucket.puts().filter((key) => key.endsWith('.parquet')).length, QUADKEYS.length);
     own = await emptyFolder();
     const merged = await change(own, '--to', address);
     assert.deepEqual([await filesUnder(own), merged.code], [[], undefined]);
@@ -126,48 +107,71 @@ describe('change of workers who share no disk', () => {
     assert.equal(merged.stdout.replace(`${address}/embeddings/changes/33.geojson`, list), alone.stdout);
     assert.match(alone.stdout, /\n\d+ of 16 chips changed/);
     assert.equal((JSON.parse(await readFile(list, 'utf8')) as { features: object[] }).features.length, CHIPS);
-    assert.equal(new Set(put).size, put.length);
-    watch();
-    assert.deepEqual([(await change(await emptyFolder(), '--to', address)).stdout, put], [merged.stdout, []]);
+    assert.equal(new Set(bucket.puts()).size, bucket.puts().length);
+    bucket.watch();
+    assert.deepEqual([(await change(await emptyFolder(), '--to', address)).stdout, bucket.puts()], [merged.stdout, []]);
     assert.match((await change(await emptyFolder(), '--to', address, '--shard', '0/2')).stdout, / 8 of them encoded before/); // prettier-ignore
-    assert.deepEqual(put, []);
+    assert.deepEqual(bucket.puts(), []);
   });
 
   it('loses nothing that the bucket refuses, which is named: it stays here, and goes there later, not encoded again', async () => {
-    const [address, own] = [await begin(), await emptyFolder()];
-    watch(/\.parquet$/);
+    const [address, own] = [await bucket.begin(delivery), await emptyFolder()];
+    bucket.watch({ refused: /\.parquet$/ });
     const refused = await change(own, '--to', address, '--shard', '0/2');
     assert.match(refused.stderr, /^imagesim: cannot write s3:\/\/\S+\/embeddings\/change\/33\/\d{12}\/\S+\.parquet: access is denied: ask for .*s3:PutObject/); // prettier-ignore
     assert.equal(refused.code, 1);
     assert.equal((await filesUnder(own)).filter((path) => path.endsWith('.parquet')).length, 1);
-    watch(/changes\/33\.geojson/);
+    bucket.watch({ refused: /changes\/33\.geojson/ });
     await assert.rejects(change(own, '--to', address), /^SourceError: cannot write s3:\/\/\S+\/embeddings\/changes\/33\.geojson: access is denied/); // prettier-ignore
-    assert.equal(put.filter((key) => key.endsWith('.parquet')).length, QUADKEYS.length);
-    watch();
+    assert.equal(bucket.puts().filter((key) => key.endsWith('.parquet')).length, QUADKEYS.length);
+    bucket.watch();
     const { stdout } = await change(own, '--to', address);
     assert.match(stdout, /\/embeddings\/changes\/33\.geojson/);
-    assert.deepEqual([put, await filesUnder(own)], [['embeddings/changes/33.geojson'], []]);
+    assert.deepEqual([bucket.puts(), await filesUnder(own)], [['embeddings/changes/33.geojson'], []]);
     await assert.rejects(change(own, '--to', `${address}/list.geojson`), /^RangeError: --to is s3:\S+list\.geojson: of a bucket name the prefix/); // prettier-ignore
+  });
+
+  it('makes a part again whose own words are damaged, and reads again what is real where that is: as they were', async () => {
+    const address = await bucket.begin(delivery);
+    const shard = ['--to', address, '--shard', '0/2'];
+    await change(await emptyFolder(), ...shard);
+    const whole = await made(address);
+    const damaged = [...whole].map(([key, bytes]) => [key, bytes.toString('latin1').replace('{"format":1', '["format":1')] as const); // prettier-ignore
+    for (const [key, text] of damaged) await bucket.upload(`${address.slice('s3://imagesim-storage/'.length)}/${key}`, Buffer.from(text, 'latin1')); // prettier-ignore
+    assert.ok(damaged.every(([key, text]) => text !== whole.get(key)!.toString('latin1')));
+    bucket.watch();
+    const { stdout, stderr } = await change(await emptyFolder(), ...shard);
+    assert.match(stdout, /^shard 0\/2: 8 chips seen twice, 0 of them encoded before/);
+    assert.deepEqual([stderr, bucket.puts().toSorted(), await made(address)], ['', [...whole.keys()].toSorted(), whole]); // prettier-ignore
   });
 
   it(`is the same list, and nothing put twice, after the command was killed at each of its first ${KILLS} objects and begun again on an empty disk`, async function () {
     if (!process.env.IMAGESIM_PROOF) this.skip(); // throws
-    const whole = await begin();
+    const whole = await bucket.begin(delivery);
     await change(await emptyFolder(), '--to', whole);
     const expected = (await made(whole)).get('embeddings/changes/33.geojson');
     for (let kill = 1; kill <= KILLS; kill++) {
-      const address = await begin();
+      const address = await bucket.begin(delivery);
       const env = { ...process.env, IMAGESIM_DATA: await emptyFolder() };
       const child = spawn(process.execPath, [cli, 'change', '--zone', '33', '--reach', '2', '--to', address], { env, stdio: 'ignore' }); // prettier-ignore
       const ended = once(child, 'close');
       let begun = 0;
-      watch(undefined, async ({ method }) => void (method === 'PUT' && ++begun === kill + 1 && child.kill('SIGKILL')));
+      bucket.watch({
+        before: ({ method }, next) => {
+          if (method === 'PUT' && ++begun === kill + 1) child.kill('SIGKILL');
+          return next();
+        },
+      });
       await ended;
-      const early = put;
-      watch();
+      const early = bucket.puts();
+      bucket.watch();
       await change(await emptyFolder(), '--to', address);
       assert.deepEqual((await made(address)).get('embeddings/changes/33.geojson'), expected, `after ${kill} objects`);
-      assert.equal(new Set([...early, ...put]).size, early.length + put.length, `after ${kill} objects`);
+      assert.equal(
+        new Set([...early, ...bucket.puts()]).size,
+        early.length + bucket.puts().length,
+        `after ${kill} objects`,
+      );
     }
   });
 
@@ -186,7 +190,7 @@ describe('change of workers who share no disk', () => {
     assert.deepEqual(before.filter((path) => path.includes(QUADKEYS[1])), after.filter((path) => path.includes(QUADKEYS[1]))); // prettier-ignore
     assert.equal(after.filter((path) => path.includes(QUADKEYS[0])).length, 1);
     assert.ok(after.every((path) => path.includes(QUADKEYS[1]) || !before.includes(path)));
-    const address = await begin();
+    const address = await bucket.begin(delivery);
     const own = await emptyFolder();
     await change(own, '--to', address);
     await bucket.upload(`${address.slice('s3://imagesim-storage/'.length)}/ard/33/${QUADKEYS[0]}/${DAYS[1]}/1030010000000023-visual.tif`, await readFile(tilePath(folder, QUADKEYS[0], DAYS[1]))); // prettier-ignore

@@ -20,7 +20,7 @@ import {
 } from 'imagesim/similarity';
 import { writeSchema } from 'imagesim/statistics';
 import { buildNetwork, saveModel, trainingBackend } from 'imagesim/training';
-import { type Bucket, type Context, filesUnder, objectsAt, openBucket, refuse } from '../bucket.ts';
+import { type Bucket, filesUnder, objectsAt, openBucket } from '../bucket.ts';
 import { writeSmallTile } from '../chips/small.ts';
 import { emptyFolder } from '../delivery.ts';
 import { randomVectors, rowAt } from './rows.ts';
@@ -76,8 +76,6 @@ describe('a store that workers who share no disk deploy', () => {
   let bucket: Bucket;
   /** A data folder with tiles, maps, model and dataset. */
   let folder: string;
-  /** Keys that were put whole, in order, without those of the store's own files. */
-  let put: string[] = [];
 
   before(async () => {
     bucket = await openBucket();
@@ -90,29 +88,8 @@ describe('a store that workers who share no disk deploy', () => {
   });
   after(() => bucket.close());
 
-  let lastAddress = '';
-
-  /** @returns an address that holds what the data folder does */
-  async function begin(): Promise<string> {
-    bucket.between(undefined);
-    lastAddress = await bucket.put(folder);
-    watch();
-    return lastAddress;
-  }
-
-  /** Notes what is put; keys of a form are refused. @param ask called at every request */
-  function watch(refused?: RegExp, ask?: (context: Context) => Promise<void>): void {
-    put = [];
-    bucket.between(async (context, next) => {
-      await ask?.(context);
-      if (context.method === 'DELETE' || 'delete' in context.query) return refuse(context, 403, 'AccessDenied'); // as to the machines' roles
-      const isPut = context.method === 'PUT';
-      if (isPut && refused?.test(context.path)) return refuse(context, 403, 'AccessDenied');
-      await next();
-      const key = /\/orders\/\d+\/(.*)$/.exec(context.path)?.[1];
-      if (isPut && context.status === 200 && key && !key.includes('.lance/')) put.push(key);
-    });
-  }
+  /** Keys that were put, without those of the store's own files. */
+  const put = (): string[] => bucket.puts().filter((key) => !key.includes('.lance/'));
 
   const deployTo = async (to: string, options: Partial<DeployOptions> = {}, dataPath?: string): Promise<DeployReport> =>
     deploy(dataPath ?? (await emptyFolder()), { model: 'small', threads: 1, to, ...options });
@@ -129,12 +106,15 @@ describe('a store that workers who share no disk deploy', () => {
     [...(await objectsAt(bucket, address))].filter(([key]) => key.startsWith('embeddings/parts/'));
 
   it('is that of a run into a folder row for row, and needs room for a cell or two; a second run puts nothing', async () => {
-    const address = await begin();
+    const address = await bucket.begin(folder);
     let own = '';
     let most = 0;
-    watch(undefined, async () => {
-      const big = existsSync(own) ? (await filesUnder(own)).filter((path) => /\.(tif|parquet)$|osm_data\.json$/.test(path)) : []; // prettier-ignore
-      most = Math.max(most, big.length);
+    bucket.watch({
+      before: async (_, next) => {
+        const big = existsSync(own) ? (await filesUnder(own)).filter((path) => /\.(tif|parquet)$|osm_data\.json$/.test(path)) : []; // prettier-ignore
+        most = Math.max(most, big.length);
+        await next();
+      },
     });
     let encoded = 0;
     for (const index of [0, 1]) {
@@ -159,22 +139,22 @@ describe('a store that workers who share no disk deploy', () => {
     assert.deepEqual(expected.columns.tagNames, ['near a tree']);
     assert.deepEqual(new Set(expected.columns.clouds), new Set([0, 1, 2]));
     assert.equal((await parts(address)).length, QUADKEYS.length);
-    assert.equal(new Set(put).size, put.length);
-    watch();
+    assert.equal(new Set(put()).size, put().length);
+    bucket.watch();
     const again = await deployTo(address);
-    assert.deepEqual([again.version, again.kept, again.encoded, put], [undefined, QUADKEYS.length, 0, []]);
+    assert.deepEqual([again.version, again.kept, again.encoded, put()], [undefined, QUADKEYS.length, 0, []]);
   });
 
   it('has the rows of a cell whose embeddings the bucket refuses, which are named, stay here and go there later', async () => {
-    const [address, own] = [await begin(), await emptyFolder()];
-    watch(/embeddings\/parts\/.*01\.parquet/);
+    const [address, own] = [await bucket.begin(folder), await emptyFolder()];
+    bucket.watch({ refused: /embeddings\/parts\/.*01\.parquet/ });
     const refused = await deployTo(address, { shard: { index: 0, count: 1 } }, own);
     assert.match(refused.failed.join('\n'), /^cannot write s3:\/\/\S+\/031133000001\.parquet: access is denied: ask for .*s3:PutObject/); // prettier-ignore
     assert.deepEqual([refused.rows, (await parts(address)).length], [EACH * QUADKEYS.length, 2]);
-    watch();
+    bucket.watch();
     const { failed, encoded } = await deployTo(address, { shard: { index: 0, count: 2 } }, own);
     const rest = await deployTo(address, { shard: { index: 1, count: 2 } }, own);
-    assert.deepEqual([failed, rest.failed, encoded + rest.encoded, put], [[], [], 0, [`embeddings/parts/small-1a2b3c4d5e6f/33/${QUADKEYS[1]}.parquet`]]); // prettier-ignore
+    assert.deepEqual([failed, rest.failed, encoded + rest.encoded, put()], [[], [], 0, [`embeddings/parts/small-1a2b3c4d5e6f/33/${QUADKEYS[1]}.parquet`]]); // prettier-ignore
     assert.deepEqual(
       (await filesUnder(own)).filter((path) => path.endsWith('.parquet')),
       [],
@@ -182,7 +162,7 @@ describe('a store that workers who share no disk deploy', () => {
   });
 
   it('is deployed again where nothing may be deleted: older versions than are kept stay, which is told', async () => {
-    watch();
+    bucket.watch();
     const [place, notes] = ['s3://imagesim-storage/made', [] as string[]];
     const rows = Array.from({ length: 20 }, (_, at) => rowAt(at));
     for (let time = 0; time < 3; time++) await deployStore(place, 't', rows, randomVectors(20, 8, `${time}`), 'm@1', { keep: 1, onNote: (note) => void notes.push(note) }); // prettier-ignore
@@ -192,27 +172,33 @@ describe('a store that workers who share no disk deploy', () => {
 
   it(`is whole, and no embedding put twice, after the command was killed at each of its first ${KILLS} objects and begun again on an empty disk`, async function () {
     if (!process.env.IMAGESIM_PROOF) this.skip(); // throws
-    await deployTo(await begin());
-    const expected = await loaded(lastAddress);
+    const whole = await bucket.begin(folder);
+    await deployTo(whole);
+    const expected = await loaded(whole);
     for (let kill = 1; kill <= KILLS; kill++) {
-      const address = await begin();
+      const address = await bucket.begin(folder);
       const env = { ...process.env, IMAGESIM_DATA: await emptyFolder() };
       const child = spawn(process.execPath, [cli, 'similarity', 'deploy', '--model', 'small', '--to', address], { env, stdio: 'ignore' }); // prettier-ignore
       const ended = once(child, 'close');
       let begun = 0;
-      watch(undefined, async ({ method }) => void (method === 'PUT' && ++begun === kill + 1 && child.kill('SIGKILL')));
+      bucket.watch({
+        before: ({ method }, next) => {
+          if (method === 'PUT' && ++begun === kill + 1) child.kill('SIGKILL');
+          return next();
+        },
+      });
       await ended;
-      const early = put;
-      watch();
+      const early = put();
+      bucket.watch();
       const { failed } = await deployTo(address);
       assert.deepEqual([failed, await loaded(address)], [[], expected], `after ${kill} objects`);
-      const both = [...early, ...put].filter((key) => key.startsWith('embeddings/parts/'));
+      const both = [...early, ...put()].filter((key) => key.startsWith('embeddings/parts/'));
       assert.deepEqual([both.length, new Set(both).size], [QUADKEYS.length, QUADKEYS.length], `after ${kill} objects`);
     }
   });
 
   it('takes a delivery from the bucket alone, and says how one comes there', async () => {
-    const address = await begin();
+    const address = await bucket.begin(folder);
     const told = (ard: string, sync: string): RegExp => new RegExp(`^RangeError: ${ard} is not brought to ${address} by deploy: run imagesim sync ${sync} first, and deploy without --ard$`); // prettier-ignore
     await assert.rejects(deployTo(address, { ard: folder }), told(folder, folder));
     await assert.rejects(deployTo(address, { ard: 's3://elsewhere/ard' }), told('s3://elsewhere/ard', `s3://elsewhere/ard ${address}`)); // prettier-ignore

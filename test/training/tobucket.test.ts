@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { chipTiles } from 'imagesim/chips';
 import { pushTree, syncDelivery } from 'imagesim/infra';
 import { type EncodeChipsOptions, type EncodeReport, buildNetwork, encodeChips, saveModel, trainingBackend } from 'imagesim/training'; // prettier-ignore
-import { type Bucket, filesUnder, objectsAt, openBucket, refuse } from '../bucket.ts';
+import { type Bucket, filesUnder, objectsAt, openBucket } from '../bucket.ts';
 import { smallDelivery } from '../chips/small.ts';
 import { emptyFolder } from '../delivery.ts';
 
@@ -17,8 +17,6 @@ describe('embeddings of workers who share no disk', () => {
   let address: string;
   /** A data folder with all of them. */
   let folder: string;
-  /** Keys that were put whole, in order. */
-  let put: string[] = [];
 
   before(async () => {
     bucket = await openBucket();
@@ -45,18 +43,7 @@ describe('embeddings of workers who share no disk', () => {
     await chipTiles({ dataPath: await emptyFolder(), zone: 33, to: address });
   });
   after(() => bucket.close());
-  beforeEach(() => watch());
-
-  /** Notes what is put; keys of a form are refused. */
-  function watch(refused?: RegExp): void {
-    put = [];
-    bucket.between(async (context, next) => {
-      const isPut = context.method === 'PUT';
-      if (isPut && refused?.test(context.path)) return refuse(context, 403, 'AccessDenied');
-      await next();
-      if (isPut && context.status === 200) put.push(/\/orders\/\d+\/(.*)$/.exec(context.path)![1]);
-    });
-  }
+  beforeEach(() => bucket.watch());
 
   const encodeTo = async (options: Partial<EncodeChipsOptions> = {}, dataPath?: string): Promise<EncodeReport> =>
     encodeChips(dataPath ?? (await emptyFolder()), { model: `small@${VERSION.slice(0, 4)}`, zone: 33, threads: 1, to: address, ...options }); // prettier-ignore
@@ -82,28 +69,28 @@ describe('embeddings of workers who share no disk', () => {
         assert.deepEqual({ chips, failed }, { chips: (15 * CELLS) / count, failed: [] });
       }
       assert.deepEqual(await made(), await inFolder(from));
-      assert.equal(put.length, CELLS);
+      assert.equal(bucket.puts().length, CELLS);
       const left = (await filesUnder(own)).filter((path) => !/\/in\/(models|nodata-index\.parts)\//.test(path));
       assert.deepEqual(left, [], 'but for the model and the records, nothing is left here');
-      watch();
+      bucket.watch();
       const { kept, chips, folder: place } = await encodeTo({ from });
-      assert.deepEqual({ kept, chips, put }, { kept: CELLS, chips: 0, put: [] });
+      assert.deepEqual({ kept, chips, put: bucket.puts() }, { kept: CELLS, chips: 0, put: [] });
       assert.equal(place, `${address}/embeddings/parts/small-${VERSION}/33`);
     });
   }
 
   it('stay here where the bucket refuses them, named with object and remedy, and go there later, not encoded again', async () => {
     const own = await emptyFolder();
-    watch(/embeddings\/.*01\.parquet/);
+    bucket.watch({ refused: /embeddings\/.*01\.parquet/ });
     const refused = await encodeTo({ code: 'int8' }, own);
     assert.match(
       refused.failed.join('\n'),
       /^cannot write s3:\/\/\S+\/031133000001\.parquet: access is denied: ask for .*s3:PutObject/m,
     );
-    assert.equal(put.length, CELLS - 1);
-    watch();
+    assert.equal(bucket.puts().length, CELLS - 1);
+    bucket.watch();
     const { failed, chips, kept } = await encodeTo({ code: 'int8' }, own);
-    assert.deepEqual({ failed, chips, kept, put: put.length }, { failed: [], chips: 0, kept: CELLS, put: 1 });
+    assert.deepEqual({ failed, chips, kept, put: bucket.puts().length }, { failed: [], chips: 0, kept: CELLS, put: 1 });
   });
 
   it('are of the very version that is meant: another whose id begins alike is not brought, and of several none', async () => {

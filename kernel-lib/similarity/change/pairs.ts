@@ -74,9 +74,10 @@ export function changeFolder(dataPath: string, isDemo = false): string {
 }
 
 /**
- * {@link changeFolder}; where no tile lies there, the prefix of the same in a bucket.
+ * {@link changeFolder}; where no tile of the zone lies there, the prefix of the same in a bucket.
  *
- * @param to s3:// prefix
+ * @param zone UTM zone whose tiles are looked for. Default: any
+ * @param outbox of the bucket. Default: none is looked into
  */
 export async function changeAddress(dataPath: string, { isDemo = false, zone, outbox }: { isDemo?: boolean | undefined; zone?: number | undefined; outbox?: Outbox | undefined }): Promise<string> {
   const folder = changeFolder(dataPath, isDemo);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { type FileMetaData, parquetMetadata, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { z } from 'zod';
-import { type SourceFile, type Tile, SourceError, chipIds, paddedZone, writeWhole } from '../../ard/index.ts';
+import { type SourceFile, type Tile, SourceError, chipIds, jsonOf, paddedZone, writeWhole } from '../../ard/index.ts';
 import { type Ground, type Outbox, lentInBucket } from '../../infra/index.ts';
 import type { ChipPair, TilePair } from './pairs.ts';
 import type { Shift } from './shift.ts';
@@ -102,7 +102,7 @@ export async function hasChangePart(parts: ChangeParts, path: string, pair: Tile
   const metadata = await parquetMetadataAsync(parts.outbox!.buffer(file), { initialFetchSize: END_BYTES }).catch((error: unknown) => {
     if (error instanceof SourceError) throw error; // else it is damaged, and made again
   });
-  const { success, data } = factsSchema.safeParse(metadata && JSON.parse(saidIn(metadata)));
+  const { success, data } = factsSchema.safeParse(metadata && jsonOf(saidIn(metadata)));
   return success && Number(metadata!.num_rows) === pair.chips.length && (data.hasPictures || !keepsPictures);
 } // prettier-ignore
 
@@ -162,13 +162,13 @@ function visit(id: string, { catid, date }: TilePair['before']): ChipPair['befor
 
 async function rowsOf(file: ArrayBuffer): Promise<z.infer<typeof factsSchema> & { rows: Row[] }> {
   const metadata = parquetMetadata(file);
-  const facts = factsSchema.parse(JSON.parse(saidIn(metadata)));
+  const facts = factsSchema.parse(jsonOf(saidIn(metadata)));
   const objects = await parquetReadObjects({ file, metadata, utf8: false });
   return { ...facts, rows: z.array(rowSchema).parse(objects) };
 }
 
 function saidIn({ key_value_metadata: pairs = [] }: FileMetaData): string {
-  return pairs.find(({ key }) => key === KEY)?.value ?? 'null';
+  return pairs.find(({ key }) => key === KEY)?.value ?? '';
 }
 
 function bytesOf(values: Float32Array): Uint8Array {

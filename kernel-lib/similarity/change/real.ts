@@ -1,7 +1,7 @@
 /** Which chips of a bucket's tiles are real, kept beside the parts: masks are read once, and by one worker. */
 import { join } from 'node:path';
 import { z } from 'zod';
-import { type Tile, CHIPS_PER_SIDE, paddedZone, writeWhole } from '../../ard/index.ts';
+import { type Tile, CHIPS_PER_SIDE, jsonOf, paddedZone, writeWhole } from '../../ard/index.ts';
 import type { Outbox } from '../../infra/index.ts';
 
 const CHIPS = CHIPS_PER_SIDE ** 2;
@@ -16,7 +16,7 @@ function realPath(outbox: Outbox, { cell }: Tile, mark: string): string {
 export async function keptReal(outbox: Outbox, tile: Tile, mark: string): Promise<Uint8Array | undefined> {
   const bytes = await outbox.read(outbox.keyOf(realPath(outbox, tile, mark)));
   if (!bytes) return undefined;
-  const { data } = schema.safeParse(jsonOf(Buffer.from(bytes).toString()));
+  const { data } = schema.safeParse(jsonOf(bytes)); // else it is read from the mask again
   const bits = data && Buffer.from(data.real, 'base64');
   return bits && Uint8Array.from({ length: CHIPS }, (_, chip) => (bits[chip >> 3] >> (chip & 7)) & 1);
 }
@@ -28,12 +28,4 @@ export async function keepReal(outbox: Outbox, tile: Tile, mark: string, real: U
   const path = realPath(outbox, tile, mark);
   await writeWhole(path, Buffer.from(JSON.stringify({ format: 1, real: bits.toString('base64') })));
   await outbox.put({ files: [path] });
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // it is read from the mask again
-  }
 }

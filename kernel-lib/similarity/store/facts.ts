@@ -1,6 +1,7 @@
 /** What a version of a table says of itself: JSON in the metadata of its column `vector`, so that it is of one piece with the rows. */
 import type { Table } from '@lancedb/lancedb';
 import { z } from 'zod';
+import { jsonOf } from '../../ard/index.ts';
 import type { Licence } from '../../datasets/index.ts';
 
 /** What LanceDB calls the index of the column `vector`. */
@@ -72,7 +73,7 @@ const KEY = 'imagesim';
 export async function readFacts(table: Table): Promise<StoreFacts> {
   const field = (await table.schema()).fields.find(({ name }) => name === 'vector');
   const text = field?.metadata.get(KEY);
-  const { success, data, error } = schema.safeParse(text === undefined ? undefined : JSON.parse(text));
+  const { success, data, error } = schema.safeParse(text && jsonOf(text));
   if (success) return data;
   const at = error.issues[0].path.join('.') || 'the top';
   throw new Error(`table ${table.name} does not say what it is of (at ${at}): deploy it again`);
