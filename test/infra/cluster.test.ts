@@ -11,6 +11,16 @@ describe('environment/batch.yaml', () => {
   const read = (): Template => readTemplate('batch.yaml');
   const properties = (name: string, template = read()): Json => template.Resources[name].Properties as Json;
 
+  /** What workers are allowed, with imagery that they may write or without. */
+  function workersMay(imagery: boolean): { Action: string[]; Resource: { 'Fn::Sub': string }[] }[] {
+    const { Policies } = properties('WorkerRole') as { Policies: { PolicyDocument: { Statement: Json[] } }[] };
+    return Policies.flatMap(({ PolicyDocument }) => PolicyDocument.Statement).flatMap((one) => {
+      const [, ifSo, ifNot] = (one['Fn::If'] as [string, Json, Json] | undefined) ?? ['', one, one];
+      const { Action, Resource, Ref } = imagery ? ifSo : ifNot;
+      return Ref === 'AWS::NoValue' ? [] : [{ Action: [Action].flat(), Resource: [Resource].flat() }];
+    }) as ReturnType<typeof workersMay>;
+  }
+
   it('is what the schemas of AWS ask for: types, properties, values, references', () => {
     assert.deepEqual(misfits(read()), []);
     assert.deepEqual(dangling(read()), []);
@@ -50,8 +60,6 @@ describe('environment/batch.yaml', () => {
     assert.equal(template.Resources['Data']['DeletionPolicy'], 'Retain');
     const { MetadataOptions, BlockDeviceMappings } = properties('Machine')['LaunchTemplateData'] as { MetadataOptions: Json; BlockDeviceMappings: { Ebs: Json }[] }; // prettier-ignore
     assert.deepEqual([MetadataOptions['HttpTokens'], BlockDeviceMappings[0].Ebs['Encrypted']], ['required', true]);
-    const { Policies } = properties('WorkerRole') as { Policies: { PolicyDocument: { Statement: Json[] } }[] };
-    const actions = Policies.flatMap(({ PolicyDocument }) => PolicyDocument.Statement.flatMap((one) => one['Action']));
     const allowed = [
       's3:ListBucket',
       's3:GetBucketLocation',
@@ -59,7 +67,20 @@ describe('environment/batch.yaml', () => {
       's3:PutObject',
       's3:AbortMultipartUpload',
     ];
-    assert.deepEqual(new Set(actions), new Set(allowed));
+    for (const imagery of [false, true]) assert.deepEqual(new Set(workersMay(imagery).flatMap(({ Action }) => Action)), new Set(allowed)); // prettier-ignore
+  });
+
+  it('lets workers write imagery where that is asked for, and else what they make of it', () => {
+    const written = (imagery: boolean): string[] =>
+      workersMay(imagery)
+        .filter(({ Action }) => Action.includes('s3:PutObject'))
+        .flatMap(({ Resource }) => Resource.map((one) => one['Fn::Sub'].split('${Bucket}/')[1]));
+    const made = ['ard/*/osm_data.json', 'ard/*/osm_data.meta.json', 'chips/*', 'embeddings/*', 'nodata-index.json', 'nodata-index.parts/*']; // prettier-ignore
+    assert.deepEqual(written(false), made);
+    assert.deepEqual(written(true), [...made, 'ard/*', 'demo-ard/*', 'licences/*']);
+    const { Parameters, Conditions } = read();
+    assert.equal((Parameters['WriteImagery'] as Json)['Default'], 'no');
+    assert.deepEqual(Conditions['WritesImagery'], { 'Fn::Equals': [{ Ref: 'WriteImagery' }, 'yes'] });
   });
 
   it('calls queue and definition as imagesim submit does if nothing is said, and mounts the data folder that it names', () => {
