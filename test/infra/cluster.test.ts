@@ -79,7 +79,7 @@ describe('environment/batch.yaml', () => {
     assert.deepEqual(written(false), made);
     assert.deepEqual(written(true), [...made, 'ard/*', 'demo-ard/*', 'licences/*']);
     const { Parameters, Conditions } = read();
-    assert.equal((Parameters['WriteImagery'] as Json)['Default'], 'no');
+    assert.equal(Parameters['WriteImagery']['Default'], 'no');
     assert.deepEqual(Conditions['WritesImagery'], { 'Fn::Equals': [{ Ref: 'WriteImagery' }, 'yes'] });
   });
 
