@@ -12,7 +12,7 @@ export function mochaGlobalSetup(): void {
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
 }
 
-/** Makes sure that the sample, which all workers read, is as it was made. @throws {AssertionError} naming files that a test has added */
+/** Makes sure that no test has added a file to the sample, which all workers read. @throws {AssertionError} naming files that a test has added */
 export async function mochaGlobalTeardown(): Promise<void> {
   const folder = join(process.env['MOCHA_RUN_FOLDER']!, 'sample');
   if (!existsSync(folder)) return;

@@ -18,6 +18,8 @@ export interface Held {
 
 /** Cells whose chips are listed at once. */
 const CELLS_AT_ONCE = 16;
+/** Times that records are merged while others come. */
+const ROUNDS = 3;
 
 /** Hands over to a bucket what is made of a cell: its chips, then its record; and reads there what was handed over before. */
 export class Handover {
@@ -95,12 +97,13 @@ export class Handover {
    * is the same as before is not put again.
    *
    * Of several that merge at once, of other zones too, one may put an index that is older than what it is put over. So each looks
-   * afterwards whether there are other records than it knew, and merges again: the last to put knows them all.
+   * afterwards whether there are other records than it knew, and merges again: the last to put knows them all. Where records still
+   * come after some rounds, workers are at it, and are merged when they have ended.
    *
    * @throws {Error} naming the index or record that is damaged
    */
   async merge(signal: AbortSignal | undefined): Promise<void> {
-    for (let isLast = false; !isLast;) isLast = await this.#mergeKnown(signal);
+    for (let round = 0, isLast = false; round < ROUNDS && !isLast; round++) isLast = await this.#mergeKnown(signal);
   }
 
   /** @returns whether no record is there that it did not know */

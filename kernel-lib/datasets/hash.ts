@@ -2,11 +2,11 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Piscina } from 'piscina';
 import { type StepOptions, WriteError, eachUnit, partName, writeWhole } from '../ard/index.ts';
-import { knownSince, lookKnown } from './hashcache.ts';
+import { readLines, readSince } from './hashcache.ts';
 import type { HashAnswer, HashTask } from './hasher.ts';
 import type { DatasetRow } from './row.ts';
 import { BLOCK } from './table.ts';
-import { type KnownFolder, touchedFolders } from './touched.ts';
+import { touchedFolders } from './touched.ts';
 
 /** Hashes of chips, and what it took. */
 export interface HashedChips {
@@ -24,7 +24,7 @@ let threads: Piscina | undefined;
  * SHA-256 of the files of chips, a cell at a time.
  *
  * What is read is kept in `hashes.bin` in the cell's own folder of chips, by path, size and time of writing; a file that
- * still has both is not read again, and where nothing in a cell was touched since, its files are not even asked after one by one.
+ * still has both is not read again, and where nothing in a cell was touched since all in it was known, no file is even asked after.
  * The cache only saves time: damaged or not to be written, it is done without.
  *
  * @param chipDir `chips/33` in the data folder, say
@@ -38,11 +38,12 @@ export async function hashChips(
   const sha256: (string | undefined)[] = Array.from({ length: chips.length });
   let read = 0;
   const cells = cellsOf(chipDir, chips);
-  const touched = again ? undefined : touchedFolders(cells.flatMap(knownFolders), options);
+  const touched = again ? undefined : touchedFolders(cells.flatMap(({ days, since }) => Array.from(days, (folder) => ({ folder, since }))), options); // prettier-ignore
   const work = async (cell: Cell): Promise<void> => {
     const { folder, places, days } = cell;
     const isKnown = touched !== undefined && putKnown(sha256, cell, chips); // while `find` looks for what was touched
     if (isKnown && !holdsAny(await touched, days)) return;
+    options.signal?.throwIfAborted();
     const stems: string[] = [];
     for (let start = 0; start < places.length; start += BLOCK)
       stems.push(places.slice(start, start + BLOCK).map((place) => stemOf(chips[place])).join('\n')); // prettier-ignore
@@ -61,46 +62,65 @@ export async function hashChips(
 interface Cell {
   /** `chips/33/<quadkey>`. */
   folder: string;
-  /** Which of the chips asked for they are. */
+  /** Which of the chips asked for they are, in order of their paths. */
   places: number[];
   /** The folders, one a day, that they lie in. */
   days: Set<string>;
+  /** Since when its files are known, milliseconds since 1970; 0 where they are not. */
+  since: number;
 }
 
 function cellsOf(chipDir: string, chips: readonly ChipName[]): Cell[] {
   const cells = new Map<string, Cell>();
-  for (const [place, { id, date }] of chips.entries()) {
-    const quadkey = id.slice(4, 16);
-    const cell = cells.get(quadkey) ?? { folder: join(chipDir, quadkey), places: [], days: new Set<string>() };
-    if (cell.places.length === 0) cells.set(quadkey, cell);
+  const unordered = new Set<Cell>();
+  for (const [place, chip] of chips.entries()) {
+    const quadkey = chip.id.slice(4, 16);
+    const folder = join(chipDir, quadkey);
+    const cell = cells.get(quadkey) ?? {
+      folder,
+      places: [],
+      days: new Set<string>(),
+      since: readSince(cacheIn(folder)),
+    };
+    const before = chips[cell.places.at(-1) ?? -1];
+    if (before === undefined) cells.set(quadkey, cell);
+    else if (compareStems(before, chip) > 0) unordered.add(cell);
+    if (chip.date !== before?.date) cell.days.add(join(folder, chip.date));
     cell.places.push(place);
-    if (date !== chips[cell.places.at(-2) ?? -1]?.date) cell.days.add(join(cell.folder, date));
   }
+  for (const { places } of unordered) places.sort((a, b) => compareStems(chips[a], chips[b]));
   return [...cells.values()];
+}
+
+function compareStems(a: ChipName, b: ChipName): number {
+  if (a.date !== b.date) return a.date < b.date ? -1 : 1;
+  if (a.id !== b.id) return a.id < b.id ? -1 : 1;
+  return a.catid === b.catid ? 0 : a.catid < b.catid ? -1 : 1; // oxlint-disable-line no-nested-ternary
 }
 
 function cacheIn(folder: string): string {
   return join(folder, 'hashes.bin');
 }
 
-function knownFolders({ folder, days }: Cell): KnownFolder[] {
-  const since = knownSince(cacheIn(folder));
-  return Array.from(days, (day) => ({ folder: day, since }));
-}
-
-/** Puts what is known of a cell's chips into their places. @returns whether these chips are known, in this order, and no others */
-function putKnown(sha256: (string | undefined)[], { folder, places }: Cell, chips: readonly ChipName[]): boolean {
-  const known = lookKnown(cacheIn(folder));
-  if (!known || known.hashes.length !== 32 * places.length) return false;
-  let index = 0;
+/** Puts what is known of a cell's chips into their places. @returns whether all are known, and since when they were when it was asked */
+function putKnown(
+  sha256: (string | undefined)[],
+  { folder, places, since }: Cell,
+  chips: readonly ChipName[],
+): boolean {
+  const known = readLines(cacheIn(folder));
+  if (!known || known.since < since) return false;
+  let [index, line] = [0, 0];
   for (const lines of known.texts)
-    for (let start = 0; start < lines.length; start = lines.indexOf('\n', start) + 1 || lines.length) {
+    for (let start = 0; start < lines.length && index < places.length; line++) {
       const place = places[index];
-      if (!hasStem(lines, start, chips[place])) return false;
-      sha256[place] = known.hashes.toString('hex', 32 * index, 32 * index + 32);
-      index++;
+      if (hasStem(lines, start, chips[place])) {
+        sha256[place] = known.hashes.toString('hex', 32 * line, 32 * line + 32);
+        index++;
+      }
+      start = lines.indexOf('\n', start) + 1 || lines.length;
     }
-  return true;
+  return index === places.length;
 }
 
 /** Whether a line of text that begins at `start` is {@link stemOf} a chip, without making that: there may be half a million. */

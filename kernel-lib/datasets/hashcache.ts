@@ -69,6 +69,11 @@ export class KnownFiles {
     return place;
   }
 
+  /** Whether a file is as it was when it was read, by size and time; not where nothing is known of it. */
+  isAs(place: number, { size, mtimeMs }: { size: number; mtimeMs: number }): boolean {
+    return this.numbers[2 * place] === size && this.numbers[2 * place + 1] === mtimeMs;
+  }
+
   hash(place: number): string {
     return this.#digits.slice(64 * place, 64 * place + 64);
   }
@@ -81,21 +86,30 @@ export function readKnown(path: string): KnownFiles {
   return new KnownFiles((existsSync(path) && partsOf(readFileSync(path))) || NOTHING);
 }
 
-/** Where {@link lookKnown} reads to, cell after cell: to get new memory takes longer than to read into it. */
+/** Where {@link readLines} reads to, cell after cell: to get new memory takes longer than to read into it. */
 let room = Buffer.of();
 
+/** What is known of the files of a cell, as it lies in the cache. */
+export interface KnownLines {
+  /** See {@link bytesOf}. */
+  since: number;
+  /** 32 bytes each. */
+  hashes: Buffer;
+  /** Their paths in the folder, without the endings, a line each, in texts of some thousand lines; in order. */
+  texts: Iterable<string>;
+}
+
 /**
- * What is known of the files of a cell, to be looked at before the next cell is: their hashes, 32 bytes each, and their paths in the
- * folder, without the endings, a line each, in texts of some thousand lines.
+ * What is known of the files of a cell, to be used before that of another cell is read.
  *
  * @param path of hashes.bin
  * @returns `undefined` where it is missing or damaged
  */
-export function lookKnown(path: string): { hashes: Buffer; texts: Iterable<string> } | undefined {
+export function readLines(path: string): KnownLines | undefined {
   const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
   if (room.length < size) room = Buffer.alloc(2 * size);
   const parts = size > 0 && partsOf(room.subarray(0, readHead(path, room.subarray(0, size))));
-  return parts ? { hashes: parts.hashes, texts: textsOf(parts.text) } : undefined;
+  return parts ? { since: parts.since, hashes: parts.hashes, texts: textsOf(parts.text) } : undefined;
 }
 
 function* textsOf(lines: Buffer): Generator<string> {
@@ -105,10 +119,12 @@ function* textsOf(lines: Buffer): Generator<string> {
   }
 }
 
-/** Until when nothing is known to have changed, see {@link bytesOf}, as hashes.bin says, damaged or not; 0 where there is none. */
-export function knownSince(path: string): number {
+/** Since when the files of a cell are known, as {@link bytesOf} was told; 0 where there is no cache, or the time is of another disk's clock. */
+export function readSince(path: string): number {
   const head = Buffer.alloc(HEAD);
-  return existsSync(path) && readHead(path, head) === HEAD ? head.readDoubleLE(40) : 0;
+  if (!existsSync(path) || readHead(path, head) < HEAD) return 0;
+  const since = head.readDoubleLE(40);
+  return since < statSync(path).ctimeMs ? since : 0;
 }
 
 /** Fills `bytes` with the beginning of a file. @returns how many there were */
@@ -123,17 +139,17 @@ function readHead(path: string, bytes: Uint8Array): number {
 
 /**
  * The bytes of hashes.bin: its own SHA-256, the number of files, since when they are known, of each size and time, then the
- * hashes, then a line of text a file.
+ * hashes, then a line of text a file; in order of the lines.
  *
  * @param changed by file what is known now, `undefined` where nothing is
- * @param since no file was changed between when it was read and then, milliseconds since 1970 by the disk's clock; 0: not known
+ * @param since what was changed last before then, milliseconds since 1970 by the disk's clock, is as it is said here; 0: nothing is known to be
  */
 export function bytesOf(known: KnownFiles, changed: ReadonlyMap<string, Known | undefined>, since: number): Uint8Array {
   const entries = new Map<string, Known | undefined>(
     known.stems.map((stem, place) => [stem, { size: known.numbers[2 * place], time: known.numbers[2 * place + 1], sha256: known.hash(place) }]), // prettier-ignore
   );
   for (const [stem, entry] of changed) entries.set(stem, entry);
-  const kept = [...entries].filter((pair): pair is [string, Known] => pair[1] !== undefined);
+  const kept = [...entries].filter((pair): pair is [string, Known] => pair[1] !== undefined).sort(([a], [b]) => (a < b ? -1 : 1)); // prettier-ignore
   const numbers = Float64Array.from([kept.length, since, ...kept.flatMap(([, { size, time }]) => [size, time])]);
   const digits = kept.map(([, { sha256 }]) => sha256).join('');
   const stems = kept.map(([stem]) => stem).join('\n');

@@ -1,6 +1,6 @@
 // A thread of hash.ts: asks after the chips of a cell, and reads those that are not as they were known.
 import { hash } from 'node:crypto';
-import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, statSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Known, bytesOf, readKnown } from './hashcache.ts';
 
@@ -30,6 +30,8 @@ export interface HashAnswer {
 const ENDINGS = ['jpg', 'png', 'webp'];
 /** A file written so shortly before it was read may be written again within the same tick of the disk's clock. */
 const SETTLED_MS = 2000;
+/** Files of NFS, EFS among them, are as this machine saw them last for so long; its number for statfs. */
+const [CACHED_MS, NFS] = [60_000, 0x6969];
 const QUIETLY = { throwIfNoEntry: false } as const;
 
 export default function hashCell({ folder, stems, again, part }: HashTask): HashAnswer {
@@ -37,25 +39,33 @@ export default function hashCell({ folder, stems, again, part }: HashTask): Hash
   const settled = timeOf(part) - SETTLED_MS;
   const changed = new Map<string, Known | undefined>();
   let read = 0;
-  let asked = 0;
+  const asked = new Set<string>();
   const hashOf = (stem: string): string => {
     const found = findFile(`${folder}/${stem}`);
     const place = known.find(stem);
-    if (place >= 0) asked++;
+    asked.add(stem);
     if (!found) {
       if (place >= 0) changed.set(stem, undefined);
       return '';
     }
-    if (!again && known.numbers[2 * place] === found.size && known.numbers[2 * place + 1] === found.mtimeMs)
-      return known.hash(place);
+    if (!again && known.isAs(place, found)) return known.hash(place);
     const sha256 = hash('sha256', readFileSync(found.path));
     read++;
     changed.set(stem, found.mtimeMs < settled ? { size: found.size, time: found.mtimeMs, sha256 } : undefined);
     return sha256;
   };
   const hashes = stems.map((lines) => lines.split('\n').map(hashOf).join('\n'));
-  const since = asked < known.stems.length ? known.since : Math.max(settled, 0); // a file that was not asked after may have changed
+  for (const [place, stem] of known.stems.entries()) {
+    const found = asked.has(stem) ? undefined : findFile(`${folder}/${stem}`);
+    if (!asked.has(stem) && !(found && known.isAs(place, found))) changed.set(stem, undefined); // nobody asked: it is only forgotten
+  }
+  const since = settled > 0 ? settled - (isNetwork(folder) ? CACHED_MS : 0) : 0;
   return { hashes, read, cache: changed.size > 0 || since > known.since ? bytesOf(known, changed, since) : undefined };
+}
+
+/** Whether a folder lies on another machine's disk, of whose files this one may believe for a while what they were. */
+function isNetwork(folder: string): boolean {
+  return statfsSync(folder).type === NFS;
 }
 
 /** Milliseconds since 1970, by the disk that a file would lie on; `-Infinity` where none may be written. */

@@ -30,7 +30,7 @@ export const BLOCK = 1024;
 /** The number of values that 16 bits can tell apart, -1 beside them. */
 const MOST = 1 << 15;
 
-/** Rows by column. @param rows in order, each with its chip's hash */
+/** Rows by column. @param rows in order */
 export function tableOf(rows: readonly DatasetRow[], labels: readonly string[]): Table {
   const { length } = rows;
   const facts = Object.entries(FACTS).map(([name, fact]) => [name, coder(length, (row) => row[fact])] as const);
@@ -72,7 +72,7 @@ function coder<Value extends string | number>(length: number, valueOf: (row: Dat
       const value = valueOf(block[index]);
       const place = value === undefined ? -1 : (places.get(value) ?? places.size);
       if (place === places.size) places.set(value!, place);
-      if (place === MOST) codes = Int32Array.from(codes);
+      if (place === MOST && codes instanceof Int16Array) codes = Int32Array.from(codes);
       codes[start + index] = place;
     }
   };
@@ -93,7 +93,7 @@ function labelCoder(length: number, label: string): Coder<number> {
  *
  * Of a column of text the lines, of numbers and labels the 64-bit floats, little-endian, NaN where a value is unknown.
  *
- * @returns what ends it, and needs their chips' hashes in the rows only then
+ * @returns what gives the hash, once; to be called when the rows have their chips' hashes
  */
 export function hashRows({ rows, texts, numbers }: Table, labels: readonly string[]): () => string {
   const { length } = rows;

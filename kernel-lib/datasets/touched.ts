@@ -12,13 +12,15 @@ export interface KnownFolder {
 
 /** What was known at times so close together is asked after together. */
 const TOGETHER_MS = 60_000;
+/** Folders that one process is asked after, and bytes that it may say. */
+const [MOST_ASKED, MOST_SAID] = [1000, 1 << 26];
 
 /**
- * Folders in which anything was written, renamed, added or removed since all was known; those that are gone too.
+ * Folders in which anything was written, renamed, added or removed since all was known, or is a link, which may lead elsewhere now.
  *
  * Asks the system's `find`, which looks at a file in half the time that it takes here, and in processes of its own: they run from
- * when this is called, as far as nobody else needs the processor. It goes by the time of the last change (ctime), which unlike that of writing no program can set; only a
- * clock that is set back hides a change from it. What `find` cannot tell counts as touched.
+ * when this is called, as far as nobody else needs the processor. It goes by the time of the last change (ctime), which unlike that of
+ * writing no program can set; only a clock that is set back hides a change from it. What `find` cannot tell counts as touched.
  */
 export async function touchedFolders(
   known: readonly KnownFolder[],
@@ -33,7 +35,7 @@ export async function touchedFolders(
 
 /** In shares for as many processes as there are cores; the folders of each known at about the same time. */
 function sharesOf(known: readonly KnownFolder[]): KnownFolder[][] {
-  const most = Math.ceil(known.length / availableParallelism());
+  const most = Math.min(MOST_ASKED, Math.ceil(known.length / availableParallelism()));
   const shares: KnownFolder[][] = [];
   for (const folder of known.toSorted((a, b) => a.since - b.since)) {
     const share = shares.at(-1);
@@ -45,13 +47,12 @@ function sharesOf(known: readonly KnownFolder[]): KnownFolder[][] {
 
 async function touchedIn(share: readonly KnownFolder[], signal: AbortSignal | undefined): Promise<string[]> {
   const folders = share.map(({ folder }) => folder);
-  const isTouched = ['-newerct', `@${(share[0].since / 1000).toFixed(3)}`, '-printf', '%H\\n'];
+  const since = `@${(share[0].since / 1000).toFixed(3)}`;
+  const find = ['find', '-L', ...folders, '(', '-newerct', since, '-o', '-xtype', 'l', ')', '-printf', '%H\\n'];
   try {
-    const { stdout } = await promisify(execFile)('nice', ['-n', '10', 'find', '-L', ...folders, ...isTouched], {
-      signal,
-    });
+    const { stdout } = await promisify(execFile)('nice', ['-n', '10', ...find], { signal, maxBuffer: MOST_SAID });
     return stdout.split('\n');
   } catch {
-    return folders; // one is gone, there is no such find, or more was touched than it has room to say
+    return folders; // one is gone, there is no such find, or more was touched than there is room to say
   }
 }

@@ -48,6 +48,7 @@ export async function writeDataset(
   rows: readonly DatasetRow[],
   hashing?: Promise<HashedChips>,
 ): Promise<DatasetVersion> {
+  hashing?.catch(() => undefined); // told where it is waited for
   checkName(facts.name);
   const sorted = sortedRows(facts.name, rows);
   const labels = facts.schema.labels.map(({ label }) => label);
