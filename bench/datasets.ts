@@ -39,7 +39,7 @@ async function open(turn: Turn, { scale }: BenchOptions): Promise<Contest> {
   };
   if (turn === 'again') await version(folder, 'first');
   const peer = await openGit(folder, turn, change);
-  const note = `${count} chips of ${CHIP_BYTES} bytes, git ${PEER_CELLS * 2 * CELL_CHIPS} of them; 10 labels: hashes, rows, table, manifest; finding the chips and labelling are not part of it`;
+  const note = `${count} chips of ${CHIP_BYTES} bytes, git ${PEER_CELLS * 2 * CELL_CHIPS} of them: hashes, rows, table, manifest; finding the chips and labelling are not part of it`;
   return { ours, peer, note, close: () => rm(folder, { recursive: true, force: true }) };
 }
 

@@ -40,5 +40,6 @@ function rowOf({ id, catid, date }: Chip, { labels, weight }: ChipLabels, k: num
     split,
     weight,
     labels,
+    sha256: undefined,
   };
 }

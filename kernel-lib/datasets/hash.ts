@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { Piscina } from 'piscina';
 import { type StepOptions, WriteError, eachUnit, partName, writeWhole } from '../ard/index.ts';
 import { readLines, readSince } from './hashcache.ts';
-import type { HashAnswer, HashTask } from './hasher.ts';
-import type { DatasetRow } from './row.ts';
+import hashCell, { type HashAnswer, type HashTask } from './hasher.ts';
+import { type DatasetRow, compare } from './row.ts';
 import { BLOCK } from './table.ts';
 import { touchedFolders } from './touched.ts';
 
@@ -17,6 +17,9 @@ export interface HashedChips {
 }
 
 type ChipName = Pick<DatasetRow, 'id' | 'catid' | 'date'>;
+
+/** Days' folders, of cells of which all was known, that this thread looks at itself: it is done before another had begun. */
+const FEW = 2;
 
 let threads: Piscina | undefined;
 
@@ -44,11 +47,13 @@ export async function hashChips(
     const isKnown = touched !== undefined && putKnown(sha256, cell, chips); // while `find` looks for what was touched
     if (isKnown && !holdsAny(await touched, days)) return;
     options.signal?.throwIfAborted();
+    const isHere = isKnown && (await touched).size <= FEW;
     const stems: string[] = [];
     for (let start = 0; start < places.length; start += BLOCK)
       stems.push(places.slice(start, start + BLOCK).map((place) => stemOf(chips[place])).join('\n')); // prettier-ignore
     const part = partName(cacheIn(folder));
-    const answer = (await pool().run({ folder, stems, again, part } satisfies HashTask)) as HashAnswer;
+    const task: HashTask = { folder, stems, again, part };
+    const answer = isHere ? hashCell(task) : ((await pool().run(task)) as HashAnswer);
     if (answer.cache) await writeCache(cacheIn(folder), answer.cache);
     const found = answer.hashes.flatMap((lines) => lines.split('\n'));
     for (let index = 0; index < found.length; index++) sha256[places[index]] = found[index] || undefined;
@@ -62,7 +67,7 @@ export async function hashChips(
 interface Cell {
   /** `chips/33/<quadkey>`. */
   folder: string;
-  /** Which of the chips asked for they are, in order of their paths. */
+  /** Which of the chips asked for they are. */
   places: number[];
   /** The folders, one a day, that they lie in. */
   days: Set<string>;
@@ -72,38 +77,44 @@ interface Cell {
 
 function cellsOf(chipDir: string, chips: readonly ChipName[]): Cell[] {
   const cells = new Map<string, Cell>();
-  const unordered = new Set<Cell>();
-  for (const [place, chip] of chips.entries()) {
-    const quadkey = chip.id.slice(4, 16);
-    const folder = join(chipDir, quadkey);
-    const cell = cells.get(quadkey) ?? {
-      folder,
-      places: [],
-      days: new Set<string>(),
-      since: readSince(cacheIn(folder)),
-    };
-    const before = chips[cell.places.at(-1) ?? -1];
-    if (before === undefined) cells.set(quadkey, cell);
-    else if (compareStems(before, chip) > 0) unordered.add(cell);
-    if (chip.date !== before?.date) cell.days.add(join(folder, chip.date));
+  let [quadkey, cell]: [string, Cell | undefined] = ['', undefined];
+  for (let place = 0; place < chips.length; place++) {
+    const { id, date } = chips[place];
+    if (!cell || !id.startsWith(quadkey, 4)) {
+      quadkey = id.slice(4, 16); // neighbours are mostly of one cell
+      cell = cells.get(quadkey) ?? emptyCell(join(chipDir, quadkey));
+      cells.set(quadkey, cell);
+    }
+    const before = cell.places.at(-1) ?? -1;
+    if (date !== chips[before]?.date) cell.days.add(join(cell.folder, date));
     cell.places.push(place);
   }
-  for (const { places } of unordered) places.sort((a, b) => compareStems(chips[a], chips[b]));
   return [...cells.values()];
 }
 
-function compareStems(a: ChipName, b: ChipName): number {
-  if (a.date !== b.date) return a.date < b.date ? -1 : 1;
-  if (a.id !== b.id) return a.id < b.id ? -1 : 1;
-  return a.catid === b.catid ? 0 : a.catid < b.catid ? -1 : 1; // oxlint-disable-line no-nested-ternary
+function emptyCell(folder: string): Cell {
+  return { folder, places: [], days: new Set(), since: readSince(cacheIn(folder)) };
 }
 
 function cacheIn(folder: string): string {
   return join(folder, 'hashes.bin');
 }
 
-/** Puts what is known of a cell's chips into their places. @returns whether all are known, and since when they were when it was asked */
-function putKnown(
+/**
+ * Puts what is known of a cell's chips into their places. They are mostly asked for in the order in which they are known: where that
+ * is not so, they are put into it.
+ *
+ * @returns whether all are known, and since when they were when it was asked
+ */
+function putKnown(sha256: (string | undefined)[], cell: Cell, chips: readonly ChipName[]): boolean {
+  if (cell.since === 0) return false;
+  if (putInOrder(sha256, cell, chips)) return true;
+  cell.places.sort((a, b) => compareStems(chips[a], chips[b]));
+  return putInOrder(sha256, cell, chips);
+}
+
+/** @returns whether all are known, when they are asked for in order of their paths */
+function putInOrder(
   sha256: (string | undefined)[],
   { folder, places, since }: Cell,
   chips: readonly ChipName[],
@@ -121,6 +132,10 @@ function putKnown(
       start = lines.indexOf('\n', start) + 1 || lines.length;
     }
   return index === places.length;
+}
+
+function compareStems(a: ChipName, b: ChipName): number {
+  return compare(a.date, b.date) || compare(a.id, b.id) || compare(a.catid, b.catid);
 }
 
 /** Whether a line of text that begins at `start` is {@link stemOf} a chip, without making that: there may be half a million. */

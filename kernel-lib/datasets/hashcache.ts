@@ -47,8 +47,7 @@ export class KnownFiles {
   /** See {@link bytesOf}. */
   readonly since: number;
   readonly stems: readonly string[];
-  /** Size and time of each. */
-  readonly numbers: Float64Array;
+  readonly #numbers: Float64Array;
   readonly #digits: string;
   #places: Map<string, number> | undefined;
   #next = 0;
@@ -56,7 +55,7 @@ export class KnownFiles {
   constructor({ since, numbers, hashes, text }: Parts) {
     this.since = since;
     this.stems = text.length === 0 ? [] : text.toString('latin1').split('\n');
-    this.numbers = new Float64Array(Uint8Array.from(numbers).buffer);
+    this.#numbers = new Float64Array(Uint8Array.from(numbers).buffer);
     this.#digits = hashes.toString('hex');
   }
 
@@ -71,11 +70,15 @@ export class KnownFiles {
 
   /** Whether a file is as it was when it was read, by size and time; not where nothing is known of it. */
   isAs(place: number, { size, mtimeMs }: { size: number; mtimeMs: number }): boolean {
-    return this.numbers[2 * place] === size && this.numbers[2 * place + 1] === mtimeMs;
+    return this.#numbers[2 * place] === size && this.#numbers[2 * place + 1] === mtimeMs;
   }
 
   hash(place: number): string {
     return this.#digits.slice(64 * place, 64 * place + 64);
+  }
+
+  at(place: number): Known {
+    return { size: this.#numbers[2 * place], time: this.#numbers[2 * place + 1], sha256: this.hash(place) };
   }
 }
 
@@ -145,9 +148,7 @@ function readHead(path: string, bytes: Uint8Array): number {
  * @param since what was changed last before then, milliseconds since 1970 by the disk's clock, is as it is said here; 0: nothing is known to be
  */
 export function bytesOf(known: KnownFiles, changed: ReadonlyMap<string, Known | undefined>, since: number): Uint8Array {
-  const entries = new Map<string, Known | undefined>(
-    known.stems.map((stem, place) => [stem, { size: known.numbers[2 * place], time: known.numbers[2 * place + 1], sha256: known.hash(place) }]), // prettier-ignore
-  );
+  const entries = new Map<string, Known | undefined>(known.stems.map((stem, place) => [stem, known.at(place)]));
   for (const [stem, entry] of changed) entries.set(stem, entry);
   const kept = [...entries].filter((pair): pair is [string, Known] => pair[1] !== undefined).sort(([a], [b]) => (a < b ? -1 : 1)); // prettier-ignore
   const numbers = Float64Array.from([kept.length, since, ...kept.flatMap(([, { size, time }]) => [size, time])]);

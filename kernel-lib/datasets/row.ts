@@ -72,7 +72,8 @@ export function compareRows(a: DatasetRow, b: DatasetRow): number {
   return compare(a.id, b.id) || compare(a.catid, b.catid) || compare(a.date, b.date);
 }
 
-function compare(a: string, b: string): number {
+/** Order of texts, by their UTF-16 units; less than 0 where `a` comes first. */
+export function compare(a: string, b: string): number {
   if (a === b) return 0;
   return a < b ? -1 : 1;
 }

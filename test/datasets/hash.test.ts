@@ -70,7 +70,7 @@ describe('hashChips', () => {
     };
 
     before(async () => {
-      for (let k = 0; k < 6; k++) {
+      for (let k = 0; k < 7; k++) {
         const there = await emptyFolder();
         grounds.push({ folder: there, made: await groundRows(there, 12) });
       }
@@ -119,6 +119,16 @@ describe('hashChips', () => {
       await hashed();
       await rm(day);
       await symlink(there, day);
+      assert.equal((await hashed())[0], sha256Of('one'));
+    });
+
+    it('finds a chip that is a link, to what was written since', async () => {
+      const [chip, there] = [rowPath(folder, made[0]), join(folder, 'there')];
+      await rename(chip, there);
+      await symlink(there, chip);
+      await setTimeout(2200);
+      await hashed();
+      await writeFile(there, 'one');
       assert.equal((await hashed())[0], sha256Of('one'));
     });
 
