@@ -2,10 +2,10 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Piscina } from 'piscina';
 import { type StepOptions, WriteError, eachUnit, partName, writeWhole } from '../ard/index.ts';
+import { BLOCK } from '../chips/index.ts';
 import { readLines, readSince } from './hashcache.ts';
 import hashCell, { type HashAnswer, type HashTask } from './hasher.ts';
 import { type DatasetRow, compare } from './row.ts';
-import { BLOCK } from './table.ts';
 import { touchedFolders } from './touched.ts';
 
 /** Hashes of chips, and what it took. */
