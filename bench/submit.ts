@@ -12,10 +12,10 @@ import { type Bench, type Contest, type Round, memoryFolder } from './measure.ts
 
 const cli = fileURLToPath(new URL('../kernel-lib/bin/imagesim.js', import.meta.url));
 /**
- * Cells, and blocks a side of each that hold pixels: 1,024 chips a cell and date. Work for one worker's half a minute, so that the start
- * of the program, a second until its code is compiled too, weighs little: a shard of the real thing takes hours.
+ * Cells, and blocks a side of each that hold pixels: 1,600 chips a cell and date. Work for one worker's half a minute or more, so that the
+ * start of the program, a second until its code is compiled too, weighs little: a shard of the real thing takes hours.
  */
-const [CELLS, BLOCKS] = [24, 16];
+const [CELLS, BLOCKS] = [24, 20];
 const DATES = ['2021-05-17', '2022-05-17', '2023-05-17'];
 
 /** Has a process say at its end how long it had the processor. */
@@ -34,7 +34,7 @@ export async function onCore(core: number, words: readonly string[], data: strin
 
 /** Cuts all cells under `ard` by so many workers, each on a core of its own. @returns chips a second, starts of the program included */
 async function cutBy(workers: number, ard: string): Promise<Round & { spent: number }> {
-  const data = await mkdtemp(join(await memoryFolder(2 ** 31), 'imagesim-bench-submit-'));
+  const data = await mkdtemp(join(await memoryFolder(3 * 2 ** 31), 'imagesim-bench-submit-'));
   await symlink(ard, join(data, 'ard'));
   const start = performance.now();
   const cores = Array.from({ length: workers }, (_, core) => core);

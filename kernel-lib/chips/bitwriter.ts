@@ -1,3 +1,14 @@
+/** The same memory, again and again: what it is given for holds until the next time. */
+export class Room {
+  #bytes = new Uint8Array(1 << 16);
+
+  /** So many bytes, of which nobody knows what they hold. */
+  of(length: number): Uint8Array {
+    if (this.#bytes.length < length) this.#bytes = new Uint8Array(2 * length);
+    return this.#bytes.subarray(0, length);
+  }
+}
+
 /** Writes the code stream of a JPEG: bits from the top, a zero byte after each byte of ones. */
 export class BitWriter {
   readonly #bytes: Uint8Array;

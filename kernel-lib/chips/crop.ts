@@ -1,7 +1,8 @@
 import { availableParallelism } from 'node:os';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Piscina } from 'piscina';
 import { type Raster, CHIPS_PER_SIDE, cannotWrite, eachUnit, partName } from '../ard/index.ts';
-import type { CropTask, Cropped } from './cropper.ts';
+import crop, { type CropTask, type Cropped } from './cropper.ts';
 
 const BLOCK = 512;
 
@@ -11,7 +12,7 @@ let threads: Piscina | undefined;
 export type Sink = { pathOf: (chip: number) => string } | { onChip: (chip: number, bytes: Uint8Array) => void };
 
 /**
- * Crops chips out of the JPEG blocks of a raster as they are, on a thread for each core.
+ * Crops chips out of the JPEG blocks of a raster as they are, on a thread for each core where there are several.
  *
  * @param blocks chips by the block that they share, as `cutTile` numbers them
  * @returns the blocks that cannot be cropped and must be decoded: all where the raster is no JPEG in blocks of 512 px
@@ -26,24 +27,35 @@ export async function cropBlocks(
   const [level] = raster.levels;
   const jpeg = level.compression === 7 && level.blockSize === BLOCK ? await raster.jpegTables(0) : undefined;
   if (!jpeg) return blocks;
-  const workers = availableParallelism();
-  const { Piscina } = await import('piscina');
-  // execArgv: what the process itself was started with would be loaded in every thread
-  threads ??= new Piscina({ filename: new URL('./cropper.js', import.meta.url).href, maxThreads: workers, idleTimeout: 2000, execArgv: [] }); // prettier-ignore
-  const pool = threads;
+  const cores = availableParallelism();
+  const run = cores > 1 ? await onThreads(cores) : here;
   const task = (row: [number, number[]][]): CropTask => ({
     path: raster.path,
     ...jpeg,
     blocks: row.map(([block, chips]) => ({ block, ...placeOf(raster, block), chips: chips.map(chipOf(sink)) })),
   });
   const work = async (row: [number, number[]][]): Promise<number[]> => {
-    const cropped = (await pool.run(task(row))) as Cropped;
+    const cropped = await run(task(row));
     if (cropped.fault) throw faultOf(raster.path, cropped.fault);
     if ('onChip' in sink) for (const made of cropped.jpegs) sink.onChip(made.chip, made.jpeg);
     return cropped.rest;
   };
-  const rest = await eachUnit(rowsOf(blocks), 'rows', work, { signal, concurrency: workers + 1 });
+  const rest = await eachUnit(rowsOf(blocks), 'rows', work, { signal, concurrency: cores + 1 });
   return new Map(rest.flat().map((block) => [block, blocks.get(block)!]));
+}
+
+async function onThreads(cores: number): Promise<(task: CropTask) => Promise<Cropped>> {
+  const { Piscina } = await import('piscina');
+  // execArgv: what the process itself was started with would be loaded in every thread
+  threads ??= new Piscina({ filename: new URL('./cropper.js', import.meta.url).href, maxThreads: cores, idleTimeout: 2000, execArgv: [] }); // prettier-ignore
+  const pool = threads;
+  return (task) => pool.run(task) as Promise<Cropped>;
+}
+
+/** For one core: a thread more would take 60 MB and its own start, only to take turns with this one. */
+async function here(task: CropTask): Promise<Cropped> {
+  await nextTurn(); // whoever wants to stop, or to show a sign of life, comes first
+  return crop(task);
 }
 
 /** Blocks side by side: a task of some hundred chips. */

@@ -1,6 +1,7 @@
 import { closeSync, openSync, readSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { Room } from './bitwriter.ts';
 import { type Photometric } from './jpegframe.ts';
-import { cropQuarters } from './jpegcrop.ts';
+import { quarterViews } from './jpegcrop.ts';
 
 /** Blocks of a raster that a thread crops chips out of. */
 export interface CropTask {
@@ -43,8 +44,11 @@ export default function crop({ path, blocks, ...jpeg }: CropTask): Cropped {
   }
 }
 
+const room = new Room();
+
+/** @returns what holds until the next is read */
 function readBlock(file: number, offset: number, bytes: number): Uint8Array {
-  const block = Buffer.allocUnsafe(bytes);
+  const block = room.of(bytes);
   return block.subarray(0, readSync(file, block, 0, bytes, offset));
 }
 
@@ -56,7 +60,7 @@ function cropBlock(
 ): Omit<NonNullable<Cropped['fault']>, 'block'> | undefined {
   let jpegs: (Uint8Array | undefined)[];
   try {
-    jpegs = cropQuarters(block, tables, { photometric, quarters: chips.map(({ quarter }) => quarter) });
+    jpegs = quarterViews(block, tables, { photometric, quarters: chips.map(({ quarter }) => quarter) });
   } catch (error) {
     return { message: (error as Error).message };
   }
@@ -65,7 +69,7 @@ function cropBlock(
     return undefined;
   }
   for (const [index, { chip, file }] of chips.entries()) {
-    if (!file) made.push({ chip, jpeg: jpegs[index]!.slice() }); // a view would be sent with all that it is a view of
+    if (!file) made.push({ chip, jpeg: jpegs[index]!.slice() });
     const fault = file && writeNamed(jpegs[index]!, file.path, file.part);
     if (fault) return fault;
   }

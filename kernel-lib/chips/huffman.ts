@@ -106,6 +106,16 @@ export function passedBy(symbol: number): number {
   return symbol === 0xf0 ? 16 : symbol === 0 ? 1 : 0;
 }
 
+/** What is made of a table, made once: of tables that are the same object. */
+export function oncePerTable<Made>(make: (table: HuffmanTable) => Made): (table: HuffmanTable) => Made {
+  const made = new WeakMap<HuffmanTable, { of: Made }>();
+  return (table) => {
+    const known = made.get(table) ?? { of: make(table) };
+    made.set(table, known);
+    return known.of;
+  };
+}
+
 /** Codes by symbol; a length of 0 where there is none. */
 export interface Encoder {
   codes: Int32Array;

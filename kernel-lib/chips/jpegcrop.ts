@@ -1,7 +1,7 @@
-import { BitWriter } from './bitwriter.ts';
+import { BitWriter, Room } from './bitwriter.ts';
 import {
-  type Decoder, type Encoder, type HuffmanTable, PEEK, STEP_BITS, STEP_ENDS, STEP_PASSES,
-  decoderOf, encoderOf, firstCode, passedBy, stepsOf, withAllCategories,
+  type Decoder, type Encoder, PEEK, STEP_BITS, STEP_ENDS, STEP_PASSES,
+  decoderOf, encoderOf, firstCode, oncePerTable, passedBy, stepsOf, withAllCategories,
 } from './huffman.ts'; // prettier-ignore
 import { type Frame, type Photometric, damaged, readFrame, writeFrame } from './jpegframe.ts';
 
@@ -26,7 +26,8 @@ const BLOCK = 2 * CHIP_PIXELS;
  * coded again. The decoded pixels are the block's, but for chroma beside the new edges where a decoder interpolates it.
  *
  * @param block as it lies in the TIFF, restarts and tables of its own included
- * @param tables of the TIFF tag JPEGTables, with its start and end marks or without; may be empty
+ * @param tables of the TIFF tag JPEGTables, with its start and end marks or without; may be empty. What they hold is read once for all
+ *   blocks that come with the same array
  * @returns whole JPEG files of 256 px in the order of `quarters`; `undefined` where this cannot be done and the block must
  *   be decoded: progressive, arithmetic or 12-bit coding, several scans, MCUs that do not fit, another number of
  *   components, a Huffman table without room for a code that a new edge needs
@@ -37,6 +38,15 @@ const BLOCK = 2 * CHIP_PIXELS;
 export function cropQuarters(
   block: Uint8Array,
   tables: Uint8Array,
+  options: CropOptions = {},
+): (Uint8Array | undefined)[] {
+  return quarterViews(block, tables, options).map((view) => view?.slice());
+}
+
+/** As {@link cropQuarters}; what it returns holds only until it is called again. */
+export function quarterViews(
+  block: Uint8Array,
+  tables: Uint8Array,
   { photometric = 'ycbcr', quarters = [0, 1, 2, 3] }: CropOptions = {},
 ): (Uint8Array | undefined)[] {
   const stranger = quarters.find((quarter) => ![0, 1, 2, 3].includes(quarter));
@@ -45,10 +55,18 @@ export function cropQuarters(
   if (!frame || !isCroppable(frame, photometric)) return quarters.map(() => undefined);
   const scan = openScan(frame, block);
   const stretches = walk(scan);
-  const dcs = frame.dcs.map(withAllCategories);
+  const dcs = frame.dcs.map((table) => wholeTable(table));
   const head = writeFrame({ ...frame, dcs }, CHIP_PIXELS, CHIP_PIXELS, photometric);
-  const encoders = frame.components.map(({ dc }) => encoderOf(dcs[dc]));
-  return quarters.map((quarter) => writeQuarter(scan, stretches.filter((s) => s.quarter === quarter), head, encoders)); // prettier-ignore
+  const encoders = frame.components.map(({ dc }) => encoder(dcs[dc]));
+  const parts = quarters.map((quarter) => stretches.filter((stretch) => stretch.quarter === quarter));
+  const sizes = parts.map((own) => head.length + mostBytes(own));
+  const bytes = chipRoom.of(sizes.reduce((sum, size) => sum + size, 0));
+  let end = 0;
+  return parts.map((own, index) => {
+    const start = end;
+    end += sizes[index];
+    return writeQuarter(scan, own, { bytes: bytes.subarray(start, end), head, encoders });
+  });
 }
 
 function isCroppable({ width, height, components }: Frame, photometric: Photometric): boolean {
@@ -86,12 +104,11 @@ interface Scan {
 
 function openScan(frame: Frame, block: Uint8Array): Scan {
   const { components, dcs, acs, quantisations, restart, dataAt } = frame;
-  const readers = acs.map((table) => table && acReader(table));
   return {
     ...unstuff(block, dataAt),
     components: components.map(({ across, down, dc, ac, quantisation }) => {
       if (!dcs[dc] || !acs[ac] || !quantisations[quantisation]) throw damaged('it lacks a table that it names');
-      return { squares: components.length === 1 ? 1 : across * down, dc: decoderOf(dcs[dc]), ...readers[ac] };
+      return { squares: components.length === 1 ? 1 : across * down, dc: decoder(dcs[dc]), ...acReader(acs[ac]) };
     }),
     mcusAcross: BLOCK / mcuWidth(components),
     mcusDown: BLOCK / mcuHeight(components),
@@ -99,19 +116,23 @@ function openScan(frame: Frame, block: Uint8Array): Scan {
   };
 }
 
-function acReader(table: HuffmanTable): { ac: Decoder; steps: Uint16Array } {
-  const ac = decoderOf(table);
-  return { ac, steps: stepsOf(ac) };
-}
+// Of the tables that blocks share, what is made is kept: it took an eighth of the time of all.
+const wholeTable = oncePerTable(withAllCategories);
+const encoder = oncePerTable(encoderOf);
+const decoder = oncePerTable(decoderOf);
+const acReader = oncePerTable((table) => ({ ac: decoder(table), steps: stepsOf(decoder(table)) }));
 
 /** More bytes than any MCU takes: 10 squares of 64 codes with values of 31 bits. */
 const MARGIN = 4096;
 
+/** Where code streams are laid down, block after block, and chips before it is known how long they are: new memory takes longer. */
+const [streamRoom, chipRoom] = [new Room(), new Room()];
+
 /** Takes the zero bytes after bytes of ones out of a code stream, and the restart marks. @param from where it begins */
 function unstuff(block: Uint8Array, from: number): Pick<Scan, 'view' | 'segments'> {
   const source = new DataView(block.buffer, block.byteOffset, block.byteLength);
-  const bytes = new Uint8Array(block.length - from + MARGIN);
-  const view = new DataView(bytes.buffer);
+  const bytes = streamRoom.of(block.length - from + MARGIN);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const segments: Scan['segments'] = [];
   let start = 0;
   let to = 0;
@@ -129,7 +150,10 @@ function unstuff(block: Uint8Array, from: number): Pick<Scan, 'view' | 'segments
     } else {
       const marker = block[at + 1];
       segments.push([start, to]);
-      if (marker === 0xd9) return { view, segments };
+      if (marker === 0xd9) {
+        bytes.fill(0, to, to + MARGIN);
+        return { view, segments };
+      }
       if (marker !== 0xd0 + ((segments.length - 1) & 7)) throw damaged(`its data are broken by marker ${marker}`);
       start = to;
       at += 2;
@@ -245,15 +269,18 @@ function startPart(part: Part, from: number, rest: number, first: number): void 
   part.first = first;
 }
 
-/** Joins a quarter's stretches to a file. @returns `undefined` where a DC table has no code for a difference */
+/** Bytes that a quarter's code stream may take: all ones would take two for each. */
+function mostBytes(stretches: readonly Stretch[]): number {
+  const bits = stretches.reduce((sum, { parts, to }) => sum + to - parts[0].from + 32 * parts.length, 0);
+  return (bits >> 2) + 16;
+}
+
+/** Joins a quarter's stretches to a file. @returns the bytes that it takes; `undefined` where a DC table has no code for a difference */
 function writeQuarter(
   { view }: Scan,
   stretches: readonly Stretch[],
-  head: Uint8Array,
-  encoders: readonly Encoder[],
+  { bytes, head, encoders }: { bytes: Uint8Array; head: Uint8Array; encoders: readonly Encoder[] },
 ): Uint8Array | undefined {
-  const bits = stretches.reduce((sum, { parts, to }) => sum + to - parts[0].from + 32 * parts.length, 0);
-  const bytes = Buffer.allocUnsafe(head.length + (bits >> 2) + 16); // all ones would take two bytes for each
   bytes.set(head);
   const writer = new BitWriter(bytes, head.length);
   const before = encoders.map(() => 0);
@@ -264,7 +291,7 @@ function writeQuarter(
       before[index] = last;
     }
   }
-  return new Uint8Array(bytes.subarray(0, writer.end()));
+  return bytes.subarray(0, writer.end());
 }
 
 /** Writes a DC difference (T.81, F.1.2.1). @returns whether there is a code for it */

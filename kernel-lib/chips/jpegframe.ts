@@ -55,8 +55,7 @@ export function damaged(what: string): Error {
  * @throws {Error} when a header is damaged
  */
 export function readFrame(block: Uint8Array, tables: Uint8Array): Frame | undefined {
-  const known: Tables = { quantisations: [], dcs: [], acs: [], restart: 0 };
-  for (const segment of segmentsOf(tables)) readTable(known, tables, segment);
+  const known = readShared(tables);
   if (block[0] !== 0xff || block[1] !== SOI) throw damaged('it does not begin as one');
   let frame: Pick<Frame, 'kind' | 'width' | 'height' | 'components'> | undefined;
   for (const segment of segmentsOf(block)) {
@@ -73,6 +72,17 @@ export function readFrame(block: Uint8Array, tables: Uint8Array): Frame | undefi
     }
   }
   throw damaged('it holds no data');
+}
+
+const shared = new WeakMap<Uint8Array, Tables>();
+
+/** The tables that blocks share: of each the same object every time. */
+function readShared(bytes: Uint8Array): Tables {
+  const tables: Tables = shared.get(bytes) ?? { quantisations: [], dcs: [], acs: [], restart: 0 };
+  if (!shared.has(bytes)) for (const segment of segmentsOf(bytes)) readTable(tables, bytes, segment);
+  shared.set(bytes, tables);
+  const { quantisations, dcs, acs, restart } = tables;
+  return { quantisations: quantisations.slice(), dcs: dcs.slice(), acs: acs.slice(), restart }; // gaps and all
 }
 
 /** SOF0–SOF15, and the two that announce a hierarchy of frames. */

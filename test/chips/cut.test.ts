@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import {
   type Bounds,
@@ -28,6 +31,8 @@ import sharp from 'sharp';
 import { dataFolder, emptyFolder, joplin, needsShared, sampleDelivery } from '../delivery.ts';
 import { python } from '../rasterio.ts';
 import { deliver } from './deliver.ts';
+
+const cli = fileURLToPath(new URL('../../kernel-lib/bin/imagesim.js', import.meta.url));
 
 /** Pixels of a raster within bounds, `[row, col, band]`, as rasterio reads them; one band is repeated three times. */
 function rasterioAt(path: string, bounds: Bounds[]): number[][] {
@@ -413,6 +418,17 @@ print('null')`, tif, bare); // prettier-ignore
         sun_elevation: 61, sun_azimuth: 150, datetime: '2023-05-17T09:55:01.000Z', platform: 'WV02',
       }); // prettier-ignore
       assert.equal(rows.find(({ date }) => date === '2023-07-01')!['off_nadir'], null);
+    });
+
+    it('cuts the same where there is one core, and no thread beside', async () => {
+      const { report, chips } = await cut(dataPath);
+      const folder = await emptyFolder();
+      const chipDir = join(folder, 'chips/33');
+      const words = ['chip', '--filename', join(folder, 'nodata-index.json'), '--chip-dir', chipDir];
+      await promisify(execFile)('taskset', ['-c', '0', process.execPath, cli, ...words], { env: { ...process.env, IMAGESIM_DATA: dataPath } }); // prettier-ignore
+      const files = ['index.parquet', 'cut.json', ...chips.map(({ path }) => path.slice(report.chipDir.length + 1))];
+      for (const name of files)
+        assert.deepEqual(await readFile(join(chipDir, name)), await readFile(join(report.chipDir, name)), name);
     });
 
     it('says in a dry run what would be cut and how many bytes that is, near the truth, and writes nothing', async () => {

@@ -139,6 +139,26 @@ describe('chips cut out of JPEG blocks without decoding', () => {
     assert.throws(() => cropQuarters(bare, NONE), /^Error: damaged JPEG: it lacks a table that it names$/);
   });
 
+  it('take each block’s own tables before shared ones that were used before, and shared ones with gaps', async () => {
+    const [coarse, fine] = await Promise.all([10, 95].map(async (quality) => encode(ground('tables'), { quality, optimiseCoding: true }))); // prettier-ignore
+    const tables = Buffer.concat(segmentsOf(fine, 0xc4));
+    const expected = [crop(fine), crop(coarse)];
+    assert.deepEqual([crop(fine, tables), crop(coarse, tables), crop(fine, tables)], [expected[0], expected[1], expected[0]]); // prettier-ignore
+    const bare = Buffer.concat([Buffer.of(0xff, 0xd8), ...[0xdb, 0xc0, 0xda].flatMap((marker) => segmentsOf(fine, marker)), fine.subarray(dataAt(fine))]); // prettier-ignore
+    const others = Buffer.concat(segmentsOf(fine, 0xc4).filter((segment) => (segment[4] & 15) === 1)); // none of number 0
+    for (const round of ['first', 'second'])
+      assert.throws(() => cropQuarters(bare, others), /^Error: damaged JPEG: it lacks a table that it names$/, round);
+    assert.deepEqual(crop(bare, tables), expected[0]);
+  });
+
+  it('stay as they are when others are cut', async () => {
+    const [one, other] = await Promise.all(['one', 'other'].map(async (seed) => encode(ground(seed), { quality: 85 })));
+    const files = crop(one);
+    const before = files.map((file) => Buffer.from(file));
+    crop(other);
+    assert.deepEqual(files.map((file) => Buffer.from(file)), before); // prettier-ignore
+  });
+
   describe('with differences that the block’s own table lacks', () => {
     let whole: Buffer;
     before(async () => {
