@@ -27,8 +27,8 @@ export interface Contest {
   peer: Peer | Absent;
   /** Rounds of each side before those that count. Default: 1; more for a server, which runs for days. */
   warmUps?: number | undefined;
-  /** What ours ran on, where that is not plain from the row's name. */
-  note?: string | undefined;
+  /** What ours ran on, where that is not plain from the row's name; told after the rounds. */
+  note?: string | (() => string) | undefined;
   close?: (() => Promise<void>) | undefined;
 }
 
@@ -100,7 +100,7 @@ export async function measure(bench: Bench, rounds: number, options: BenchOption
       ours: spread(mine),
       peer: theirs.length > 0 ? spread(theirs) : undefined,
       peerName: 'name' in peer ? peer.name : `none: ${peer.missing}`,
-      notes: [...(note ? [note] : []), ...agreement(mine, theirs)],
+      notes: [...(note ? [typeof note === 'string' ? note : note()] : []), ...agreement(mine, theirs)],
     };
   } finally {
     if ('name' in peer) peer.close();

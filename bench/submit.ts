@@ -1,22 +1,23 @@
 // Workers beside each other: the same cells cut by two processes of one core each, and by one. Twice the rate is all there is; 1.7 of it is an efficiency of 0.85.
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { link, mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { cellOf } from 'imagesim/ard';
 import { writeSmallTile } from '../test/chips/small.ts';
-import { type Bench, type Contest, type Round, memoryFolder } from './measure.ts';
+import { type Bench, type Contest, type Round, memoryFolder, spreadOf } from './measure.ts';
 
 const cli = fileURLToPath(new URL('../kernel-lib/bin/imagesim.js', import.meta.url));
 /**
  * Cells, and blocks a side of each that hold pixels: 1,600 chips a cell and date. Work for one worker's half a minute or more, so that the
  * start of the program, a second until its code is compiled too, weighs little: a shard of the real thing takes hours.
  */
-const [CELLS, BLOCKS] = [24, 20];
-const DATES = ['2021-05-17', '2022-05-17', '2023-05-17'];
+const [CELLS, BLOCKS] = [8, 20];
+const DATES = Array.from({ length: 9 }, (_, index) => `${2015 + index}-05-17`);
 
 /** Has a process say at its end how long it had the processor. */
 const SPENT = `data:text/javascript,process.on('exit',()=>{const{user,system}=process.cpuUsage();console.error('spent '+(user+system)/1e6)})`;
@@ -31,6 +32,15 @@ export async function onCore(core: number, words: readonly string[], data: strin
   if (child.exitCode !== 0 || spent === undefined) throw new Error(`imagesim ${words.join(' ')}: ${stderr}`);
   return { line: stdout.trimEnd().split('\n').at(-1)!, seconds: Number(spent) };
 } // prettier-ignore
+
+const ARITHMETIC =
+  'const start=performance.now();for(let i=0,sum=0;i<5e8;i++)sum=(sum+i*i)|0;console.log(performance.now()-start)';
+
+/** Milliseconds that the same arithmetic takes on each of so many cores at once; of the slowest. */
+async function arithmetic(workers: number): Promise<number> {
+  const spins = Array.from({ length: workers }, (_, core) => promisify(execFile)('taskset', ['-c', String(core), process.execPath, '-e', ARITHMETIC])); // prettier-ignore
+  return Math.max(...(await Promise.all(spins)).map(({ stdout }) => Number(stdout)));
+}
 
 /** Cuts all cells under `ard` by so many workers, each on a core of its own. @returns chips a second, starts of the program included */
 async function cutBy(workers: number, ard: string): Promise<Round & { spent: number }> {
@@ -62,14 +72,21 @@ async function open(): Promise<Contest> {
     }
   }
   const ard = join(data, 'ard');
+  const paces = { 1: [] as number[], 2: [] as number[] };
+  const round = async (workers: 1 | 2): Promise<Round> => {
+    paces[workers].push(await arithmetic(workers));
+    const cut = await cutBy(workers, ard);
+    paces[workers].push(await arithmetic(workers));
+    return cut;
+  };
+  const note = (): string => {
+    const machine = (2 * spreadOf(paces[1]).median) / spreadOf(paces[2]).median;
+    return `${CELLS} cells of ${DATES.length} dates, each worker on a core of its own, start and merge of the index within the time; plain arithmetic, before and after each round: ${machine.toFixed(2)} times as much by two cores as by one`;
+  };
   return {
-    ours: () => cutBy(2, ard),
-    peer: {
-      name: 'one worker; half the ratio is the efficiency',
-      round: () => cutBy(1, ard),
-      close: () => undefined,
-    },
-    note: `${CELLS} cells of ${DATES.length} dates, each worker on a core of its own, start and merge of the index within the time`,
+    ours: () => round(2),
+    peer: { name: 'one worker; half the ratio is the efficiency', round: () => round(1), close: () => undefined },
+    note,
     close: () => rm(data, { recursive: true, force: true }),
   };
 }
