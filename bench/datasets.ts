@@ -20,6 +20,7 @@ import {
 
 const CELL_CHIPS = CHIPS_PER_SIDE ** 2;
 const CHIP_BYTES = 4000;
+const LABELS = 10;
 /** Cells of which git is given the chips: rates are by chip, and with 600,000 files it did not end. */
 const PEER_CELLS = 7;
 
@@ -39,13 +40,13 @@ async function open(turn: Turn, { scale }: BenchOptions): Promise<Contest> {
   };
   if (turn === 'again') await version(folder, 'first');
   const peer = await openGit(folder, turn, change);
-  const note = `${count} chips of ${CHIP_BYTES} bytes, git ${PEER_CELLS * 2 * CELL_CHIPS} of them: hashes, rows, table, manifest; finding the chips and labelling are not part of it`;
+  const note = `${count} chips of ${CHIP_BYTES} bytes, git ${PEER_CELLS * 2 * CELL_CHIPS} of them; ${LABELS} labels: hashes, rows, table, manifest; finding the chips and labelling are not part of it`;
   return { ours, peer, note, close: () => rm(folder, { recursive: true, force: true }) };
 }
 
 /** A version of the chips on disk, made by a program that begins with it, as `git add` does. */
 async function version(folder: string, turn: Turn): Promise<Round> {
-  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', join(import.meta.dirname, 'version.ts'), folder, turn]); // prettier-ignore
+  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', join(import.meta.dirname, 'version.ts'), folder, turn, String(LABELS)]); // prettier-ignore
   const { rate, read, count } = JSON.parse(stdout) as { rate: number; read: number; count: number };
   return { rate, found: foundOf(read, count) };
 }

@@ -1,4 +1,4 @@
-// node --import tsx version.ts <data folder> first|again: makes a version of the chips of zone 33 there, and says how fast.
+// node --import tsx version.ts <data folder> first|again <labels>: makes a version of the chips of zone 33 there, and says how fast.
 //
 // Rows are made while the chips are hashed, as `makeDataset` makes them. Chips and labels are there before the clock starts.
 import { join } from 'node:path';
@@ -6,8 +6,8 @@ import { type Chip, readChips } from 'imagesim/chips';
 import { type ChipLabels, type DatasetRow, hashChips, writeDataset } from 'imagesim/datasets';
 import { rateOf } from './measure.ts';
 
-const LABELS = Array.from({ length: 10 }, (_, k) => `label ${k}`);
-const [folder, turn] = process.argv.slice(2);
+const [folder, turn, labelCount] = process.argv.slice(2);
+const LABELS = Array.from({ length: Number(labelCount) }, (_, k) => `label ${k}`);
 const chipDir = join(folder, 'chips/33');
 const chips = await readChips(chipDir);
 const labelled = labelsOf([...new Set(chips.map(({ id }) => id))]);

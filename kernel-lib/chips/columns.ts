@@ -1,7 +1,7 @@
 // The columns of a table of chips, as a Parquet file has them. hyparquet-writer takes a column value by value, several seconds for
 // half a million rows: the pages are made here, of words that each row has for itself, or of codes where many rows say the same,
 // the values as the dictionary. See https://parquet.apache.org/docs/file-format/data-pages/encodings/
-import type { ColumnChunk, ColumnMetaData, Encoding, PageHeader } from 'hyparquet';
+import type { ColumnChunk, ColumnMetaData, Encoding, PageHeader, Statistics } from 'hyparquet';
 import { ByteWriter, type ParquetWriter } from 'hyparquet-writer';
 import { writePageHeader } from 'hyparquet-writer/src/datapage.js';
 import { deltaBinaryPack } from 'hyparquet-writer/src/delta.js';
@@ -16,7 +16,7 @@ const LINE_FEED = 10;
 /** How Parquet stores a value. */
 export type Physical = 'BYTE_ARRAY' | 'DOUBLE' | 'INT32';
 /** What was written of a column: how, and how many bytes; offsets are from its own first. */
-export type Chunk = Pick<ColumnMetaData, 'encodings' | 'codec' | 'statistics' | 'total_uncompressed_size' | 'data_page_offset' | 'dictionary_page_offset'>; // prettier-ignore
+export type Chunk = Pick<ColumnMetaData, 'encodings' | 'codec' | 'total_uncompressed_size' | 'data_page_offset' | 'dictionary_page_offset'>; // prettier-ignore
 
 /** A column of which many rows say the same: its values once each, and by row which of them it is. */
 export interface Coded<Value extends string | number = string | number> {
@@ -29,7 +29,7 @@ export interface Coded<Value extends string | number = string | number> {
  * Rows that are taken apart at a time: few enough that the next column finds them in the processor's cache, and that their
  * words make a text below 128 kB. V8 asks the system for the memory of each longer one, which takes ten times as long.
  */
-export const BLOCK = 1024;
+export const ROWS_AT_ONCE = 1024;
 
 /** The number of values that 16 bits can tell apart, -1 beside them. */
 const MOST = 1 << 15;
@@ -63,10 +63,10 @@ export function coded<Row, Value extends string | number>(rows: readonly Row[], 
   return column();
 } // prettier-ignore
 
-/** A column of which every row says something else: {@link BLOCK} words after another, a line feed after each. */
+/** A column of which every row says something else: {@link ROWS_AT_ONCE} words after another, a line feed after each. */
 export function* linesOf<Row>(rows: readonly Row[], wordOf: (row: Row) => string): Generator<string> {
-  for (let start = 0; start < rows.length; start += BLOCK) {
-    const words = rows.slice(start, start + BLOCK).map(wordOf);
+  for (let start = 0; start < rows.length; start += ROWS_AT_ONCE) {
+    const words = rows.slice(start, start + ROWS_AT_ONCE).map(wordOf);
     yield `${words.join('\n')}\n`;
   }
 }
@@ -77,7 +77,7 @@ export function writeCodes(writer: ByteWriter, { values, codes }: Coded, type: P
   const encoding = isKnown ? 'RLE_DICTIONARY' : 'PLAIN';
   const bits = isKnown ? Math.ceil(Math.log2(values.length)) : 0;
   const dictionary = isKnown ? { dictionary_page_offset: 0n } : {};
-  let [size, nulls] = [isKnown ? writeDictionary(writer, values, type) : 0, 0];
+  let size = isKnown ? writeDictionary(writer, values, type) : 0;
   const data_page_offset = BigInt(size);
   const room: KnownCodes = { levels: new Int32Array(PAGE_ROWS), known: new Int32Array(PAGE_ROWS) };
   const page = new ByteWriter();
@@ -87,25 +87,15 @@ export function writeCodes(writer: ByteWriter, { values, codes }: Coded, type: P
     if (isKnown) page.appendUint8(bits);
     writeRleBitPackedHybrid(page, known, bits);
     size += writePage(writer, { levels: nullable ? levels : levels.subarray(0, 0), bytes: page.getBytes(), rows: levels.length, nulls: levels.length - known.length, encoding }); // prettier-ignore
-    nulls += levels.length - known.length;
   }
   const encodings: Encoding[] = isKnown ? ['PLAIN', encoding] : [encoding];
-  const statistics = { ...rangeOf(values), null_count: BigInt(nulls) };
   return {
     encodings,
     codec: 'UNCOMPRESSED',
     total_uncompressed_size: BigInt(size),
     data_page_offset,
-    statistics,
     ...dictionary,
   };
-}
-
-/** By it, readers leave out row groups that hold nothing of what they look for. */
-function rangeOf(values: Coded['values']): { min_value?: string | number; max_value?: string | number } {
-  let [least, most] = [values[0], values[0]];
-  for (const value of values) [least, most] = [value < least ? value : least, value > most ? value : most];
-  return least === undefined ? {} : { min_value: least, max_value: most };
 }
 
 interface KnownCodes {
@@ -143,11 +133,11 @@ export function writeLines(writer: ByteWriter, blocks: Iterable<string>, length:
   let size = 0;
   let left = length;
   const page = new ByteWriter();
-  const levels = new Int32Array(BLOCK).fill(1);
+  const levels = new Int32Array(ROWS_AT_ONCE).fill(1);
   let room = Buffer.of();
   let rest = Buffer.of();
   for (const block of blocks) {
-    const rows = Math.min(BLOCK, left);
+    const rows = Math.min(ROWS_AT_ONCE, left);
     left -= rows;
     page.index = page.offset = 0;
     if (room.length < 3 * block.length) [room, rest] = [Buffer.alloc(4 * block.length), Buffer.alloc(4 * block.length)]; // in UTF-8
@@ -220,23 +210,45 @@ function headerOf(writer: ByteWriter, header: PageHeader): number {
   return writer.offset - start;
 }
 
+/**
+ * Between which values a column of a row group lies, and of how many rows it has none: by it, readers leave out groups that hold
+ * nothing of what they look for.
+ *
+ * Parquet orders texts by their bytes in UTF-8, which is the order here as long as they are ASCII, and NaN not at all: where a value
+ * is neither, no bounds are told.
+ *
+ * @param values that occur, as often as may be
+ */
+export function statisticsOf(values: readonly (string | number)[], missing: number): Statistics {
+  const null_count = BigInt(missing);
+  const isOrdered = values.every((value) => typeof value === 'string' ? Buffer.byteLength(value) === value.length : !Number.isNaN(value));
+  if (values.length === 0 || !isOrdered) return { null_count };
+  let [min_value, max_value] = [values[0], values[0]];
+  for (const value of values) {
+    if (value < min_value) min_value = value;
+    if (value > max_value) max_value = value;
+  }
+  return { min_value, max_value, null_count };
+} // prettier-ignore
+
 /** A column that lies in the file. */
 export type WrittenColumn = ColumnChunk & { meta_data: ColumnMetaData };
 
 /**
  * What the file's end says of a column of a row group.
  *
- * @param place what was written of it, from which byte of the file to which, and its rows
+ * @param place what was written of it, from which byte of the file to which, its rows, and what is told of their values
  */
 export function metaOf(
   name: string,
   type: Physical,
-  { chunk, start, end, rows }: { chunk: Chunk; start: bigint; end: bigint; rows: number },
+  { chunk, start, end, rows, statistics }: { chunk: Chunk; start: bigint; end: bigint; rows: number; statistics?: Statistics },
 ): WrittenColumn {
   const { data_page_offset, dictionary_page_offset } = chunk;
   const dictionary = dictionary_page_offset === undefined ? {} : { dictionary_page_offset: start + dictionary_page_offset };
   const offsets = { data_page_offset: start + data_page_offset, ...dictionary };
-  const meta_data = { ...chunk, ...offsets, type, path_in_schema: [name], num_values: BigInt(rows), total_compressed_size: end - start };
+  const told = statistics ? { statistics } : {};
+  const meta_data = { ...chunk, ...offsets, ...told, type, path_in_schema: [name], num_values: BigInt(rows), total_compressed_size: end - start };
   return { file_offset: start, meta_data };
 } // prettier-ignore
 

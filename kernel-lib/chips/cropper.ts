@@ -3,7 +3,7 @@ import { Room } from './bitwriter.ts';
 import { type Photometric } from './jpegframe.ts';
 import { quarterViews } from './jpegcrop.ts';
 
-/** Blocks of a raster that a thread crops chips out of. */
+/** Blocks of a raster that chips are cropped out of. */
 export interface CropTask {
   path: string;
   /** Of the TIFF tag JPEGTables. */
@@ -28,7 +28,7 @@ export interface Cropped {
   fault?: { message: string; block: number; code?: string; file?: string; part?: string };
 }
 
-/** What a thread of `cropBlocks` runs: it has nothing else to do, and waits for the disk. */
+/** What `cropBlocks` has done, on threads where there are several cores: it waits for the disk, having nothing else to do. */
 export default function crop({ path, blocks, ...jpeg }: CropTask): Cropped {
   const [rest, jpegs]: [number[], Cropped['jpegs']] = [[], []];
   const file = openSync(path, 'r');

@@ -29,6 +29,4 @@ export { type CropOptions, cropQuarters } from './jpegcrop.ts';
 export { STRETCH } from './product.ts';
 export { decodeImage, readPixels } from './pixels.ts';
 export { FEATURES, chipFeatures, imageFeatures } from './features.ts';
-export {
-  type Chunk, type Coded, type Coder, type Physical, BLOCK, coder, endGroup, linesOf, metaOf, writeCodes, writeLines,
-} from './columns.ts'; // prettier-ignore
+export { type Chunk, type Coded, type Coder, ROWS_AT_ONCE, coder, endGroup, linesOf, metaOf, writeCodes, writeLines } from './columns.ts'; // prettier-ignore

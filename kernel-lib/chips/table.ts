@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import { ByteWriter, ParquetWriter, schemaFromColumnData } from 'hyparquet-writer';
 import { CELL_ZOOM, CHIP_ZOOM, CHIPS_PER_SIDE, columnRow } from '../ard/index.ts';
-import { coded, endGroup, linesOf, metaOf, writeCodes, writeLines } from './columns.ts';
+import { type WrittenColumn, coded, endGroup, linesOf, metaOf, statisticsOf, writeCodes, writeLines } from './columns.ts'; // prettier-ignore
 import { type Chip, chipsByDate } from './cut.ts';
 import { type CellRecord, type TileRecord, chipsOf } from './record.ts';
 
@@ -23,18 +23,20 @@ interface ChipRow {
 }
 
 /** Columns of words that each row has for itself. @param above length of the chip folder's path and what follows it */
-const WORDS: Record<string, (row: ChipRow, above: number) => string> = {
+const WORDS: Partial<Record<string, (row: ChipRow, above: number) => string>> = {
   id: ({ chip }) => chip.id,
   file: ({ chip }, above) => chip.path.slice(above),
 };
-const TEXTS: Record<string, (row: ChipRow) => string | undefined> = {
+/** Of what is not known a record says nothing; one that another program wrote may say `null`. */
+type Of<Value> = (row: ChipRow) => Value | null | undefined;
+const TEXTS: Record<string, Of<string>> = {
   catid: ({ chip }) => chip.catid,
   date: ({ chip }) => chip.date,
   cell: ({ chip }) => chip.cell,
   datetime: ({ tile }) => tile?.metadata?.datetime,
   platform: ({ tile }) => tile?.metadata?.platform,
 };
-const NUMBERS: Record<string, (row: ChipRow) => number | undefined> = {
+const NUMBERS: Record<string, Of<number>> = {
   real: ({ real }) => real,
   cloud_percent: ({ tile }) => tile?.metadata?.cloudPercent,
   off_nadir: ({ tile }) => tile?.metadata?.offNadir,
@@ -87,15 +89,27 @@ function keyOf({ cell, date, catid }: Pick<Chip, 'cell' | 'date' | 'catid'>): st
 function writeGroup(file: ParquetWriter, writer: ByteWriter, rows: readonly ChipRow[], chipDir: string): void {
   const { length: above } = join(chipDir, '/');
   const columns = COLUMNS.map((name) => {
-    const start = BigInt(writer.offset);
-    const type = name in NUMBERS ? 'DOUBLE' : 'BYTE_ARRAY';
-    const chunk =
-      name in WORDS
-        ? writeLines(writer, linesOf(rows, (row) => WORDS[name](row, above)), rows.length, 'SNAPPY') // prettier-ignore
-        : writeCodes(writer, coded<ChipRow, string | number>(rows, NUMBERS[name] ?? TEXTS[name]), type, true);
-    return metaOf(name, type, { chunk, start, end: BigInt(writer.offset), rows: rows.length });
+    const wordOf = WORDS[name];
+    return wordOf ? writeWords(writer, name, rows.map((row) => wordOf(row, above))) : writeValues(writer, name, rows);
   });
   endGroup(file, columns, rows.length);
+} // prettier-ignore
+
+function writeWords(writer: ByteWriter, name: string, words: readonly string[]): WrittenColumn {
+  const start = BigInt(writer.offset);
+  const chunk = writeLines(writer, linesOf(words, (word) => word), words.length, 'SNAPPY');
+  const statistics = statisticsOf(words, 0);
+  return metaOf(name, 'BYTE_ARRAY', { chunk, start, end: BigInt(writer.offset), rows: words.length, statistics });
+} // prettier-ignore
+
+function writeValues(writer: ByteWriter, name: string, rows: readonly ChipRow[]): WrittenColumn {
+  const start = BigInt(writer.offset);
+  const type = name in NUMBERS ? 'DOUBLE' : 'BYTE_ARRAY';
+  const valueOf: Of<string | number> = NUMBERS[name] ?? TEXTS[name];
+  const column = coded<ChipRow, string | number>(rows, (row) => valueOf(row) ?? undefined);
+  const chunk = writeCodes(writer, column, type, true);
+  const statistics = statisticsOf(column.values, column.codes.filter((code) => code < 0).length);
+  return metaOf(name, type, { chunk, start, end: BigInt(writer.offset), rows: rows.length, statistics });
 }
 
 /** Adds what a table says of acquisitions that have no record; nothing where there is no table. */

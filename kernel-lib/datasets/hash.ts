@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Piscina } from 'piscina';
 import { type StepOptions, WriteError, eachUnit, partName, writeWhole } from '../ard/index.ts';
-import { BLOCK } from '../chips/index.ts';
+import { ROWS_AT_ONCE } from '../chips/index.ts';
 import { readLines, readSince } from './hashcache.ts';
 import hashCell, { type HashAnswer, type HashTask } from './hasher.ts';
 import { type DatasetRow, compare } from './row.ts';
@@ -18,8 +18,11 @@ export interface HashedChips {
 
 type ChipName = Pick<DatasetRow, 'id' | 'catid' | 'date'>;
 
-/** Days' folders, of cells of which all was known, that this thread looks at itself: it is done before another had begun. */
-const FEW = 2;
+/**
+ * Days' folders that were touched, and chips of a cell of which all was known, that are looked at in this thread: that takes a tenth of
+ * a second, a thread as long to start. More would keep progress and abort waiting.
+ */
+const [FEW_DAYS, FEW_CHIPS] = [2, 10_000];
 
 let threads: Piscina | undefined;
 
@@ -47,10 +50,10 @@ export async function hashChips(
     const isKnown = touched !== undefined && putKnown(sha256, cell, chips); // while `find` looks for what was touched
     if (isKnown && !holdsAny(await touched, days)) return;
     options.signal?.throwIfAborted();
-    const isHere = isKnown && (await touched).size <= FEW;
+    const isHere = isKnown && (await touched).size <= FEW_DAYS && places.length <= FEW_CHIPS;
     const stems: string[] = [];
-    for (let start = 0; start < places.length; start += BLOCK)
-      stems.push(places.slice(start, start + BLOCK).map((place) => stemOf(chips[place])).join('\n')); // prettier-ignore
+    for (let start = 0; start < places.length; start += ROWS_AT_ONCE)
+      stems.push(places.slice(start, start + ROWS_AT_ONCE).map((place) => stemOf(chips[place])).join('\n')); // prettier-ignore
     const part = partName(cacheIn(folder));
     const task: HashTask = { folder, stems, again, part };
     const answer = isHere ? hashCell(task) : ((await pool().run(task)) as HashAnswer);
@@ -109,7 +112,10 @@ function cacheIn(folder: string): string {
 function putKnown(sha256: (string | undefined)[], cell: Cell, chips: readonly ChipName[]): boolean {
   if (cell.since === 0) return false;
   if (putInOrder(sha256, cell, chips)) return true;
-  cell.places.sort((a, b) => compareStems(chips[a], chips[b]));
+  const { places } = cell;
+  const isOrdered = places.every((place, index) => index === 0 || compareStems(chips[places[index - 1]], chips[place]) <= 0); // prettier-ignore
+  if (isOrdered) return false;
+  places.sort((a, b) => compareStems(chips[a], chips[b]));
   return putInOrder(sha256, cell, chips);
 }
 

@@ -1,10 +1,10 @@
-// A thread of hash.ts: asks after the chips of a cell, and reads those that are not as they were known.
+// What hash.ts has done on threads, and itself where it is little: asks after the chips of a cell, and reads those that are not as they were known.
 import { hash } from 'node:crypto';
 import { readFileSync, rmSync, statSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Known, bytesOf, readKnown } from './hashcache.ts';
 
-/** A thread's share: chips of one cell. */
+/** Chips of one cell. */
 export interface HashTask {
   /** `chips/33/<quadkey>`; what is known of its files is in `hashes.bin` there. */
   folder: string;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Coded, type Coder, BLOCK, coder, linesOf } from '../chips/index.ts';
+import { type Coded, type Coder, ROWS_AT_ONCE, coder, linesOf } from '../chips/index.ts';
 import { type DatasetRow, FACTS, LABEL } from './row.ts';
 
 /**
@@ -30,8 +30,8 @@ export function tableOf(rows: readonly DatasetRow[], labels: readonly string[]):
     split: text(({ split }) => split),
   };
   const coders = [...Object.values(texts), ...numbers.map(([, column]) => column)];
-  for (let start = 0; start < length; start += BLOCK) {
-    const block = rows.slice(start, start + BLOCK);
+  for (let start = 0; start < length; start += ROWS_AT_ONCE) {
+    const block = rows.slice(start, start + ROWS_AT_ONCE);
     for (const { add } of coders) add(block, start);
   }
   return {
@@ -63,8 +63,8 @@ export function hashRows({ rows, texts, numbers }: Table, labels: readonly strin
   for (const block of linesOf(rows, ({ id }) => id)) hash.update(block);
   for (const column of [texts.catid, texts.date, texts.split]) {
     const words = column.values.map((value) => `${value}\n`);
-    for (let start = 0; start < length; start += BLOCK)
-      hash.update(Array.from(column.codes.subarray(start, start + BLOCK), (code) => words[code]).join(''));
+    for (let start = 0; start < length; start += ROWS_AT_ONCE)
+      hash.update(Array.from(column.codes.subarray(start, start + ROWS_AT_ONCE), (code) => words[code]).join(''));
   }
   return () => {
     for (const block of linesOf(rows, ({ sha256 }) => sha256!)) hash.update(block);

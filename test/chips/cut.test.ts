@@ -425,7 +425,9 @@ print('null')`, tif, bare); // prettier-ignore
       const folder = await emptyFolder();
       const chipDir = join(folder, 'chips/33');
       const words = ['chip', '--filename', join(folder, 'nodata-index.json'), '--chip-dir', chipDir];
-      await promisify(execFile)('taskset', ['-c', '0', process.execPath, cli, ...words], { env: { ...process.env, IMAGESIM_DATA: dataPath } }); // prettier-ignore
+      const watch = "data:text/javascript,process.on('worker',()=>console.error('a thread'))";
+      const { stderr } = await promisify(execFile)('taskset', ['-c', '0', process.execPath, '--import', watch, cli, ...words], { env: { ...process.env, IMAGESIM_DATA: dataPath } }); // prettier-ignore
+      assert.doesNotMatch(stderr, /a thread/);
       const files = ['index.parquet', 'cut.json', ...chips.map(({ path }) => path.slice(report.chipDir.length + 1))];
       for (const name of files)
         assert.deepEqual(await readFile(join(chipDir, name)), await readFile(join(report.chipDir, name)), name);

@@ -60,14 +60,24 @@ describe('the table of a zone’s chips', () => {
   it('says of a group of rows between which values it lies, and how many it has not', async () => {
     const records: CellRecord[] = CELLS.map(({ id }) => ({ cell: id, tiles: [recordOf(CATIDS[0], { gsd: 0.46 }), recordOf(CATIDS[1], { gsd: 0.31 })] })); // prettier-ignore
     const table = await chipTable(chipDir, records, () => listed(CELLS));
-    const said = await ask(table, "select distinct path_in_schema as name, stats_min_value as least, stats_max_value as most, stats_null_count::int as missing from parquet_metadata(TABLE) where row_group_id = 0 and path_in_schema in ('cell', 'gsd', 'platform', 'real') order by name"); // prettier-ignore
+    const said = await ask(table, "select distinct path_in_schema as name, stats_min_value as least, stats_max_value as most, stats_null_count::int as missing from parquet_metadata(TABLE) where row_group_id = 0 and path_in_schema in ('cell', 'gsd', 'id', 'platform', 'real') order by name"); // prettier-ignore
     assert.deepEqual(said, [
       { name: 'cell', least: CELLS[0].id, most: CELLS[0].id, missing: 0 },
       { name: 'gsd', least: '0.31', most: '0.46', missing: 0 },
+      { name: 'id', least: CELLS[0].id, most: CELLS[1].id, missing: 0 }, // cut to 16 bytes, the upper one raised
       { name: 'platform', least: null, most: null, missing: 2 * CHIPS_PER_SIDE ** 2 },
       { name: 'real', least: '0.0', most: '1.0', missing: 0 },
     ]);
     assert.deepEqual(await ask(table, `select count(*)::int as chips from TABLE where cell = '${CELLS[1].id}' and gsd > 0.4`), [{ chips: CHIPS_PER_SIDE ** 2 }]); // prettier-ignore
+  });
+
+  it('takes what a record says to be null for unknown, and tells no bounds of texts that Parquet orders otherwise', async () => {
+    const metadata = { gsd: null, platform: 'WV02\u{1f6f0}' } as unknown as TileRecord['metadata'];
+    const records: CellRecord[] = CELLS.map(({ id }) => ({ cell: id, tiles: [recordOf(CATIDS[0], metadata), recordOf(CATIDS[1])] })); // prettier-ignore
+    const table = await chipTable(chipDir, records, () => listed(CELLS));
+    assert.deepEqual(await ask(table, 'select distinct gsd, platform from TABLE order by platform'), [{ gsd: null, platform: 'WV02\u{1f6f0}' }, { gsd: null, platform: null }]); // prettier-ignore
+    const said = await ask(table, "select distinct stats_min_value as least, stats_null_count::int as missing from parquet_metadata(TABLE) where path_in_schema = 'platform'"); // prettier-ignore
+    assert.deepEqual(said, [{ least: null, missing: 4096 }]);
   });
 
   it('keeps of acquisitions without a record what the table said, and asks it of none that has one', async () => {

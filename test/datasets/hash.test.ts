@@ -10,6 +10,15 @@ import { groundRows, writeChip } from './chips.ts';
 
 const sha256Of = (text: string): string => createHash('sha256').update(text).digest('hex');
 
+/** Twelve chips of two days, and one of each of two others. */
+async function severalDays(folder: string): Promise<DatasetRow[]> {
+  const rows = await groundRows(folder, 12);
+  const others = ['2024-02-01', '2024-03-01'].map((date) => ({ ...rows[0], date }));
+  for (const row of others) await writeChip(rowPath(folder, row), 7);
+  const { sha256 } = await hashChips(join(folder, 'chips/33'), others);
+  return [...rows, ...others.map((row, at) => ({ ...row, sha256: sha256[at] }))];
+}
+
 describe('hashChips', () => {
   it('hashes as sha256sum does, and reads a chip again only when it was written again', async () => {
     const folder = await emptyFolder();
@@ -70,9 +79,9 @@ describe('hashChips', () => {
     };
 
     before(async () => {
-      for (let k = 0; k < 7; k++) {
+      for (let k = 0; k < 8; k++) {
         const there = await emptyFolder();
-        grounds.push({ folder: there, made: await groundRows(there, 12) });
+        grounds.push({ folder: there, made: await severalDays(there) });
       }
       await setTimeout(2200); // what was written within two seconds may be written again
     });
@@ -99,6 +108,14 @@ describe('hashChips', () => {
       assert.deepEqual(await hashed(), before.with(3, before[4]).with(4, undefined));
       await rm(dirname(path), { recursive: true });
       assert.deepEqual((await hashed())[3], undefined);
+    });
+
+    it('finds what was written on several days', async () => {
+      const places = [0, 1, 12, 13];
+      for (const place of places) await writeFile(rowPath(folder, made[place]), 'one');
+      const expected = made.map(({ sha256 }, place) => (places.includes(place) ? sha256Of('one') : sha256));
+      assert.equal(new Set(places.map((place) => made[place].date)).size, 4);
+      assert.deepEqual(await hashed(), expected);
     });
 
     it('asks again after files of which only some were asked after since others were written', async () => {
